@@ -1,0 +1,188 @@
+"""Builds a run from options: target, reader, store, history, executor, operators. The only place that knows all parts."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evolve import plugins
+from evolve.config import ConfigError, Limits, Settings, Target, budget_of, load_target
+from evolve.evaluation import Plan
+from evolve.executors.local import LocalExecutor
+from evolve.history import History
+from evolve.model import Genome, Trial
+from evolve.search import ParetoSearch
+from evolve.store import Store
+
+DEFAULT_OPERATORS = {"catalogue": 0.6, "merge": 0.2, "tune": 0.2}
+SMOKE_SECONDS = 0.3
+PACKAGES = ("torch", "numpy", "libcst", "deap", "moocore", "optuna")
+
+
+@dataclass(frozen=True)
+class Run:
+    """All parts of a run, ready for `Loop`."""
+
+    target: Target
+    seed: Genome
+    store: Store
+    history: History
+    executor: LocalExecutor
+    operators: dict[str, Any]
+    plan: Plan
+    limits: Limits
+
+
+def settings_of(options: Namespace, target: Target) -> Settings:
+    """What makes this run this run. Raises `ConfigError` for values that make no sense."""
+    for name, least in (("population", 2), ("offspring", 1), ("tune_trials", 1)):
+        if getattr(options, name) < least:
+            raise ConfigError(f"--{name.replace('_', '-')} must be at least {least}, not {getattr(options, name)}")
+    return Settings(
+        target=target.name,
+        fingerprint=target.fingerprint,
+        scale=options.scale,
+        budget=budget_of(target, options.scale, options.budget),
+        seed=options.seed,
+        population=options.population,
+        offspring=options.offspring,
+        tune_trials=options.tune_trials,
+        operators=_weights(options.operator),
+    )
+
+
+def limits_of(options: Namespace, target: Target) -> Limits:
+    """When to stop: the target's criteria, overridden by options. Raises `ConfigError` for a count below 1."""
+    stop = target.stop
+    generations = int(stop.get("generations", 50)) if options.generations is None else options.generations
+    if generations < 1:
+        raise ConfigError(f"--generations must be at least 1, not {generations}")
+    return Limits(
+        generations=generations,
+        total=options.total or float(stop.get("total", 0)),
+        wall=options.time_limit or float(stop.get("wall", 0)),
+        target_loss=float(stop.get("target_loss", 0)),
+        stale_generations=int(stop.get("stale_generations", 0)),
+        refusals=int(stop.get("refusals", 20)),
+    )
+
+
+def directory_of(options: Namespace, settings: Settings) -> Path:
+    """The run directory: as given, or named after what makes the run, so that the same command continues it."""
+    if options.run_dir:
+        return Path(options.run_dir)
+    return Path("runs") / f"{settings.target}-{settings.scale}-{settings.budget:g}s-seed{settings.seed}"
+
+
+def empty_history(settings: Settings, target: Target, operators: dict[str, Any]) -> History:
+    """A history without events. `operators` are needed for their arity only."""
+    arities = {name: (operator.arity, settings.operators[name]) for name, operator in operators.items()}
+    return History(ParetoSearch(target.objectives, settings.population, arities, settings.seed))
+
+
+def judge_command(options: Namespace, target: Target) -> list[str]:
+    command = [str(target.judge), "--scale", options.scale]
+    return command + (["--data", str(Path(options.data).resolve())] if options.data else [])
+
+
+@contextmanager
+def assemble(options: Namespace) -> Iterator[Run]:
+    """Everything up to the first trial. Raises `ConfigError`, `StoreError` or `JudgeError`; closes all at the end."""
+    target = load_target(Path(options.target))
+    settings = settings_of(options, target)
+    limits = limits_of(options, target)
+    reader = plugins.load(plugins.READER)(target.rules)
+    operators = plugins.load_operators(dict(settings.operators), reader)
+    seed = _read_seed(reader, target)
+    store = Store.open(directory_of(options, settings))
+    try:
+        history = empty_history(settings, target, operators)
+        history.replay(store.events())
+        _same_run(history, settings, store.directory)
+
+        def bind(trial: Trial) -> str:
+            return str(reader.bind(trial.genome, trial.params))
+
+        with (store.directory / "judge.log").open("a") as log:
+            executor = LocalExecutor(judge_command(options, target), _cores(options.slots), bind, log)
+            try:
+                settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
+                _begin(store, history, settings, target, executor)
+                plan = Plan(
+                    target.objectives,
+                    settings.scale,
+                    settings.budget,
+                    target.rungs,
+                    settings.tune_trials,
+                    SMOKE_SECONDS,
+                )
+                yield Run(target, seed, store, history, executor, operators, plan, limits)
+            finally:
+                executor.close()
+    finally:
+        store.close()
+
+
+def _begin(store: Store, history: History, settings: Settings, target: Target, executor: LocalExecutor) -> None:
+    """Write what the run is, once, and that a process works on it."""
+    if not history.header:
+        header = {
+            "settings": asdict(settings),
+            "rungs": list(target.rungs),
+            "objectives": [asdict(o) for o in target.objectives],
+            "target": str(target.folder),
+        }
+        history.apply(store.append("run", "run", header))
+    known = history.header["settings"]["corpus"]
+    if known != settings.corpus:
+        raise ConfigError(
+            f"the text is another one: this run began with corpus {known[:12]}, now it is {settings.corpus[:12]}. "
+            "Losses on different texts cannot be compared: choose another --run-dir."
+        )
+    session = executor.hello | {"slots": executor.slots, "packages": {p: version(p) for p in PACKAGES}}
+    history.apply(store.append("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session))
+
+
+def _same_run(history: History, settings: Settings, directory: Path) -> None:
+    if not history.header:
+        return
+    known, given = history.header["settings"], asdict(settings)
+    if changed := [
+        f"{k} was {known[k]!r}, now {given[k]!r}" for k in given if k != "corpus" and known.get(k) != given[k]
+    ]:
+        raise ConfigError(f"{directory} holds another run: {'; '.join(changed)}. Choose another --run-dir.")
+
+
+def _read_seed(reader: Any, target: Target) -> Genome:
+    try:
+        return reader.read(target.source)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise ConfigError(f"the seed program {target.folder / 'train.py'} cannot be used: {error}") from error
+
+
+def _weights(names: list[str] | None) -> dict[str, float]:
+    """`name` or `name=weight`, given once or more."""
+    weights = {}
+    for name in names or []:
+        key, _, weight = name.partition("=")
+        try:
+            weights[key] = float(weight or 1)
+        except ValueError as error:
+            raise ConfigError(f"--operator {name}: write it as NAME or NAME=WEIGHT") from error
+        if weights[key] <= 0:
+            raise ConfigError(f"--operator {name}: a weight must be above 0")
+    return weights or dict(DEFAULT_OPERATORS)
+
+
+def _cores(slots: int | None) -> list[int]:
+    """The cores to run on, one trial each."""
+    cores = sorted(os.sched_getaffinity(0))
+    if slots is not None and not 1 <= slots <= len(cores):
+        raise ConfigError(f"--slots must be between 1 and the {len(cores)} cores of this machine, not {slots}")
+    return cores[:slots]

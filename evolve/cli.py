@@ -1,0 +1,232 @@
+"""The command line. Parses, reports errors in one line, and leaves the work to others."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from evolve import plugins
+from evolve.assemble import Run, assemble
+from evolve.config import ConfigError
+from evolve.executors.local import JudgeError
+from evolve.forecast import forecast
+from evolve.loop import Loop
+from evolve.reports.doctor import print_doctor
+from evolve.reports.front import beats_seed, print_front
+from evolve.reports.open import find_candidate, find_run, open_history
+from evolve.reports.progress import Progress, clock
+from evolve.reports.show import print_candidate
+from evolve.reports.source import export_source, print_diff
+from evolve.store import StoreError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 (the run failed), 2 (bad input), 130 (interrupted)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["run", *arguments]
+    options = _parser().parse_args(arguments)
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    try:
+        return int(options.command(options, console))
+    except (ConfigError, StoreError, JudgeError) as error:
+        print(f"evolve: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("evolve: stopped at once; the same command continues the run", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m evolve", description="Improve a training script by evolution. Without a command: run."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="start a run, or continue it (the default)")
+    _run_options(run)
+    run.set_defaults(command=_run)
+    resume = commands.add_parser("resume", help="continue the run that was written last, with its own settings")
+    _limit_options(resume)
+    resume.set_defaults(command=_resume)
+    front = commands.add_parser("front", help="the Pareto front")
+    front.set_defaults(command=_front)
+    show = commands.add_parser("show", help="one candidate in full")
+    show.add_argument("id", help="an id, `best` or `seed`")
+    show.set_defaults(command=_show)
+    diff = commands.add_parser("diff", help="what differs between two candidates")
+    diff.add_argument("a", help="an id, `best` or `seed`")
+    diff.add_argument("b", help="an id, `best` or `seed`")
+    diff.set_defaults(command=_diff)
+    export = commands.add_parser("export", help="write a plain train.py with its tuned numbers")
+    export.add_argument("id", help="an id, `best` or `seed`")
+    export.add_argument("-o", "--output", default="-", help="a file; - for standard output")
+    export.add_argument("--upstream", action="store_true", help="for karpathy/autoresearch: without our additions")
+    export.set_defaults(command=_export)
+    doctor = commands.add_parser("doctor", help="what is on and what is not: device, isolation, data, operators")
+    _place_options(doctor)
+    doctor.set_defaults(command=_doctor)
+    for viewer in (resume, front, show, diff, export):
+        viewer.add_argument("--run-dir", help="the run; default: the one under runs/ that was written last")
+    return parser
+
+
+def _place_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", default="train_target", help="folder with target.toml (default: %(default)s)")
+    parser.add_argument("--scale", default="cpu", help="a scale of the target (default: %(default)s)")
+    parser.add_argument("--data", help="a folder of .txt, .jsonl or .parquet instead of the default text")
+    parser.add_argument("--slots", type=int, help="trials at a time (default: one for each core)")
+
+
+def _limit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--generations", type=int, help="generations in all (default: the target's, 50)")
+    parser.add_argument("--total", type=float, default=0.0, help="charged seconds in all")
+    parser.add_argument("--time-limit", type=float, default=0.0, help="wall-clock seconds in all")
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    _place_options(parser)
+    _limit_options(parser)
+    parser.add_argument("--budget", type=float, help="charged seconds of a full trial (default: the scale's)")
+    parser.add_argument(
+        "--population", type=int, default=12, help="individuals that may be parents (default: %(default)s)"
+    )
+    parser.add_argument("--offspring", type=int, default=6, help="candidates in a generation (default: %(default)s)")
+    parser.add_argument("--tune-trials", type=int, default=4, help="trials at the low rung (default: %(default)s)")
+    parser.add_argument(
+        "--operator",
+        action="append",
+        metavar="NAME[=WEIGHT]",
+        help="catalogue, merge, tune or package.module:Class; repeatable",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the search (default: %(default)s)")
+    parser.add_argument("--run-dir", help="default: runs/ and a name made of target, scale, budget and seed")
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    with assemble(options) as run:
+        return _drive(run, console)
+
+
+def _resume(options: argparse.Namespace, console: Console) -> int:
+    directory = find_run(options.run_dir)
+    header = open_history(directory).header
+    known = header["settings"]
+    for name in ("scale", "budget", "seed", "population", "offspring", "tune_trials"):
+        setattr(options, name, known[name])
+    options.operator = [f"{name}={weight}" for name, weight in known["operators"].items()]
+    options.target, options.data, options.slots, options.run_dir = (
+        header["target"],
+        header.get("data"),
+        None,
+        str(directory),
+    )
+    return _run(options, console)
+
+
+def _drive(run: Run, console: Console) -> int:
+    """Announce, run, summarise."""
+    _announce(run, console)
+    with Progress(console, run.executor.slots) as progress:
+        loop = Loop(run.store, run.history, run.executor, run.operators, run.plan, run.limits, progress)
+        with _interruptible(loop, console):
+            reason = loop.run(run.seed)
+    console.print(f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds.")
+    if run.history.seed is None or run.history.seed.verdict != "ok":
+        return INTERRUPTED if loop.interrupted else 1
+    _summary(run, console)
+    return INTERRUPTED if loop.interrupted else 0
+
+
+def _announce(run: Run, console: Console) -> None:
+    hello, history = run.executor.hello, run.history
+    settings = history.header["settings"]
+    names = ", ".join(settings["operators"])
+    console.print(f"Operators: {names}. No LLM: children are made by the built-in catalogue and by merging.")
+    console.print(f"Isolation: {hello['isolation']}")
+    console.print(f"Text: {hello['corpus']['name']} ({hello['corpus']['sha256'][:12]}); device: {hello['device']}")
+    total = run.limits.generations * settings["offspring"]
+    expected = forecast(run.plan, max(0, total - history.finished), run.executor.slots)
+    console.print(
+        f"Forecast: about {expected.trials} trials, {expected.charged:.0f} charged seconds, "
+        f"{clock(expected.wall)} on {run.executor.slots} slots. Run directory: {run.store.directory}"
+    )
+    if history.trials:
+        done = f"{len(history.outcomes)} trials and {len(history.candidates)} candidates done"
+        console.print(f"Resumed: {done}, {len(history.running)} trials were under way and are repeated.")
+
+
+def _summary(run: Run, console: Console) -> None:
+    print_front(console, run.history)
+    winners = [c for c in run.history.front if beats_seed(run.history, c)]
+    if winners and run.history.seed:
+        best = winners[0]
+        print_diff(console, plugins.load(plugins.READER)(run.target.rules), run.history.seed, best)
+        console.print(f"\nTake it home: python -m evolve export {best.id} -o train.py --run-dir {run.store.directory}")
+
+
+@contextmanager
+def _interruptible(loop: Loop, console: Console) -> Iterator[None]:
+    """Ctrl-C once (or SIGTERM, SIGHUP) finishes the running trials; twice stops now."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if loop.interrupted:
+            raise KeyboardInterrupt
+        loop.interrupted = True
+        console.print("Finishing the running trials; once more to stop now. The same command continues.")
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _front(options: argparse.Namespace, console: Console) -> int:
+    print_front(console, open_history(find_run(options.run_dir)))
+    return 0
+
+
+def _show(options: argparse.Namespace, console: Console) -> int:
+    history = open_history(find_run(options.run_dir))
+    print_candidate(console, history, find_candidate(history, options.id))
+    return 0
+
+
+def _diff(options: argparse.Namespace, console: Console) -> int:
+    history = open_history(find_run(options.run_dir))
+    pair = [find_candidate(history, name) for name in (options.a, options.b)]
+    print_diff(console, plugins.reader_for(history.header), *pair)
+    return 0
+
+
+def _export(options: argparse.Namespace, console: Console) -> int:
+    history = open_history(find_run(options.run_dir))
+    candidate = find_candidate(history, options.id)
+    text = export_source(plugins.reader_for(history.header), candidate, options.upstream)
+    if options.output == "-":
+        print(text, end="")
+        return 0
+    try:
+        Path(options.output).write_text(text)
+    except OSError as error:
+        raise ConfigError(f"cannot write {options.output}: {error.strerror}") from error
+    console.print(f"wrote {options.output}: candidate {candidate.id} with its tuned numbers")
+    return 0
+
+
+def _doctor(options: argparse.Namespace, console: Console) -> int:
+    return print_doctor(console, options)

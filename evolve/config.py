@@ -1,0 +1,123 @@
+"""What a run is: its target, read from `target.toml`, and its settings, from the command line. Checked when read."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evolve.model import Objective, Rules, digest
+
+DESCRIPTION = "target.toml"
+
+
+class ConfigError(Exception):
+    """Something that the user gave cannot be used; the message names the cause and the cure."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A folder with one script that is evolved, one module that it imports and one description."""
+
+    folder: Path
+    source: str
+    rules: Rules
+    objectives: tuple[Objective, ...]
+    rungs: tuple[float, ...]
+    stop: Mapping[str, float]
+    judge: Path
+    scales: Mapping[str, Mapping[str, Any]]
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes two runs the same run. A run directory is continued only with equal settings."""
+
+    target: str
+    fingerprint: str
+    scale: str
+    budget: float
+    seed: int
+    population: int
+    offspring: int
+    tune_trials: int
+    operators: Mapping[str, float]
+    corpus: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends, whichever comes first; 0 switches a criterion off. Seconds, generations, loss."""
+
+    generations: int
+    total: float = 0.0
+    wall: float = 0.0
+    target_loss: float = 0.0
+    stale_generations: int = 0
+    refusals: int = 20
+
+
+def load_target(folder: Path) -> Target:
+    """Read a target. Raises `ConfigError` if it is not there, incomplete or of the wrong form."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise ConfigError(f"no such target: {folder} has no {DESCRIPTION}. Give a folder with --target.")
+    try:
+        table = tomllib.loads(path.read_text())
+        script = folder / table["script"]
+        source = script.read_bytes().decode()
+        judge = folder / table["harness"]["judge"]
+        return Target(
+            folder=folder.resolve(),
+            source=source,
+            rules=_rules(table),
+            objectives=tuple(Objective(o["name"], o["direction"]) for o in table["objectives"]),
+            rungs=_rungs(table["rungs"]),
+            stop=table.get("stop", {}),
+            judge=judge.resolve(),
+            scales=table["scales"],
+            fingerprint=digest(source + path.read_text() + judge.read_text()),
+        )
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{script} is not UTF-8 text: {error}") from error
+    except KeyError as error:
+        raise ConfigError(f"{path} lacks {error}. See train_target/{DESCRIPTION} for a complete one.") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _rules(table: Mapping[str, Any]) -> Rules:
+    rules = table["rules"]
+    return Rules(
+        protected=tuple(rules["protected"]),
+        imports=tuple(rules["imports"]),
+        contract=tuple(rules["contract"]),
+        hints=dict(table.get("hints", {})),
+        max_bytes=int(rules["max_bytes"]),
+    )
+
+
+def _rungs(values: list[float]) -> tuple[float, ...]:
+    rungs = tuple(float(v) for v in values)
+    if len(rungs) < 2 or rungs != tuple(sorted(set(rungs))) or rungs[-1] != 1.0 or rungs[0] <= 0:
+        raise ConfigError(f"rungs must be ascending shares of the budget that end with 1.0, not {list(values)}")
+    return rungs
+
+
+def budget_of(target: Target, scale: str, budget: float | None) -> float:
+    """The budget of a full trial in charged seconds. Raises `ConfigError` for an unknown scale or a budget <= 0."""
+    if scale not in target.scales:
+        raise ConfigError(f"unknown scale {scale!r}: {target.name} has {', '.join(target.scales)}")
+    chosen = float(target.scales[scale]["budget"]) if budget is None else budget
+    if chosen <= 0:
+        raise ConfigError(f"--budget must be above 0 seconds, not {chosen:g}")
+    return chosen

@@ -1,0 +1,229 @@
+"""How a candidate is measured: smoke, tuning at the low rung, higher rungs, full budget, fresh seeds.
+
+An evaluation is a generator. It yields what it needs, `Run` (trials, run at the same time) or `Ask` (a question about
+the rest of the population), is sent the outcomes or the answer, and returns a `Result`. It does no I/O and depends on
+nothing but what it is sent, so an interrupted one is finished by sending it the recorded answers again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Trial, Verdict
+from evolve.objectives import Curve, fitness, next_rung, seed_fitness
+from evolve.protocols import Tuner
+
+FRONT_SEEDS = 3  # seeds that a member of the front is measured with
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much an evaluation spends. `rungs` are shares of `budget` (seconds), ascending, the last one 1."""
+
+    objectives: tuple[Objective, ...]
+    scale: str
+    budget: float
+    rungs: tuple[float, ...]
+    tune_trials: int
+    smoke_seconds: float
+    target: float | None = None  # L*, None while the seed is measured
+
+    def trial(self, genome: Genome, params: Params, rung: float, seed: int, purpose: Purpose) -> Trial:
+        seconds = self.smoke_seconds if purpose == "smoke" else self.budget * rung
+        return Trial(genome, dict(params), seconds, rung, self.scale, seed, purpose)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run these trials; send back a list of their outcomes in the same order."""
+
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far."""
+
+    name: str
+    loss: float
+    fitness: Fitness | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an evaluation found."""
+
+    verdict: Verdict
+    params: Params
+    reason: str = ""
+    rung: float = 0.0
+    fitness: Fitness | None = None
+    losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+Evaluation = Generator[Run | Ask, list[Outcome] | bool, Result]
+
+
+class Failed(Exception):
+    """A trial that had to succeed did not."""
+
+
+def evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]) -> Evaluation:
+    """Measure a child. `anchor` are its first parameters; `seeds` are fresh ones, at least `FRONT_SEEDS`.
+
+    Trials that choose between parameter sets share one seed a rung (`tune_seed`); what counts for the fitness is
+    trained again from `seeds`.
+    """
+    try:
+        return (yield from _evaluate(plan, genome, anchor, tuner, seeds))
+    except Failed as failure:
+        return Result("failed", anchor, str(failure))
+
+
+def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]) -> Evaluation:
+    yield from _smoke(plan, genome, anchor)
+    ranked = yield from _tune(plan, genome, tuner)
+    reached = plan.rungs[0]
+    for i, rung in enumerate(plan.rungs[:-1]):
+        if i > 0:
+            ranked = yield from _compare(plan, genome, _finalists(ranked, anchor), rung)
+            reached = rung
+        best, loss = ranked[0]
+        if not (yield Ask(_name(rung), loss)):
+            return Result(
+                "pruned",
+                best,
+                f"not in the better half at {rung:g} of the budget",
+                reached,
+                None,
+                {_name(rung): (loss,)},
+            )
+    return (yield from _confirm(plan, genome, ranked[0][0], seeds))
+
+
+def evaluate_seed(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
+    """Measure the seed program: every rung with `FRONT_SEEDS` seeds. Its mean final loss is the target L*."""
+    try:
+        yield from _smoke(plan, genome, params)
+        low = plan.rungs[0]
+        yield from _run(plan, genome, params, [(low, tune_seed(low))], "tune")
+        jobs = [(r, s) for s in seeds[:FRONT_SEEDS] for r in reversed(plan.rungs)]
+        outcomes = yield from _run(plan, genome, params, jobs, "rung")
+    except Failed as failure:
+        return Result("failed", params, str(failure))
+    loss = plan.objectives[0].name
+    curve = {r: [o.metrics[loss] for (rung, _), o in zip(jobs, outcomes, strict=True) if rung == r] for r in plan.rungs}
+    full = [o for (rung, _), o in zip(jobs, outcomes, strict=True) if rung == 1.0]
+    value = seed_fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.budget)
+    return Result("ok", params, "", 1.0, value, _losses(curve), _means(full))
+
+
+def control(plan: Plan, genome: Genome, params: Params) -> Evaluation:
+    """Run the seed program once more at the low rung, as it was run before its children were tuned."""
+    low = plan.rungs[0]
+    yield Run((plan.trial(genome, params, low, tune_seed(low), "control"),))
+    return Result("ok", params)
+
+
+def tune_seed(rung: float) -> int:
+    """The seed shared by all trials of a rung that are compared with each other: paired, so less noise."""
+    return round(1_000_003 * rung)
+
+
+def _smoke(plan: Plan, genome: Genome, params: Params) -> Generator[Run | Ask, list[Outcome] | bool, None]:
+    yield from _run(plan, genome, params, [(plan.rungs[0], 0)], "smoke")
+
+
+def _run(
+    plan: Plan, genome: Genome, params: Params, jobs: Sequence[tuple[float, int]], purpose: Purpose
+) -> Generator[Run | Ask, list[Outcome] | bool, list[Outcome]]:
+    """Run (rung, seed) jobs that must all succeed. Raises `Failed`."""
+    outcomes = yield Run(tuple(plan.trial(genome, params, rung, seed, purpose) for rung, seed in jobs))
+    assert isinstance(outcomes, list)
+    for outcome in outcomes:
+        if outcome.status != "ok":
+            raise Failed(f"{outcome.status} at {purpose}: {outcome.reason}")
+    return outcomes
+
+
+def _tune(
+    plan: Plan, genome: Genome, tuner: Tuner
+) -> Generator[Run | Ask, list[Outcome] | bool, list[tuple[Params, float]]]:
+    """Trials at the low rung, the anchor first (the tuner sees to that). Returns (params, loss), best first."""
+    low, loss = plan.rungs[0], plan.objectives[0].name
+    found: list[tuple[Params, float]] = []
+    last = Outcome("invalid")
+    for _ in range(plan.tune_trials if genome.knobs else 1):
+        params = tuner.ask(genome.knobs)
+        if any(params == done for done, _ in found):
+            continue
+        outcomes = yield Run((plan.trial(genome, params, low, tune_seed(low), "tune"),))
+        assert isinstance(outcomes, list)
+        last = outcomes[0]
+        tuner.tell(params, last.metrics[loss] if last.status == "ok" else None)
+        if last.status == "ok":
+            found.append((params, last.metrics[loss]))
+    if not found:
+        raise Failed(f"{last.status} in every tuning trial: {last.reason}")
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _finalists(ranked: Sequence[tuple[Params, float]], anchor: Params) -> list[Params]:
+    """The best two parameter sets and the anchor, without repetition."""
+    chosen = [params for params, _ in ranked[:2]]
+    return chosen if any(params == anchor for params in chosen) else [*chosen, anchor]
+
+
+def _compare(
+    plan: Plan, genome: Genome, sets: Sequence[Params], rung: float
+) -> Generator[Run | Ask, list[Outcome] | bool, list[tuple[Params, float]]]:
+    """One trial for each parameter set at `rung`, same seed. Returns those that worked, best first."""
+    outcomes = yield Run(tuple(plan.trial(genome, p, rung, tune_seed(rung), "tune") for p in sets))
+    assert isinstance(outcomes, list)
+    loss = plan.objectives[0].name
+    found = [(p, o.metrics[loss]) for p, o in zip(sets, outcomes, strict=True) if o.status == "ok"]
+    if not found:
+        raise Failed(f"{outcomes[0].status} at {rung:g} of the budget: {outcomes[0].reason}")
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
+    """Full budget, one seed after another, as long as the candidate could enter the front."""
+    assert plan.target is not None
+    loss = plan.objectives[0].name
+    curve: dict[float, list[float]] = {1.0: []}
+    full: list[Outcome] = []
+    value: Fitness | None = None
+    for n, seed in enumerate(seeds[:FRONT_SEEDS], 1):
+        jobs = [(rung, seed) for rung in sorted(curve, reverse=True)]
+        outcomes = yield from _run(plan, genome, params, jobs, "confirm" if n > 1 else "rung")
+        full.append(outcomes[0])
+        for (rung, _), outcome in zip(jobs, outcomes, strict=True):
+            curve[rung].append(outcome.metrics[loss])
+        while (lower := next_rung(curve, plan.target)) is not None:
+            extra = yield from _run(plan, genome, params, [(lower, s) for s in seeds[:n]], "rung")
+            curve[lower] = [o.metrics[loss] for o in extra]
+        value = fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.target, plan.budget)
+        if not value.feasible or (n < FRONT_SEEDS and not (yield Ask(f"front/{n}", value.values[loss].mean, value))):
+            break
+    return Result("ok", params, "", 1.0, value, _losses(curve), _means(full))
+
+
+def _name(rung: float) -> str:
+    return f"{rung:g}"
+
+
+def _losses(curve: Curve) -> dict[str, tuple[float, ...]]:
+    return {_name(rung): tuple(values) for rung, values in sorted(curve.items())}
+
+
+def _metric(outcomes: Sequence[Outcome], name: str) -> list[float]:
+    return [o.metrics[name] for o in outcomes]
+
+
+def _means(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    names = set.intersection(*(set(o.metrics) for o in outcomes))
+    return {name: fmean(_metric(outcomes, name)) for name in sorted(names)}

@@ -1,0 +1,175 @@
+"""Runs trials on this machine: one judge process a slot, which owns clock, seed, text and score.
+
+A judge is started once and asked for one trial after another, by JSON lines on its standard input and output; the
+program travels as a file in a folder of its own. What a judge does below itself (boxes) is its target's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import IO, Any
+
+from evolve.model import Outcome, Trial
+
+GRACE = 10.0  # seconds that a judge gets to end by itself
+
+
+class JudgeError(Exception):
+    """A judge could not be started; the message is the judge's own."""
+
+
+Job = tuple[Trial, "Future[Outcome]"]
+
+
+class LocalExecutor:
+    """An `Executor` with one judge for each of `cores`. `bind` writes parameters into a program's text.
+
+    `hello` is what the first judge said of itself when it was ready: corpus, isolation, device, versions, baselines.
+    Raises `JudgeError` if a judge does not start.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        cores: Sequence[int],
+        bind: Callable[[Trial], str],
+        log: IO[str] | None = None,
+    ) -> None:
+        self.slots = len(cores)
+        self._bind = bind
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._running: dict[Future[Outcome], Judge] = {}
+        self._judges: list[Judge] = []
+        try:
+            for core in cores:
+                self._judges.append(Judge([*command, "--core", str(core)], log))
+                self._judges[-1].ready()
+        except JudgeError:
+            self.close()
+            raise
+        self.hello: dict[str, Any] = self._judges[0].hello
+        self._threads = [threading.Thread(target=self._serve, args=(j,), daemon=True) for j in self._judges]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, trial: Trial) -> Future[Outcome]:
+        future: Future[Outcome] = Future()
+        self._jobs.put((trial, future))
+        return future
+
+    def cancel(self, future: Future[Outcome]) -> None:
+        """Take a trial back; one that runs is killed with its judge, which is started anew."""
+        if not future.cancel() and (judge := self._running.get(future)):
+            judge.kill()
+
+    def close(self) -> None:
+        for judge in self._judges:
+            judge.close()
+        for _ in self._judges:
+            self._jobs.put(None)
+
+    def _serve(self, judge: Judge) -> None:
+        while (job := self._jobs.get()) is not None:
+            trial, future = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            self._running[future] = judge
+            outcome = judge.run(trial, self._bind)
+            del self._running[future]
+            future.set_result(outcome)
+
+
+class Judge:
+    """One judge process and the conversation with it."""
+
+    def __init__(self, command: Sequence[str], log: IO[str] | None) -> None:
+        self._command = list(command)
+        self._log = log
+        self._closed = False
+        self.hello: dict[str, Any] = {}
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *self._command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            start_new_session=True,
+        )
+
+    def ready(self) -> None:
+        """Wait until it says that it is ready. Raises `JudgeError` with its own words if it does not."""
+        answer = self._read()
+        if answer is None or not answer.get("ready"):
+            raise JudgeError(
+                (answer or {}).get("error", "the judge ended before it was ready; see judge.log in the run directory")
+            )
+        self.hello = answer
+
+    def run(self, trial: Trial, bind: Callable[[Trial], str]) -> Outcome:
+        """One trial. A judge that dies is started again, and the trial is `infrastructure`."""
+        folder = Path(tempfile.mkdtemp(prefix="trial-"))
+        try:
+            (folder / "train.py").write_text(bind(trial))
+            request = {
+                "job": str(folder),
+                "budget": trial.budget,
+                "rung": trial.rung,
+                "seed": trial.seed,
+                "purpose": trial.purpose,
+            }
+            if self._process.poll() is not None and not self._closed:
+                self._start()
+                self.ready()
+            answer = self._ask(request)
+        except JudgeError as error:
+            return Outcome("infrastructure", reason=str(error))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return Outcome("infrastructure", reason="the judge process died") if answer is None else Outcome(**answer)
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return None
+        return self._read()
+
+    def _read(self) -> dict[str, Any] | None:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            return None
+        return answer if isinstance(answer, dict) else None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """End of input is the signal to end; who does not is killed. What runs below a judge dies with it."""
+        self._closed = True
+        with contextlib.suppress(OSError):
+            if self._process.stdin:
+                self._process.stdin.close()
+        self._process.terminate()
+        try:
+            self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,204 @@
+"""What the log says so far: every view that the engine needs, updated event by event.
+
+The live run and a replay go through the same `apply`, so after a crash the views are what they were. Nothing here
+writes, and nothing here decides anything but what follows from the log.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
+from statistics import fmean
+from typing import Any
+
+from evolve import records
+from evolve.model import Candidate, Estimate, Fitness, Genome, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
+from evolve.search import ParetoSearch
+from evolve.selection import hypervolume, would_enter
+from evolve.store import Event
+from evolve.tuner import Study
+
+LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
+RECENT_STUDIES = 64  # that importance is taken from
+
+Place = tuple[str, int]  # an owner of trials and the number of the trial
+
+
+class History:
+    """A fold over the events of one run."""
+
+    def __init__(self, search: ParetoSearch) -> None:
+        self.search = search
+        self.header: dict[str, Any] = {}
+        self.harness: dict[str, Any] = {}
+        self.genomes: dict[str, Genome] = {}
+        self.matings: dict[int, Mating] = {}
+        self.proposals: dict[int, Proposal | Rejected] = {}
+        self.trials: dict[Place, Trial] = {}
+        self.running: set[Place] = set()
+        self.attempts: Counter[Place] = Counter()
+        self.outcomes: dict[Place, Outcome] = {}
+        self.answers: dict[tuple[str, str], bool] = {}
+        self.seen_losses: defaultdict[str, list[float]] = defaultdict(list)
+        self.studies: defaultdict[str, list[tuple[Params, float | None]]] = defaultdict(list)
+        self.recent: deque[tuple[tuple[Knob, ...], str]] = deque(maxlen=RECENT_STUDIES)
+        self.tuned: dict[str, list[str]] = {}
+        self.first_of: dict[str, str] = {}
+        self.statuses: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.finished = 0
+        self.refusals = 0
+        self.last_gain = 0
+        self.charged = 0.0
+        self.controls: list[Outcome] = []
+        self.progress: list[tuple[float, float, float]] = []  # charged seconds, best confirmed loss, hypervolume
+        self.sessions: list[tuple[float, float]] = []  # wall-clock start and last event of each process
+        self.stopped = ""
+
+    @property
+    def candidates(self) -> dict[str, Candidate]:
+        return self.search.archive
+
+    @property
+    def seed(self) -> Candidate | None:
+        return self.candidates.get("0")
+
+    @property
+    def front(self) -> list[Candidate]:
+        return self.search.front
+
+    @property
+    def wall(self) -> float:
+        """Seconds of wall-clock time that processes spent on the run."""
+        return sum(end - start for start, end in self.sessions)
+
+    def replay(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        getattr(self, f"_on_{event.kind}")(event)
+        if self.sessions:
+            self.sessions[-1] = (self.sessions[-1][0], event.at)
+
+    def goes_on(self, rung: str, loss: float) -> bool:
+        """Successive halving over the run: in the better half of all seen at the rung; every eighth regardless."""
+        seen = self.seen_losses[rung]
+        return bisect_left(seen, loss) * 2 <= len(seen) or (len(seen) + 1) % LUCKY == 0
+
+    def would_enter(self, fitness: Fitness) -> bool:
+        """Whether no confirmed member of the front is at least as good in everything."""
+        return would_enter(fitness, self.front, self.search.objectives)
+
+    def study(self, owner: str) -> Study:
+        """The low-rung trials of one candidate."""
+        return Study(tuple(self.studies[owner]))
+
+    def study_of_lineage(self, candidate: Candidate) -> Study:
+        """The low-rung trials of a candidate and of the ancestors whose study it continues, oldest first."""
+        trials = list(self.studies[f"ask/{candidate.index}"])
+        while candidate.parents and self.candidates[candidate.parents[0]].genome.key == candidate.genome.key:
+            candidate = self.candidates[candidate.parents[0]]
+            trials = [*self.studies[f"ask/{candidate.index}"], *trials]
+        return Study(tuple(trials))
+
+    def _on_run(self, event: Event) -> None:
+        self.header = event.body
+
+    def _on_session(self, event: Event) -> None:
+        self.sessions.append((event.at, event.at))
+        self.harness = event.body
+
+    def _on_genome(self, event: Event) -> None:
+        genome = records.genome_from(event.body)
+        self.genomes[genome.id] = genome
+
+    def _on_ask(self, event: Event) -> None:
+        mating = records.mating_from(event.body, self.candidates)
+        self.matings[mating.index] = mating
+
+    def _on_proposal(self, event: Event) -> None:
+        self.proposals[event.body["ask"]] = records.proposal_from(event.body["proposal"], self.genomes)
+
+    def _on_trial(self, event: Event) -> None:
+        place = (event.body["owner"], event.body["n"])
+        if place in self.running:  # its process died, and nobody knows how far it came: charged in full
+            self._charge(place[0], self.trials[place].budget)
+            self.statuses["lost"] += 1
+        self.trials[place] = records.trial_from(event.body["trial"], self.genomes)
+        self.running.add(place)
+        self.attempts[place] += 1
+
+    def _on_outcome(self, event: Event) -> None:
+        place = (event.body["owner"], event.body["n"])
+        outcome = records.outcome_from(event.body["outcome"])
+        trial = self.trials[place]
+        self.running.discard(place)
+        self.statuses[outcome.status] += 1
+        self._charge(place[0], outcome.seconds)
+        if not event.body["final"]:
+            return
+        self.outcomes[place] = outcome
+        if trial.purpose == "control":
+            self.controls.append(outcome)
+        if trial.purpose == "tune" and trial.rung == self.low_rung:
+            self.studies[place[0]].append(
+                (trial.params, outcome.metrics[self.loss] if outcome.status == "ok" else None)
+            )
+
+    def _on_start(self, event: Event) -> None:
+        self.tuned[event.body["owner"]] = event.body["tuned"]
+
+    def _on_answer(self, event: Event) -> None:
+        body = event.body
+        self.answers[body["owner"], body["name"]] = body["answer"]
+        if not body["name"].startswith("front"):
+            insort(self.seen_losses[body["name"]], body["loss"])
+
+    def _on_tell(self, event: Event) -> None:
+        candidate = records.candidate_from(event.body, self.genomes)
+        self.search.tell(candidate)
+        refused = candidate.verdict in ("rejected", "duplicate")
+        self.refusals = self.refusals + 1 if refused else 0
+        if refused:
+            return
+        self.first_of.setdefault(candidate.genome.key, candidate.id)
+        self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
+        if candidate.index > 0 and candidate.rung > 0:
+            self.finished += 1
+        if candidate.index == 0:
+            for rung, losses in candidate.losses.items():
+                insort(self.seen_losses[rung], fmean(losses))
+        if candidate in self.front:
+            self.last_gain = self.finished
+            best = self.best_loss
+            assert best is not None
+            self.progress.append((self.charged, best.mean, self.hypervolume()))
+
+    def _on_stop(self, event: Event) -> None:
+        self.stopped = event.body["reason"]
+
+    def _charge(self, owner: str, seconds: float) -> None:
+        self.charged += seconds
+        self.seconds[owner] += seconds
+
+    @property
+    def loss(self) -> str:
+        """Name of the first objective."""
+        return self.search.objectives[0].name
+
+    @property
+    def best_loss(self) -> Estimate | None:
+        """The lowest confirmed loss."""
+        best = self.front[0].fitness if self.front else None
+        return best.values[self.loss] if best else None
+
+    @property
+    def low_rung(self) -> float:
+        return float(self.header["rungs"][0])
+
+    def hypervolume(self) -> float:
+        """Of the front, in bits per byte times natural log of seconds, with the seed as reference point."""
+        seed = self.seed
+        return hypervolume(self.front, self.search.objectives, seed.fitness) if seed and seed.fitness else 0.0

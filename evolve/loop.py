@@ -1,0 +1,333 @@
+"""The one concurrent function: drives search, operators, tuner, executor and store until a criterion says stop.
+
+Proposals and trials run on separate pools, so a device never waits for an operator. Everything that happens is
+written to the store first and then applied to the history; `Loop.run` on an old store goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from evolve import records
+from evolve.config import Limits
+from evolve.evaluation import FRONT_SEEDS, Ask, Evaluation, Plan, Result, control, evaluate, evaluate_seed
+from evolve.history import History
+from evolve.model import Candidate, Genome, Mating, Outcome, Proposal, Rejected, Trial
+from evolve.protocols import Executor, Operator
+from evolve.stopping import stop_reason
+from evolve.store import Store
+from evolve.tuner import Study, TpeTuner, choose, importance
+
+PROPOSAL_THREADS = 8
+CONTROL_EVERY = 25  # outcomes between two control runs of the seed
+ATTEMPTS = 4  # of a trial that infrastructure spoiled
+TICK = 0.5  # seconds between two looks at the clock
+
+
+@dataclass
+class Task:
+    """One evaluation under way. `waiting` are the numbers of its trials that have no outcome yet."""
+
+    owner: str
+    evaluation: Evaluation
+    asked: int = 0
+    batch: tuple[int, ...] = ()
+
+
+class Loop:
+    """One run. `operators` by name; `plan` without target; `watch` is called at least every `TICK` seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        history: History,
+        executor: Executor,
+        operators: Mapping[str, Operator],
+        plan: Plan,
+        limits: Limits,
+        watch: Callable[[Loop], None],
+    ) -> None:
+        self.store = store
+        self.history = history
+        self.limits = limits
+        self.interrupted = False
+        self._executor = executor
+        self._operators = operators
+        self._plan = plan
+        self._watch = watch
+        self._tasks: dict[str, Task] = {}
+        self._running: dict[Future[Outcome], tuple[str, int]] = {}
+        self._proposing: dict[Future[Proposal | Rejected], Mating] = {}
+        self._latency: deque[float] = deque(maxlen=20)
+        self._threads = ThreadPoolExecutor(PROPOSAL_THREADS, thread_name_prefix="propose")
+
+    @property
+    def open_trials(self) -> int:
+        return len(self._running)
+
+    def run(self, seed: Genome) -> str:
+        """Run until a criterion is met; returns it. The executor is left to the caller to close."""
+        try:
+            self._resume(seed)
+            while (reason := self._reason()) is None:
+                self._ask_more()
+                self._collect()
+                self._watch(self)
+            self._drain()
+            self._record("stop", f"stop/{time.time_ns()}", {"reason": reason})
+            return reason
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _reason(self) -> str | None:
+        if self.interrupted:
+            return "interrupted"
+        if self.history.seed and self.history.seed.verdict != "ok":
+            return f"the seed program failed: {self.history.seed.reason}"
+        if not self.store.has_space():
+            return "the disk is nearly full: nothing is lost; free space and run the same command"
+        return stop_reason(self.history, self.limits)
+
+    def _resume(self, seed: Genome) -> None:
+        """Start the seed, or finish what an earlier process left open."""
+        if "0" not in self.history.candidates:
+            self._remember(seed)
+            params = {k.address: k.default for k in seed.knobs}
+            self._start("ask/0", evaluate_seed(self._plan, seed, params, self._fresh_seeds(0)))
+        for index, mating in list(self.history.matings.items()):
+            if str(index) in self.history.candidates:
+                continue
+            proposal = self.history.proposals.get(index)
+            if proposal is None:
+                self._propose(mating)
+            else:
+                self._follow(mating, proposal)
+
+    def _ask_more(self) -> None:
+        """Keep the executor fed: ask while the trials in sight would not outlast the making of a child."""
+        history = self.history
+        if history.seed is None:
+            return
+        room = self.limits.generations * self._offspring - history.finished if self.limits.generations else math.inf
+        while len(self._proposing) < self._proposals_wanted() and len(self._tasks) + len(self._proposing) < room:
+            index = len(history.matings) + 1
+            mating = history.search.ask(index)
+            self._record("ask", f"ask/{index}", records.mating_record(mating))
+            self._propose(mating)
+
+    @property
+    def _offspring(self) -> int:
+        return int(self.history.header["settings"]["offspring"])
+
+    def _proposals_wanted(self) -> int:
+        """Twice the slots in evaluation, and by Little's law as many in the making as arrive meanwhile."""
+        slots = self._executor.slots
+        finished = max(1, len(self.history.first_of) - 1)
+        seconds = self.history.charged / finished if self.history.finished else self._plan.budget
+        latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
+        ahead = math.ceil(latency * slots / max(seconds, 1e-3))
+        return min(PROPOSAL_THREADS, max(0, 2 * slots - len(self._tasks)) + ahead)
+
+    def _propose(self, mating: Mating) -> None:
+        operator = self._operators[mating.operator]
+
+        def make() -> Proposal | Rejected:
+            start = time.monotonic()
+            proposal = operator.propose(mating)
+            return replace(proposal, cost=replace(proposal.cost, seconds=time.monotonic() - start))
+
+        self._proposing[self._threads.submit(make)] = mating
+
+    def _collect(self) -> None:
+        """Wait for the next thing to finish, and act on it."""
+        done, _ = wait({**self._proposing, **self._running}, timeout=TICK, return_when=FIRST_COMPLETED)
+        if not self._proposing and not self._running:
+            time.sleep(TICK / 10)
+        for future in done:
+            if future in self._proposing:
+                self._proposed(self._proposing.pop(future), future.result())
+            else:
+                self._ran(*self._running.pop(future), future.result())
+
+    def _proposed(self, mating: Mating, proposal: Proposal | Rejected) -> None:
+        self._latency.append(proposal.cost.seconds)
+        if isinstance(proposal, Proposal):
+            self._remember(proposal.genome)
+        body = {"ask": mating.index, "proposal": records.proposal_record(proposal)}
+        self._record("proposal", f"ask/{mating.index}/proposal", body)
+        self._follow(mating, proposal)
+
+    def _follow(self, mating: Mating, proposal: Proposal | Rejected) -> None:
+        """Tell a refusal or a duplicate at once; evaluate everything else."""
+        if isinstance(proposal, Rejected):
+            self._tell(_child(mating, proposal), Result("rejected", {}, proposal.reason))
+            return
+        twin = self.history.first_of.get(proposal.genome.key)
+        if twin is not None and proposal.edits:
+            self._tell(_child(mating, proposal), Result("duplicate", proposal.anchor, f"same structure as {twin}"))
+            return
+        seed = self.history.seed
+        assert seed is not None and seed.fitness is not None
+        plan = replace(self._plan, target=seed.fitness.values[self.history.loss].mean)
+        owner = f"ask/{mating.index}"
+        evaluation = evaluate(
+            plan,
+            proposal.genome,
+            proposal.anchor,
+            self._tuner(owner, mating, proposal),
+            self._fresh_seeds(mating.index),
+        )
+        self._start(owner, evaluation)
+
+    def _tuner(self, owner: str, mating: Mating, proposal: Proposal) -> TpeTuner:
+        """A study of this structure is continued; a new structure starts from its first parent's."""
+        parent = mating.parents[0]
+        same = parent.genome.key == proposal.genome.key
+        if owner not in self.history.tuned:
+            weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
+            tuned = choose(
+                proposal.genome.knobs, proposal.genome.knobs if same else parent.genome.knobs, weight, mating.seed
+            )
+            self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned})
+        study, nothing = self.history.study_of_lineage(parent), Study(())
+        known, inherited = (study, nothing) if same else (nothing, study)
+        return TpeTuner(proposal.anchor, known, inherited, self.history.tuned[owner], mating.seed)
+
+    def _fresh_seeds(self, index: int) -> list[int]:
+        rng = Random(f"{self.history.header['settings']['seed']}:{index}:fresh")
+        return [rng.getrandbits(31) for _ in range(FRONT_SEEDS)]
+
+    def _start(self, owner: str, evaluation: Evaluation) -> None:
+        self._tasks[owner] = Task(owner, evaluation)
+        self._advance(self._tasks[owner], None)
+
+    def _advance(self, task: Task, answer: list[Outcome] | bool | None) -> None:
+        """Send `answer` to the evaluation, and go on until it waits for a trial or has ended."""
+        while True:
+            try:
+                request = task.evaluation.send(answer)  # type: ignore[arg-type]
+            except StopIteration as end:
+                del self._tasks[task.owner]
+                self._finish(task, end.value)
+                return
+            if isinstance(request, Ask):
+                answer = self._answer(task.owner, request)
+                continue
+            task.batch = tuple(range(task.asked, task.asked + len(request.trials)))
+            task.asked += len(request.trials)
+            for n, trial in zip(task.batch, request.trials, strict=True):
+                if (task.owner, n) not in self.history.outcomes:
+                    self._submit(task.owner, n, trial)
+            if not self._complete(task):
+                return
+            answer = [self.history.outcomes[task.owner, n] for n in task.batch]
+
+    def _complete(self, task: Task) -> bool:
+        return all((task.owner, n) in self.history.outcomes for n in task.batch)
+
+    def _answer(self, owner: str, ask: Ask) -> bool:
+        if (owner, ask.name) not in self.history.answers:
+            goes_on = self.history.would_enter(ask.fitness) if ask.fitness else self.history.goes_on(ask.name, ask.loss)
+            body = {"owner": owner, "name": ask.name, "loss": ask.loss, "answer": goes_on}
+            self._record("answer", f"{owner}/answer/{ask.name}", body)
+        return self.history.answers[owner, ask.name]
+
+    def _submit(self, owner: str, n: int, trial: Trial) -> None:
+        attempt = self.history.attempts[owner, n]
+        body = {"owner": owner, "n": n, "trial": records.trial_record(trial)}
+        self._record("trial", f"{owner}/trial/{n}/{attempt}", body)
+        self._running[self._executor.submit(trial)] = (owner, n)
+
+    def _ran(self, owner: str, n: int, outcome: Outcome) -> None:
+        if not self._write_outcome(owner, n, outcome):
+            self._submit(owner, n, self.history.trials[owner, n])
+            return
+        task = self._tasks[owner]
+        if self._complete(task):
+            self._advance(task, [self.history.outcomes[owner, i] for i in task.batch])
+        self._control()
+
+    def _write_outcome(self, owner: str, n: int, outcome: Outcome) -> bool:
+        """Record an outcome; False if it does not count because the machine, not the program, spoiled it."""
+        attempt = self.history.attempts[owner, n]
+        final = outcome.status != "infrastructure" or attempt >= ATTEMPTS
+        body = {"owner": owner, "n": n, "final": final, "outcome": records.outcome_record(outcome)}
+        self._record("outcome", f"{owner}/trial/{n}/{attempt - 1}/outcome", body)
+        return final
+
+    def _control(self) -> None:
+        """Run the seed again from time to time: does the machine still measure what it measured?"""
+        seed, count = self.history.seed, len(self.history.outcomes) // CONTROL_EVERY
+        owner = f"control/{count}"
+        if seed and count and self.history.attempts[owner, 0] == 0 and owner not in self._tasks:
+            self._start(owner, control(self._plan, seed.genome, seed.params))
+
+    def _finish(self, task: Task, result: Result) -> None:
+        kind, _, number = task.owner.partition("/")
+        if kind == "control":
+            return
+        index = int(number)
+        if index == 0:
+            genome = self.history.trials[task.owner, 0].genome
+            self._tell(Candidate("0", 0, genome, {}, (), "seed", "ok"), result, task.asked)
+            return
+        proposal = self.history.proposals[index]
+        assert isinstance(proposal, Proposal)
+        self._tell(_child(self.history.matings[index], proposal), result, task.asked)
+
+    def _tell(self, candidate: Candidate, result: Result, trials: int = 0) -> None:
+        """Record first, then tell."""
+        told = replace(
+            candidate,
+            verdict=result.verdict,
+            params=result.params,
+            reason=result.reason,
+            rung=result.rung,
+            fitness=result.fitness,
+            losses=result.losses,
+            metrics=result.metrics,
+            seconds=self.history.seconds[f"ask/{candidate.index}"],
+            trials=trials,
+        )
+        self._record("tell", f"ask/{candidate.index}/tell", records.candidate_record(told))
+
+    def _drain(self) -> None:
+        """Let the trials that are running finish, and write them; those that have not begun are taken back."""
+        for future in [f for f in self._running if f.cancel()]:
+            del self._running[future]
+        while self._running:
+            done, _ = wait(list(self._running), timeout=TICK, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._write_outcome(*self._running.pop(future), future.result())
+            self._watch(self)
+
+    def _remember(self, genome: Genome) -> None:
+        if genome.id not in self.history.genomes:
+            self._record("genome", f"genome/{genome.id}", records.genome_record(genome))
+
+    def _record(self, kind: str, key: str, body: dict[str, Any]) -> None:
+        """The only way in which anything changes: write it, then apply it."""
+        self.history.apply(self.store.append(kind, key, body))
+
+
+def _child(mating: Mating, proposal: Proposal | Rejected) -> Candidate:
+    """What is known of a child before it was measured; a refused one has its parent's genome."""
+    made = proposal if isinstance(proposal, Proposal) else None
+    return Candidate(
+        id=str(mating.index),
+        index=mating.index,
+        genome=made.genome if made else mating.parents[0].genome,
+        params={},
+        parents=tuple(p.id for p in mating.parents),
+        operator=mating.operator,
+        verdict="rejected",
+        edits=made.edits if made else (),
+        hypothesis=made.hypothesis if made else "",
+    )

@@ -1,0 +1,227 @@
+"""The nouns of the engine, as frozen dataclasses. Values only: no behaviour beyond what a value knows of itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Number = int | float
+Params = Mapping[str, Number]
+
+Status = Literal["ok", "rejected", "crashed", "timeout", "oom", "invalid", "infrastructure"]
+Purpose = Literal["smoke", "tune", "rung", "confirm", "control", "report"]
+Verdict = Literal["ok", "pruned", "failed", "duplicate", "rejected"]
+
+
+def digest(text: str) -> str:
+    """First 16 hex digits of the SHA-256 of `text`: the name of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number inside a program that may be tuned.
+
+    `kind` is "float", "int" or "choice"; a choice is one of `values`, which are numbers in ascending order
+    (powers of two, divisors of another number). `low` and `high` are inclusive; `log` asks for a log scale.
+    """
+
+    address: str
+    kind: Literal["float", "int", "choice"]
+    low: Number
+    high: Number
+    log: bool
+    default: Number
+    values: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a target allows its programs, and what it knows of their numbers.
+
+    `protected` are names that no edit may rebind; `imports` the modules that may be imported; `contract` names
+    that must be called; `hints` maps a knob's name (or a pattern with `*`) to a directive such as
+    `1e-4..1e-1 log`, `8|16|32`, `fixed`.
+    """
+
+    protected: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    contract: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    max_bytes: int = 40_000
+
+
+@dataclass(frozen=True)
+class Genome:
+    """A program: its text with *default* numbers, and what was read from the text.
+
+    `skeleton` is a digest of the normalised syntax tree with the values of knobs blanked. Two genomes with the
+    same `key` differ in numbers only.
+    """
+
+    source: str
+    skeleton: str = ""
+    knobs: tuple[Knob, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return digest(self.source)
+
+    @property
+    def key(self) -> str:
+        """Skeleton and knob declarations: what "seen before" compares."""
+        spaces = [(k.address, k.kind, k.low, k.high, k.log, k.values) for k in self.knobs]
+        return digest(self.skeleton + repr(sorted(spaces)))
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change at one named place of a program.
+
+    `op` is "replace", "insert_before", "insert_after", "delete" or "rename"; `target` is an address such as
+    `GPT.forward`, `LEARNING_RATE` or `@training_loop`; `code` is the new text ("" for delete).
+    """
+
+    op: Literal["replace", "insert_before", "insert_after", "delete", "rename"]
+    target: str
+    code: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a proposal cost: seconds of waiting, LLM tokens and US dollars."""
+
+    seconds: float = 0.0
+    tokens: int = 0
+    usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A child that an operator made. `anchor` holds its first parameters, inherited by address."""
+
+    genome: Genome
+    edits: tuple[Edit, ...]
+    hypothesis: str
+    anchor: Params = field(default_factory=dict)
+    cost: Cost = Cost()
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """No child, and why."""
+
+    reason: str
+    cost: Cost = Cost()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The unit of execution: train one program with these numbers, for this budget, from this seed.
+
+    `budget` is in charged seconds (CPU-seconds of the box at the CPU scale, wall seconds on a GPU).
+    `rung` is the share of the full budget; an evaluation of a short rung may score fewer tokens.
+    """
+
+    genome: Genome
+    params: Params
+    budget: float
+    rung: float
+    scale: str
+    seed: int
+    purpose: Purpose
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial. `metrics` is empty unless `status` is "ok"; `seconds` is what the trial is charged.
+
+    `reason` says in one line why the status is not "ok". Metrics are finite numbers.
+    """
+
+    status: Status
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    log_tail: str = ""
+    seconds: float = 0.0
+    device: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A number to be optimised, named as in the fitness."""
+
+    name: str
+    direction: Literal["minimize", "maximize"] = "minimize"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `n` seeds with its standard error; `censored` means that the true value is below `mean`."""
+
+    mean: float
+    n: int
+    sem: float | None = None
+    censored: bool = False
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """Objective values of a candidate in declared order of their names.
+
+    `violation` is 0 for a feasible candidate, else how far it is from feasible (Deb 2000); an infeasible
+    candidate may lack some of the values.
+    """
+
+    values: Mapping[str, Estimate]
+    violation: float = 0.0
+
+    @property
+    def feasible(self) -> bool:
+        return self.violation <= 0.0
+
+
+@dataclass(frozen=True)
+class Mating:
+    """Who has a child, and by which operator. `index` is the number of the ask; `base` the common ancestor."""
+
+    index: int
+    operator: str
+    parents: tuple[Candidate, ...]
+    base: Candidate | None
+    seed: int
+    inspirations: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The unit of evolution: a genome with its tuned numbers, where it came from and what it is worth.
+
+    `fitness` is None unless `verdict` is "ok". `rung` is the highest share of the budget it was trained for.
+    `losses` maps a rung to the losses of its final parameters by seed; `metrics` are means at the full budget.
+    """
+
+    id: str
+    index: int
+    genome: Genome
+    params: Params
+    parents: tuple[str, ...]
+    operator: str
+    verdict: Verdict
+    reason: str = ""
+    rung: float = 0.0
+    fitness: Fitness | None = None
+    losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    edits: tuple[Edit, ...] = ()
+    hypothesis: str = ""
+    seconds: float = 0.0
+    trials: int = 0
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether every objective was measured with at least three seeds."""
+        return self.fitness is not None and all(e.n >= 3 for e in self.fitness.values.values())

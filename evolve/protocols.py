@@ -1,0 +1,55 @@
+"""The four things that can be exchanged: who mates, how a child is made, which numbers it gets, where it runs.
+
+Each protocol's docstring is its contract; the suites in `tests/contracts/` hold every implementation to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from evolve.model import Candidate, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
+
+
+class Search(Protocol):
+    """Decides who mates. Called from one thread; no I/O; `ask(i)` depends on `i` and what was told, nothing else."""
+
+    def ask(self, index: int) -> Mating: ...
+
+    def tell(self, candidate: Candidate) -> None: ...
+
+
+class Operator(Protocol):
+    """Makes a child. Called from several threads at once; may take long; may not keep state between calls.
+
+    A child that cannot be made is a `Rejected`, never an exception. `arity` is the number of parents.
+    """
+
+    name: str
+    arity: int
+
+    def propose(self, mating: Mating) -> Proposal | Rejected: ...
+
+
+class Tuner(Protocol):
+    """Chooses numbers for one genome. `tell` takes None for a trial that failed."""
+
+    def ask(self, knobs: Sequence[Knob]) -> Params: ...
+
+    def tell(self, params: Params, loss: float | None) -> None: ...
+
+
+class Executor(Protocol):
+    """Runs trials somewhere. `submit` returns at once; the future never raises for what a program did.
+
+    `slots` is how many trials run at once. After `close` no process of the executor is left.
+    """
+
+    slots: int
+
+    def submit(self, trial: Trial) -> Future[Outcome]: ...
+
+    def cancel(self, future: Future[Outcome]) -> None: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""What a person sees of a run. Reads the history, writes nothing."""

@@ -1,0 +1,49 @@
+"""What is on and what is not, found by trying: target, operators, judge, isolation, data, device."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from evolve import plugins
+from evolve.assemble import DEFAULT_OPERATORS, judge_command
+from evolve.config import ConfigError, budget_of, load_target
+from evolve.executors.local import JudgeError, LocalExecutor
+from evolve.model import Trial
+
+
+def print_doctor(console: Console, options: Namespace) -> int:
+    """One line for each part; 0 if a run could start, else 1."""
+    try:
+        target = load_target(Path(options.target))
+        budget = budget_of(target, options.scale, None)
+        reader = plugins.load(plugins.READER)(target.rules)
+        seed = reader.read(target.source)
+        operators = plugins.load_operators(DEFAULT_OPERATORS, reader)
+    except (ConfigError, ValueError) as error:
+        console.print(f"[red]no[/red]  target: {error}")
+        return 1
+    moves = len(plugins.load("operators.catalogue:transformations")())
+    console.print(f"yes target: {target.name}, {len(seed.knobs)} knobs, a full trial is {budget:g} s ({options.scale})")
+    console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue); no LLM")
+    try:
+        executor = LocalExecutor(
+            judge_command(options, target), [0], lambda trial: str(reader.bind(trial.genome, trial.params)), sys.stderr
+        )
+    except JudgeError as error:
+        console.print(f"[red]no[/red]  judge: {error}")
+        return 1
+    try:
+        for part in ("device", "isolation", "corpus", "baselines", "versions"):
+            console.print(f"yes {part}: {executor.hello.get(part, 'not told')}")
+        trial = Trial(seed, {}, 0.5, target.rungs[0], options.scale, 0, "smoke")
+        outcome = executor.submit(trial).result()
+        console.print(
+            f"{'yes' if outcome.status == 'ok' else 'no '} a trial of the seed: {outcome.status} {outcome.reason}"
+        )
+        return 0 if outcome.status == "ok" else 1
+    finally:
+        executor.close()

@@ -1,0 +1,110 @@
+"""The Pareto front as a table, with the seed and the count baselines beside it."""
+
+from __future__ import annotations
+
+import math
+from difflib import unified_diff
+
+from rich.console import Console
+from rich.table import Table
+
+from evolve.history import History
+from evolve.model import Candidate, Estimate
+from evolve.objectives import SECONDS_TO_TARGET
+
+SIGNIFICANT = 2.0  # standard errors of the difference
+
+
+def with_error(value: Estimate | None, digits: int = 4) -> str:
+    """`3.1415 ± 0.0012 (3)`: mean, standard error and n; `<` before a censored mean."""
+    if value is None:
+        return "-"
+    error = f" ± {value.sem:.{digits}f}" if value.sem is not None else ""
+    return f"{'<' if value.censored else ''}{value.mean:.{digits}f}{error} ({value.n})"
+
+
+def gain(history: History, candidate: Candidate) -> tuple[float, float]:
+    """How much lower the loss is than the seed's, and the standard error of that difference."""
+    seed = history.seed
+    assert seed and seed.fitness and candidate.fitness
+    ours, theirs = candidate.fitness.values[history.loss], seed.fitness.values[history.loss]
+    return theirs.mean - ours.mean, math.hypot(ours.sem or 0.0, theirs.sem or 0.0)
+
+
+def beats_seed(history: History, candidate: Candidate) -> bool:
+    """Whether a confirmed candidate is better than the seed by two standard errors of the difference."""
+    if candidate.index == 0 or not candidate.confirmed:
+        return False
+    difference, error = gain(history, candidate)
+    return difference > SIGNIFICANT * error
+
+
+def lines_changed(before: str, after: str) -> int:
+    """Lines added plus lines removed."""
+    rows = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    return sum(1 for row in rows if row[:1] in "+-" and row[:3] not in ("+++", "---"))
+
+
+def front_table(history: History) -> Table:
+    """One row for each member of the front, best loss first, then the seed."""
+    seed = history.seed
+    assert seed is not None
+    names = [o.name for o in history.search.objectives if o.name not in (history.loss, SECONDS_TO_TARGET)]
+    table = Table(title="Pareto front (mean ± standard error, number of seeds)", title_justify="left")
+    for column in (
+        "id",
+        history.loss,
+        SECONDS_TO_TARGET,
+        "speed-up",
+        "tokens/s",
+        "memory MB",
+        *names,
+        "lines",
+        "made by",
+        "parents",
+    ):
+        table.add_column(column, justify="left" if column in ("id", "made by", "parents") else "right", no_wrap=True)
+    for candidate in [*(c for c in history.front if c.index > 0), seed]:
+        table.add_row(*_row(history, seed, candidate, names))
+    return table
+
+
+def _row(history: History, seed: Candidate, candidate: Candidate, names: list[str]) -> list[str]:
+    assert candidate.fitness is not None
+    values, metrics = candidate.fitness.values, candidate.metrics
+    seconds = values.get(SECONDS_TO_TARGET)
+    budget = float(history.header["settings"]["budget"])
+    return [
+        candidate.id + (" seed" if candidate.index == 0 else ""),
+        with_error(values.get(history.loss)),
+        with_error(seconds, 2),
+        f"{budget / seconds.mean:.2f}x" if seconds else "-",
+        f"{metrics['tokens_per_second']:,.0f}" if "tokens_per_second" in metrics else "-",
+        f"{metrics['peak_memory_mb']:,.0f}" if "peak_memory_mb" in metrics else "-",
+        *(with_error(values.get(name)) for name in names),
+        str(lines_changed(seed.genome.source, candidate.genome.source)),
+        candidate.operator,
+        " ".join(candidate.parents) or "-",
+    ]
+
+
+def print_front(console: Console, history: History) -> None:
+    """The front, the baselines and one sentence on whether anything beats the seed."""
+    if history.seed is None or history.seed.fitness is None:
+        console.print("The seed has not been measured yet: there is no front.")
+        return
+    console.print(front_table(history))
+    if baselines := history.harness.get("baselines"):
+        counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
+        console.print(f"Count models on the same text, in {history.loss}: {counts}.")
+    console.print(verdict(history))
+
+
+def verdict(history: History) -> str:
+    """Whether the best of the front beats the seed, in one sentence."""
+    winners = [c for c in history.front if beats_seed(history, c)]
+    if not winners:
+        return f"Nothing beats the seed by {SIGNIFICANT:g} standard errors (after {history.finished} candidates)."
+    best = winners[0]
+    difference, error = gain(history, best)
+    return f"{best.id} beats the seed by {difference:.4f} ± {error:.4f} in {history.loss} ({difference / error:.0f} standard errors)."

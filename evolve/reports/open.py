@@ -1,0 +1,50 @@
+"""Opens a run for reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evolve.config import ConfigError
+from evolve.history import History
+from evolve.model import Candidate, Objective
+from evolve.search import ParetoSearch
+from evolve.store import FILE, Store
+
+
+def find_run(run_dir: str | None) -> Path:
+    """The given run directory, or the one under `runs/` that was written last. Raises `ConfigError` if there is none."""
+    if run_dir:
+        return Path(run_dir)
+    runs = sorted(Path("runs").glob(f"*/{FILE}"), key=lambda p: p.stat().st_mtime)
+    if not runs:
+        raise ConfigError("no run under runs/. Start one with: python -m evolve, or name one with --run-dir.")
+    return runs[-1].parent
+
+
+def open_history(directory: Path) -> History:
+    """Everything that the log of a run says, also while it is written. Raises `StoreError` or `ConfigError`."""
+    store = Store.read(directory)
+    try:
+        events = list(store.events())
+    finally:
+        store.close()
+    if not events:
+        raise ConfigError(f"the run in {directory} has not begun: nothing is recorded yet")
+    header = events[0].body
+    objectives = [Objective(**o) for o in header["objectives"]]
+    history = History(ParetoSearch(objectives, header["settings"]["population"], {}, header["settings"]["seed"]))
+    history.replay(events)
+    return history
+
+
+def find_candidate(history: History, name: str) -> Candidate:
+    """A candidate by its id, by "seed" or "best". Raises `ConfigError` that says which there are."""
+    if name == "best" and history.front:
+        return history.front[0]
+    candidate = history.candidates.get("0" if name == "seed" else name)
+    if candidate is None:
+        known = ", ".join(c.id for c in history.front) or "none yet"
+        raise ConfigError(
+            f"no candidate {name!r}: ids are 0 (the seed) to {len(history.matings)}; on the front: {known}"
+        )
+    return candidate

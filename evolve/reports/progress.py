@@ -1,0 +1,94 @@
+"""Progress of a run: a live panel on a terminal, plain lines elsewhere. Looks at the loop, changes nothing."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from evolve.loop import Loop
+from evolve.reports.front import with_error
+from evolve.stopping import generation
+
+PLAIN_EVERY = 15.0  # seconds between two plain lines
+
+
+class Progress:
+    """Call it with the loop as often as you like; use it as a context."""
+
+    def __init__(self, console: Console, slots: int) -> None:
+        self._console = console
+        self._slots = slots
+        self._start = time.monotonic()
+        self._charged_before: float | None = None
+        self._finished_before = 0
+        self._last = 0.0
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, loop: Loop) -> None:
+        now = time.monotonic()
+        if self._charged_before is None:
+            self._charged_before, self._finished_before = loop.history.charged, loop.history.finished
+        if self._live and now - self._last >= 0.5:
+            self._last = now
+            self._live.update(self._panel(loop), refresh=True)
+        elif not self._live and now - self._last >= PLAIN_EVERY:
+            self._last = now
+            self._console.print(", ".join(f"{k} {v}" for k, v in self.facts(loop).items()), highlight=False)
+
+    def facts(self, loop: Loop) -> dict[str, str]:
+        """What is shown, by label."""
+        history = loop.history
+        elapsed = time.monotonic() - self._start
+        statuses = " ".join(f"{n} {status}" for status, n in sorted(history.statuses.items())) or "none yet"
+        charged = history.charged - (self._charged_before or 0.0)
+        facts = {"generation": f"{generation(history)}/{loop.limits.generations}"}
+        facts |= {"candidates": str(history.finished), "front": str(len(history.front))}
+        for label, candidate in (("best", history.front[0] if history.front else None), ("seed", history.seed)):
+            if candidate and candidate.fitness:
+                facts[label] = with_error(candidate.fitness.values[history.loss])
+        return facts | {
+            "trials": f"{statuses}, {loop.open_trials} open",
+            "busy": f"{min(1.0, charged / (self._slots * max(elapsed, 1e-9))):.0%}",
+            "elapsed": clock(elapsed),
+            "remaining": self._remaining(loop, elapsed),
+        }
+
+    def _remaining(self, loop: Loop, elapsed: float) -> str:
+        """From the pace of this process; unknown until some candidates are finished."""
+        history = loop.history
+        done = history.finished - self._finished_before
+        total = loop.limits.generations * int(history.header["settings"]["offspring"])
+        if done < 3:
+            return "not known yet"
+        seconds = max(0, total - history.finished) * elapsed / done
+        if loop.limits.wall:
+            seconds = min(seconds, max(0.0, loop.limits.wall - history.wall))
+        return f"about {clock(seconds)}"
+
+    def _panel(self, loop: Loop) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for label, value in self.facts(loop).items():
+            table.add_row(f"[bold]{label}", value)
+        return table
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

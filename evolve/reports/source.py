@@ -1,0 +1,29 @@
+"""Programs as text: the diff of two candidates and the plain train.py to take home."""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+
+from evolve import plugins
+from evolve.model import Candidate
+
+
+def export_source(reader: Any, candidate: Candidate, upstream: bool = False) -> str:
+    """The program with its tuned numbers written in; `upstream` leaves out what karpathy/autoresearch lacks."""
+    source = str(reader.bind(candidate.genome, candidate.params))
+    return str(plugins.load("operators.upstream:convert")(source)) if upstream else source
+
+
+def print_diff(console: Console, reader: Any, before: Candidate, after: Candidate) -> None:
+    """The edits by address, then the plain diff of the two programs with their tuned numbers."""
+    edits = plugins.load("operators.tree:diff")(before.genome.source, after.genome.source)
+    console.print(
+        f"\n{before.id} to {after.id}: " + (", ".join(f"{e.op} {e.target}" for e in edits) or "same structure")
+    )
+    old, new = (export_source(reader, c).splitlines(keepends=True) for c in (before, after))
+    rows = unified_diff(old, new, f"{before.id}/train.py", f"{after.id}/train.py", n=1)
+    console.print(Syntax("".join(rows), "diff", background_color="default", word_wrap=True))

@@ -1,0 +1,111 @@
+"""The evolutionary search: NSGA-II's selection over an archive, one child at a time (steady state, so asynchronous).
+
+`ask(i)` draws from a generator seeded by (run seed, i) and looks at nothing but what was told, so replaying the log
+gives the same population and the same next ask.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from evolve import selection
+from evolve.model import Candidate, Mating, Objective
+
+INSPIRATIONS = 3
+ANCESTORS = 64  # looked at for a common one
+
+
+class ParetoSearch:
+    """A `Search` with a population of `size`. `operators` maps a name to (arity, weight)."""
+
+    def __init__(
+        self, objectives: Sequence[Objective], size: int, operators: Mapping[str, tuple[int, float]], seed: int
+    ) -> None:
+        self.objectives = tuple(objectives)
+        self._size = size
+        self._operators = dict(operators)
+        self._seed = seed
+        self._children: Counter[str] = Counter()
+        self._mated: set[tuple[str, str]] = set()
+        self.archive: dict[str, Candidate] = {}
+        self.population: list[Candidate] = []
+        self.front: list[Candidate] = []
+
+    def tell(self, candidate: Candidate) -> None:
+        """Every finished candidate, also pruned, failed and duplicate ones: they count as children."""
+        self.archive[candidate.id] = candidate
+        self._children.update(candidate.parents)
+        if len(candidate.parents) == 2:
+            self._mated.add(_pair(*candidate.parents))
+        if candidate.verdict == "ok":
+            pool = [*self.population, candidate]
+            self.population = selection.survivors(pool, self.objectives, self._children, self._size)
+            self.front = selection.front([*self.front, candidate], self.objectives)
+
+    def ask(self, index: int) -> Mating:
+        """Who has the next child. Raises ValueError before the seed program was told."""
+        if not self.population:
+            raise ValueError("the seed program has to be told before the first ask")
+        rng = Random(f"{self._seed}:{index}")
+        names = sorted(self._operators)
+        name = rng.choices(names, [self._operators[n][1] for n in names])[0]
+        parent = self._tournament(rng, self.population)
+        seed = rng.getrandbits(32)
+        if self._operators[name][0] == 2:
+            if mates := self._mates(parent):
+                mate = self._tournament(rng, mates)
+                base = self._common_ancestor(parent, mate)
+                return Mating(index, name, (parent, mate), base, seed, self._inspirations(rng, (parent, mate)))
+            single = [n for n in names if self._operators[n][0] == 1]
+            name = rng.choices(single, [self._operators[n][1] for n in single])[0]
+        return Mating(index, name, (parent,), None, seed, self._inspirations(rng, (parent,)))
+
+    def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
+        """Binary tournament on (rank, crowding, children), with the order of now."""
+        order = selection.ranked(pool, self.objectives, self._children)
+        return order[min(rng.randrange(len(order)), rng.randrange(len(order)))]
+
+    def _mates(self, parent: Candidate) -> list[Candidate]:
+        """Who differs from `parent` such that a merge over their common ancestor can be something new."""
+        return [
+            other
+            for other in self.population
+            if other.genome.skeleton != parent.genome.skeleton
+            and _pair(parent.id, other.id) not in self._mated
+            and (base := self._common_ancestor(parent, other)) is not None
+            and base.genome.skeleton not in (parent.genome.skeleton, other.genome.skeleton)
+        ]
+
+    def _common_ancestor(self, left: Candidate, right: Candidate) -> Candidate | None:
+        """The common ancestor with the fewest edits to both."""
+        edits_left, edits_right = self._ancestors(left), self._ancestors(right)
+        shared = edits_left.keys() & edits_right.keys()
+        best = min(shared, key=lambda i: (edits_left[i] + edits_right[i], self.archive[i].index), default=None)
+        return self.archive[best] if best else None
+
+    def _ancestors(self, candidate: Candidate) -> dict[str, int]:
+        """The nearest ancestors (and the candidate itself) with the number of edits on the shortest way to each."""
+        distance: dict[str, int] = {}
+        queue = [(0, candidate.id)]
+        while queue and len(distance) < ANCESTORS:
+            steps, name = heapq.heappop(queue)
+            if name in distance:
+                continue
+            distance[name] = steps
+            ancestor = self.archive[name]
+            for parent in ancestor.parents:
+                heapq.heappush(queue, (steps + max(1, len(ancestor.edits)), parent))
+        return distance
+
+    def _inspirations(self, rng: Random, parents: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """A few unlike individuals: members of other skeletons."""
+        taken = {p.genome.skeleton for p in parents}
+        others = [c for c in self.population if c.genome.skeleton not in taken]
+        return tuple(rng.sample(others, min(INSPIRATIONS, len(others))))
+
+
+def _pair(a: str, b: str) -> tuple[str, str]:
+    return (a, b) if a < b else (b, a)

@@ -1,0 +1,108 @@
+"""Who is better: Deb's rule, non-dominated rank, crowding distance, the Pareto front and its hypervolume.
+
+Works on candidates that have a fitness; a failed one has none and never gets here. The only file that imports deap
+and moocore.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import moocore
+import numpy as np
+from deap import base
+from deap.tools import emo
+
+from evolve.model import Candidate, Fitness, Objective
+
+FAMILY_LIMIT = 2  # survivors with the same skeleton
+
+
+def ranked(
+    candidates: Sequence[Candidate], objectives: Sequence[Objective], children: Mapping[str, int]
+) -> list[Candidate]:
+    """Best first: feasible before infeasible (Deb 2000); then rank, crowding (Deb et al. 2002), fewer children."""
+    boxes = [_box(c, objectives) for c in candidates if c.fitness and c.fitness.feasible]
+    order: list[Candidate] = []
+    for front in emo.sortLogNondominated(boxes, len(boxes)) if boxes else []:
+        emo.assignCrowdingDist(front)
+        front.sort(key=lambda b: (-b.fitness.crowding_dist, children.get(b.candidate.id, 0), b.candidate.index))
+        order += [box.candidate for box in front]
+    infeasible = [c for c in candidates if c.fitness and not c.fitness.feasible]
+    return order + sorted(infeasible, key=lambda c: (c.fitness.violation if c.fitness else 0.0, c.index))
+
+
+def survivors(
+    candidates: Sequence[Candidate], objectives: Sequence[Objective], children: Mapping[str, int], size: int
+) -> list[Candidate]:
+    """The best `size` candidates, at most `FAMILY_LIMIT` of one skeleton, best first."""
+    kept: list[Candidate] = []
+    family: Counter[str] = Counter()
+    for candidate in ranked(candidates, objectives, children):
+        if family[candidate.genome.skeleton] < FAMILY_LIMIT and len(kept) < size:
+            family[candidate.genome.skeleton] += 1
+            kept.append(candidate)
+    return kept
+
+
+def front(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Candidate]:
+    """The confirmed, feasible, non-dominated candidates, in order of the first objective."""
+    members = [c for c in candidates if c.confirmed and c.fitness and c.fitness.feasible]
+    if not members:
+        return []
+    points = np.array([_minimised(c.fitness, objectives) for c in members if c.fitness])
+    keep = moocore.is_nondominated(points, keep_weakly=True)
+    chosen = [c for c, kept in zip(members, keep, strict=True) if kept]
+    return sorted(chosen, key=lambda c: _minimised(c.fitness, objectives) if c.fitness else ())
+
+
+def would_enter(fitness: Fitness, members: Sequence[Candidate], objectives: Sequence[Objective]) -> bool:
+    """Whether no member of the front is at least as good in every objective."""
+    if not fitness.feasible:
+        return False
+    point = _minimised(fitness, objectives)
+    others = [_minimised(c.fitness, objectives) for c in members if c.fitness]
+    return not any(all(a <= b for a, b in zip(other, point, strict=True)) for other in others)
+
+
+def hypervolume(members: Sequence[Candidate], objectives: Sequence[Objective], reference: Fitness) -> float:
+    """Hypervolume dominated by `members`, with the seed's fitness as reference; seconds in natural log."""
+    if not members:
+        return 0.0
+    corner = _log_seconds(_minimised(reference, objectives), objectives)
+    points = [_log_seconds(_minimised(c.fitness, objectives), objectives) for c in members if c.fitness]
+    return float(moocore.hypervolume(np.array(points), ref=np.array(corner)))
+
+
+def _minimised(fitness: Fitness | None, objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Means in declared order, with the sign turned where more is better. Raises ValueError if one is not finite."""
+    assert fitness is not None
+    means = tuple(fitness.values[o.name].mean * (1 if o.direction == "minimize" else -1) for o in objectives)
+    if not all(math.isfinite(m) for m in means):
+        raise ValueError(f"a fitness must be finite, not {means}")
+    return means
+
+
+def _log_seconds(point: Sequence[float], objectives: Sequence[Objective]) -> list[float]:
+    return [math.log(v) if "seconds" in o.name else v for v, o in zip(point, objectives, strict=True)]
+
+
+class _Box:
+    """A candidate in the clothes that deap expects."""
+
+    def __init__(self, candidate: Candidate, fitness: base.Fitness) -> None:
+        self.candidate = candidate
+        self.fitness = fitness
+
+
+@cache
+def _minimise(n: int) -> type[base.Fitness]:
+    """A deap fitness of `n` objectives to be minimised; deap wants the weights as a class attribute."""
+    return type("Minimise", (base.Fitness,), {"weights": (-1.0,) * n})
+
+
+def _box(candidate: Candidate, objectives: Sequence[Objective]) -> _Box:
+    return _Box(candidate, _minimise(len(objectives))(_minimised(candidate.fitness, objectives)))

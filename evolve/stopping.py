@@ -1,0 +1,27 @@
+"""When a run ends. Each criterion is one line; the reason is printed and stored."""
+
+from __future__ import annotations
+
+from evolve.config import Limits
+from evolve.history import History
+
+
+def generation(history: History) -> int:
+    """Completed generations: `offspring` candidates each that finished at least the low rung."""
+    return history.finished // int(history.header["settings"]["offspring"])
+
+
+def stop_reason(history: History, limits: Limits) -> str | None:
+    """The first criterion that is met, or None."""
+    offspring = int(history.header["settings"]["offspring"])
+    loss = history.best_loss.mean if history.best_loss else float("inf")
+    stale = (history.finished - history.last_gain) // offspring
+    criteria = [
+        (limits.generations and generation(history) >= limits.generations, f"{limits.generations} generations done"),
+        (limits.total and history.charged >= limits.total, f"{limits.total:g} charged seconds used"),
+        (limits.wall and history.wall >= limits.wall, f"time limit of {limits.wall:g} s reached"),
+        (limits.target_loss and loss <= limits.target_loss, f"loss {limits.target_loss:g} reached and confirmed"),
+        (limits.stale_generations and stale >= limits.stale_generations, f"no confirmed gain in {stale} generations"),
+        (limits.refusals and history.refusals >= limits.refusals, f"{history.refusals} refusals or repeats in a row"),
+    ]
+    return next((reason for met, reason in criteria if met), None)

@@ -1,0 +1,167 @@
+"""The run's one piece of state on disk: an append-only log of events in SQLite, with one writer.
+
+Everything else (population, studies, front, costs) is a view that is rebuilt by reading the log in order. Two run
+files can be merged: a row is keyed by (run, key). Nothing here knows what an event means.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+FILE = "run.sqlite"
+FREE_SPACE_FLOOR = 8 << 20  # bytes that must be free before new work is started
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS events (
+    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    run  TEXT NOT NULL,
+    key  TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    at   REAL NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (run, key)
+)
+"""
+
+
+class StoreError(Exception):
+    """The run directory cannot be used; the message says why and what to do. Nothing was written."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the log. `at` is wall-clock time, for display only; `key` is unique in a run."""
+
+    seq: int
+    key: str
+    kind: str
+    at: float
+    body: dict[str, Any]
+
+
+class Store:
+    """The log of one run directory. Open for writing with `Store.open`, for reading with `Store.read`."""
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection, lock: int | None) -> None:
+        self.directory = directory
+        self._db = connection
+        self._lock = lock
+        row = connection.execute("SELECT run FROM events LIMIT 1").fetchone()
+        self.run = row[0] if row else os.urandom(8).hex()
+
+    @classmethod
+    def open(cls, directory: Path) -> Store:
+        """Open for writing; creates the directory. Raises `StoreError` if it is in use, corrupt or of another schema."""
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(directory)
+        except OSError as error:
+            raise StoreError(
+                f"cannot use run directory {directory}: {error.strerror or error}. Choose --run-dir."
+            ) from error
+        try:
+            db = _connect(directory / FILE, "rwc")
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            if not db.execute("SELECT name FROM sqlite_master").fetchone():
+                db.execute(f"PRAGMA user_version={SCHEMA}")
+                db.execute(_CREATE)
+            return cls(directory, db, lock)
+        except (StoreError, sqlite3.Error) as error:
+            os.close(lock)
+            raise _explain(error, directory) from error
+
+    @classmethod
+    def read(cls, directory: Path) -> Store:
+        """Open for reading, also while a run is on. Raises `StoreError` if there is no run or it cannot be read."""
+        path = directory / FILE
+        if not path.exists():
+            raise StoreError(
+                f"no run in {directory} (no {FILE}). Start one with: python -m evolve --run-dir {directory}"
+            )
+        try:
+            return cls(directory, _connect(path, "ro"), None)
+        except sqlite3.Error as error:
+            raise _explain(error, directory) from error
+
+    def append(self, kind: str, key: str, body: dict[str, Any]) -> Event:
+        """Write one event durably. Raises `StoreError` when it could not be written; then nothing was."""
+        at = time.time()
+        blob = zlib.compress(json.dumps(body, allow_nan=False, separators=(",", ":")).encode())
+        try:
+            cursor = self._db.execute(
+                "INSERT INTO events (run, key, kind, at, body) VALUES (?, ?, ?, ?, ?)", (self.run, key, kind, at, blob)
+            )
+        except sqlite3.Error as error:
+            raise _explain(error, self.directory) from error
+        return Event(cursor.lastrowid or 0, key, kind, at, body)
+
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """The events with a sequence number above `after`, in order."""
+        try:
+            rows = self._db.execute("SELECT seq, key, kind, at, body FROM events WHERE seq > ? ORDER BY seq", (after,))
+            for seq, key, kind, at, blob in rows:
+                yield Event(seq, key, kind, at, json.loads(zlib.decompress(blob)))
+        except (sqlite3.Error, zlib.error, ValueError) as error:
+            raise _explain(error, self.directory) from error
+
+    def has_space(self) -> bool:
+        """Whether enough disk is free to start new work."""
+        disk = os.statvfs(self.directory)
+        return disk.f_bavail * disk.f_frsize >= FREE_SPACE_FLOOR
+
+    def close(self) -> None:
+        self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"file:{path.resolve()}?mode={mode}", uri=True, isolation_level=None, timeout=30, check_same_thread=False
+    )
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, SCHEMA):
+        raise StoreError(f"{path} was written by another version (schema {version}, here {SCHEMA}). Use that version.")
+    if (check := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(check)
+    return db
+
+
+def _take_lock(directory: Path) -> int:
+    """An exclusive lock for the life of the process; the kernel drops it however the process ends."""
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 100).decode(errors="replace").strip() or "another process"
+        os.close(lock)
+        raise StoreError(
+            f"{directory} is in use by {holder}. Wait for it, stop it, or choose another --run-dir."
+        ) from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"pid {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
+    return lock
+
+
+def _explain(error: Exception, directory: Path) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    if "full" in str(error) or "disk I/O" in str(error):
+        return StoreError(
+            f"disk full: {directory} cannot be written ({error}). Nothing finished is lost: free space, then run the same command."
+        )
+    return StoreError(
+        f"{directory / FILE} cannot be read ({error}). The file was left as it is; restore it from a copy, "
+        "or choose another --run-dir."
+    )

@@ -1,0 +1,171 @@
+"""Numbers for one genome: Optuna's TPE, started from the parent. The only file that imports optuna.
+
+A study lives for a few trials, too few for a sampler that starts at random. So it begins at the parent's parameters,
+its start-up trials are small steps from there, and trials of the parent (same rung) are imported, shifted so that the
+parent's anchor has the child's loss. Every draw depends on the seed and on what was told, nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import optuna
+
+from evolve.model import Knob, Number, Params
+
+MOST_KNOBS = 8  # tuned at once
+STARTUP = 5  # trials, imported ones included, before TPE takes over from small steps
+STEP = 0.12  # standard deviation of a start-up step, as a share of a knob's range
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is known of one genome at the low rung: (parameters, loss or None for a failure), the anchor first."""
+
+    trials: tuple[tuple[Params, float | None], ...]
+
+
+class TpeTuner:
+    """A `Tuner` around `anchor`. `known` are trials of the same genome, `inherited` the shifted ones of its parent."""
+
+    def __init__(self, anchor: Params, known: Study, inherited: Study, tuned: Iterable[str], seed: int) -> None:
+        self._anchor = dict(anchor)
+        self._trials = list(known.trials)
+        self._inherited = list(inherited.trials)
+        self._tuned = frozenset(tuned)
+        self._seed = seed
+
+    def ask(self, knobs: Sequence[Knob]) -> Params:
+        """The anchor first, then small steps from it, then TPE. Knobs that are not tuned keep the anchor's value."""
+        start = {k.address: self._anchor.get(k.address, k.default) for k in knobs}
+        if not any(params == start for params, _ in self._trials):
+            return start
+        rng = Random(f"{self._seed}:{len(self._trials)}")
+        tuned = [k for k in knobs if k.address in self._tuned]
+        if len(self._trials) + len(self._inherited) < STARTUP:
+            return start | _small_step(tuned, start, rng)
+        return start | self._tpe(tuned, start, rng.getrandbits(32))
+
+    def tell(self, params: Params, loss: float | None) -> None:
+        self._trials.append((dict(params), loss))
+
+    def _tpe(self, tuned: Sequence[Knob], start: Params, seed: int) -> dict[str, Number]:
+        sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed)
+        study = optuna.create_study(direction="minimize", sampler=sampler)
+        space = {k.address: _distribution(k) for k in tuned}
+        for params, loss in [*self._shifted(start), *self._trials]:
+            values = {k.address: _coded(k, params.get(k.address, start[k.address])) for k in tuned}
+            state = optuna.trial.TrialState.FAIL if loss is None else optuna.trial.TrialState.COMPLETE
+            study.add_trial(optuna.trial.create_trial(params=values, distributions=space, value=loss, state=state))
+        trial = study.ask(space)
+        return {k.address: _decoded(k, trial.params[k.address]) for k in tuned}
+
+    def _shifted(self, start: Params) -> list[tuple[Params, float]]:
+        """The parent's trials, moved so that the loss of its first (its anchor) is that of the child's."""
+        here = next((loss for params, loss in self._trials if params == start), None)
+        there = self._inherited[0][1] if self._inherited else None
+        if here is None or there is None:
+            return []
+        return [(params, loss - there + here) for params, loss in self._inherited if loss is not None]
+
+
+def choose(knobs: Sequence[Knob], parent_knobs: Sequence[Knob], weight: Mapping[str, float], seed: int) -> list[str]:
+    """The addresses to tune: new ones first, then by importance (drawn, so that no knob is left out for ever)."""
+    old = {k.address for k in parent_knobs}
+    chosen = [k.address for k in knobs if k.address not in old][:MOST_KNOBS]
+    rest = [k.address for k in knobs if k.address in old]
+    rng = Random(f"{seed}:knobs")
+    while rest and len(chosen) < MOST_KNOBS:
+        picked = rng.choices(rest, [0.1 + weight.get(a, 0.0) for a in rest])[0]
+        rest.remove(picked)
+        chosen.append(picked)
+    return chosen
+
+
+def importance(studies: Iterable[tuple[Sequence[Knob], Study]]) -> dict[str, float]:
+    """How much of the loss each knob explains: squared correlation within studies, pooled, shrunk by n / (n + 8).
+
+    Values in 0..1 by address. Values of a knob are taken on its own scale (log where it is declared so).
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    for knobs, study in studies:
+        trials = [(params, loss) for params, loss in study.trials if loss is not None]
+        if len(trials) < 3:
+            continue
+        losses = np.array([loss for _, loss in trials])
+        for knob in knobs:
+            units = np.array([_unit(knob, params.get(knob.address, knob.default)) for params, _ in trials])
+            if np.ptp(units) > 0:
+                centred = zip(units - units.mean(), losses - losses.mean(), strict=True)
+                points.setdefault(knob.address, []).extend((float(u), float(v)) for u, v in centred)
+    return {address: _explained(np.array(p)) for address, p in points.items()}
+
+
+def _explained(points: np.ndarray) -> float:
+    u, v = points[:, 0], points[:, 1]
+    norm = float((u * u).sum() * (v * v).sum())
+    return float((u * v).sum()) ** 2 / norm * len(points) / (len(points) + 8) if norm > 0 else 0.0
+
+
+def _small_step(tuned: Sequence[Knob], start: Params, rng: Random) -> dict[str, Number]:
+    """Half of the knobs, at least one, moved by a normal step on their own scale."""
+    moved = [k for k in tuned if rng.random() < 0.5] or ([rng.choice(tuned)] if tuned else [])
+    return {k.address: _from_unit(k, _unit(k, start[k.address]) + rng.gauss(0, _width(k))) for k in moved}
+
+
+def _width(knob: Knob) -> float:
+    """At least most of one step of a discrete knob, so that it does move."""
+    steps = len(knob.values) - 1 if knob.kind == "choice" else knob.high - knob.low if knob.kind == "int" else 0
+    return max(STEP, 0.8 / steps) if steps else STEP
+
+
+def _unit(knob: Knob, value: Number) -> float:
+    """`value` on a scale of 0 to 1 over the knob's range."""
+    if knob.kind == "choice":
+        return _index(knob, value) / max(1, len(knob.values) - 1)
+    value = min(knob.high, max(knob.low, value))
+    if knob.log:
+        return (math.log(value) - math.log(knob.low)) / (math.log(knob.high) - math.log(knob.low))
+    return (value - knob.low) / (knob.high - knob.low)
+
+
+def _from_unit(knob: Knob, unit: float) -> Number:
+    unit = min(1.0, max(0.0, unit))
+    if knob.kind == "choice":
+        return knob.values[round(unit * (len(knob.values) - 1))]
+    if knob.log:
+        value = math.exp(math.log(knob.low) + unit * (math.log(knob.high) - math.log(knob.low)))
+    else:
+        value = knob.low + unit * (knob.high - knob.low)
+    return _decoded(knob, min(knob.high, max(knob.low, value)))
+
+
+def _distribution(knob: Knob) -> optuna.distributions.BaseDistribution:
+    if knob.kind == "choice":  # ordered, so an index keeps more than a category would
+        return optuna.distributions.IntDistribution(0, len(knob.values) - 1)
+    if knob.kind == "int":
+        return optuna.distributions.IntDistribution(int(knob.low), int(knob.high), log=knob.log)
+    return optuna.distributions.FloatDistribution(knob.low, knob.high, log=knob.log)
+
+
+def _coded(knob: Knob, value: Number) -> Number:
+    """What Optuna sees; a parent's value outside the child's range becomes the nearest inside."""
+    return _index(knob, value) if knob.kind == "choice" else min(knob.high, max(knob.low, value))
+
+
+def _decoded(knob: Knob, value: Number) -> Number:
+    """The number itself; floats with four significant digits, as they are written into a program."""
+    if knob.kind == "choice":
+        return knob.values[int(value)]
+    return round(value) if knob.kind == "int" else float(f"{value:.4g}")
+
+
+def _index(knob: Knob, value: Number) -> int:
+    """The place of the nearest of the knob's values."""
+    return min(range(len(knob.values)), key=lambda i: abs(knob.values[i] - value))

@@ -1,0 +1,152 @@
+"""The loop on the toy target: finds what there is to find, and survives being cut off at any point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evolve.executors.inline import InlineExecutor
+from evolve.history import History
+from evolve.loop import Loop
+from evolve.model import Outcome, Rejected, Trial
+from evolve.store import Store
+from tests.evolve import toy
+
+
+def run(directory: Path, generations: int, function=toy.run_trial, seed: int = 0, **limits: float) -> tuple[str, Loop]:
+    executor = InlineExecutor(function)
+    loop = toy.make_loop(directory, generations, executor, seed, **limits)
+    try:
+        return loop.run(toy.SEED), loop
+    finally:
+        executor.close()
+        loop.store.close()
+
+
+def replayed(directory: Path) -> History:
+    store = Store.read(directory)
+    history = toy.new_history()
+    history.replay(store.events())
+    store.close()
+    return history
+
+
+def test_a_run_finds_the_useful_lines_and_better_numbers(tmp_path: Path) -> None:
+    reason, loop = run(tmp_path, 20)
+    assert reason == "20 generations done"
+    best = loop.history.front[0]
+    found = set(best.genome.source.split()) & set(toy.USEFUL)
+    assert len(found) >= 3
+    assert best.params["lr"] > 1.5
+    assert best.confirmed and best.fitness and best.fitness.values["seconds_to_target"].mean < 1.0
+
+
+def test_a_generation_counts_candidates_that_finished_the_low_rung(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 3)
+    told = [c for c in loop.history.candidates.values() if c.index > 0]
+    assert sum(c.rung > 0 for c in told) == 12
+    assert all(c.rung == 0 for c in told if c.verdict in ("rejected", "duplicate"))
+
+
+def test_crashes_are_failures_without_fitness(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 10)
+    failed = [c for c in loop.history.candidates.values() if c.verdict == "failed"]
+    assert failed and all("t12" in c.genome.source and c.fitness is None for c in failed)
+    assert all("ZeroDivisionError in line 12" in c.reason for c in failed)
+
+
+def test_everything_is_charged(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 3)
+    assert loop.history.charged == pytest.approx(sum(o.seconds for o in loop.history.outcomes.values()))
+    told = sum(c.seconds for c in loop.history.candidates.values()) + sum(o.seconds for o in loop.history.controls)
+    assert loop.history.charged == pytest.approx(told)
+
+
+def test_replay_gives_the_same_population_front_and_next_ask(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 8)
+    history = replayed(tmp_path)
+    assert [c.id for c in history.search.population] == [c.id for c in loop.history.search.population]
+    assert history.front == loop.history.front
+    for index in range(500, 510):
+        assert history.search.ask(index) == loop.history.search.ask(index)
+
+
+class Cut(BaseException):
+    """What a kill looks like from inside: nothing after it runs."""
+
+
+@pytest.mark.parametrize("after", [3, 11, 12, 13, 30, 57, 58, 59, 60, 61, 90, 121])
+def test_cut_off_after_any_event_and_continued(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command continues: the trials that were finished are not run again, and the result is the same."""
+    _, whole = run(tmp_path / "whole", 4)
+
+    original, count = Store.append, 0
+
+    def append(store: Store, kind: str, key: str, body: dict) -> object:
+        nonlocal count
+        count += 1
+        if count > after:
+            raise Cut
+        return original(store, kind, key, body)
+
+    monkeypatch.setattr(Store, "append", append)
+    with pytest.raises(Cut):
+        run(tmp_path / "cut", 4)
+    monkeypatch.undo()
+    finished = set(replayed(tmp_path / "cut").outcomes)
+    ran: list[Trial] = []
+
+    def counted(trial: Trial) -> Outcome:
+        ran.append(trial)
+        return toy.run_trial(trial)
+
+    reason, loop = run(tmp_path / "cut", 4, counted)
+    assert reason == "4 generations done"
+    assert finished <= set(loop.history.outcomes)
+    assert len(ran) == len(loop.history.outcomes) - len(finished)
+    assert set(loop.history.candidates) >= {str(i) for i in loop.history.matings}
+
+
+def test_a_spoiled_trial_is_repeated_and_charged(tmp_path: Path) -> None:
+    calls = 0
+
+    def spoiled(trial: Trial) -> Outcome:
+        nonlocal calls
+        calls += 1
+        return Outcome("infrastructure", seconds=0.5, reason="clock drift") if calls % 5 == 0 else toy.run_trial(trial)
+
+    _, loop = run(tmp_path, 2, spoiled)
+    assert loop.history.statuses["infrastructure"] > 5
+    assert not any("infrastructure" in c.reason for c in loop.history.candidates.values())
+    assert loop.history.charged > sum(o.seconds for o in loop.history.outcomes.values())
+
+
+def test_a_seed_that_crashes_ends_the_run(tmp_path: Path) -> None:
+    reason, _ = run(tmp_path, 2, lambda trial: Outcome("crashed", reason="NameError in line 3"))
+    assert "the seed program failed" in reason and "NameError in line 3" in reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"total": 30.0}, "30 charged seconds used"),
+        ({"target_loss": 2.2}, "loss 2.2 reached"),
+        ({"stale_generations": 3}, "no confirmed gain in 3 generations"),
+    ],
+)
+def test_stopping_criteria(tmp_path: Path, limits: dict[str, float], reason: str) -> None:
+    assert reason in run(tmp_path, 60, **limits)[0]
+
+
+def test_refusals_in_a_row_stop_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for operator in (toy.Grow, toy.Merge, toy.Tune):
+        monkeypatch.setattr(operator, "propose", lambda self, mating: Rejected("no idea"))
+    assert "refusals or repeats in a row" in run(tmp_path, 2)[0]
+
+
+def test_more_generations_continue_a_finished_run(tmp_path: Path) -> None:
+    _, first = run(tmp_path, 2)
+    _, second = run(tmp_path, 3)
+    assert second.history.finished == 12
+    assert list(second.history.candidates)[: len(first.history.candidates)] == list(first.history.candidates)
