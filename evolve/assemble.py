@@ -1,4 +1,4 @@
-"""Builds a run from options: target, reader, store, history, executor, operators. The only place that knows all parts."""
+"""Builds a run from options: target, reader, store, history, executor, operators. Only this module knows all parts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def assemble(options: Namespace) -> Iterator[Run]:
     limits = limits_of(options, target)
     reader = plugins.load(plugins.READER)(target.rules)
     operators = plugins.load_operators(dict(settings.operators), reader)
-    seed = _read_seed(reader, target)
+    seed = _read_seed(reader, target, settings.scale)
     store = Store.open(directory_of(options, settings))
     try:
         history = empty_history(settings, target, operators)
@@ -113,7 +113,7 @@ def assemble(options: Namespace) -> Iterator[Run]:
             executor = LocalExecutor(judge_command(options, target), _cores(options.slots), bind, log)
             try:
                 settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
-                _begin(store, history, settings, target, executor)
+                _begin(store, history, settings, target, executor, options.data)
                 plan = Plan(
                     target.objectives,
                     settings.scale,
@@ -129,7 +129,9 @@ def assemble(options: Namespace) -> Iterator[Run]:
         store.close()
 
 
-def _begin(store: Store, history: History, settings: Settings, target: Target, executor: LocalExecutor) -> None:
+def _begin(
+    store: Store, history: History, settings: Settings, target: Target, executor: LocalExecutor, data: str | None
+) -> None:
     """Write what the run is, once, and that a process works on it."""
     if not history.header:
         header = {
@@ -137,6 +139,7 @@ def _begin(store: Store, history: History, settings: Settings, target: Target, e
             "rungs": list(target.rungs),
             "objectives": [asdict(o) for o in target.objectives],
             "target": str(target.folder),
+            "data": data,
         }
         history.apply(store.append("run", "run", header))
     known = history.header["settings"]["corpus"]
@@ -159,9 +162,10 @@ def _same_run(history: History, settings: Settings, directory: Path) -> None:
         raise ConfigError(f"{directory} holds another run: {'; '.join(changed)}. Choose another --run-dir.")
 
 
-def _read_seed(reader: Any, target: Target) -> Genome:
+def _read_seed(reader: Any, target: Target, scale: str) -> Genome:
     try:
-        return reader.read(target.source)  # type: ignore[no-any-return]
+        source = reader.rewrite(target.source, target.scales[scale].get("bindings", {}))
+        return reader.read(source)  # type: ignore[no-any-return]
     except ValueError as error:
         raise ConfigError(f"the seed program {target.folder / 'train.py'} cannot be used: {error}") from error
 

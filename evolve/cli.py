@@ -28,6 +28,7 @@ from evolve.store import StoreError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+PIPE_WIDTH = 140  # columns where the output is not a terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["run", *arguments]
     options = _parser().parse_args(arguments)
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
     try:
         return int(options.command(options, console))
     except (ConfigError, StoreError, JudgeError) as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from evolve.model import Objective, Rules, digest
 
@@ -69,30 +69,54 @@ def load_target(folder: Path) -> Target:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise ConfigError(f"no such target: {folder} has no {DESCRIPTION}. Give a folder with --target.")
+    text = _read(path)
     try:
-        table = tomllib.loads(path.read_text())
-        script = folder / table["script"]
-        source = script.read_bytes().decode()
-        judge = folder / table["harness"]["judge"]
+        table = tomllib.loads(text)
+        source, judge = _read(folder / table["script"]), folder / table["harness"]["judge"]
         return Target(
             folder=folder.resolve(),
             source=source,
             rules=_rules(table),
-            objectives=tuple(Objective(o["name"], o["direction"]) for o in table["objectives"]),
+            objectives=_objectives(table["objectives"]),
             rungs=_rungs(table["rungs"]),
-            stop=table.get("stop", {}),
+            stop=dict(table.get("stop", {})),
             judge=judge.resolve(),
-            scales=table["scales"],
-            fingerprint=digest(source + path.read_text() + judge.read_text()),
+            scales={name: dict(scale) for name, scale in table["scales"].items()},
+            fingerprint=digest(source + text + _read(judge)),
         )
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{script} is not UTF-8 text: {error}") from error
     except KeyError as error:
         raise ConfigError(f"{path} lacks {error}. See train_target/{DESCRIPTION} for a complete one.") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} has a value of the wrong kind: {error}. Compare train_target/{DESCRIPTION}."
+        ) from error
+
+
+def _read(path: Path) -> str:
+    """The text of a file, with its line ends as they are."""
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
     except OSError as error:
-        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _objectives(tables: Sequence[Mapping[str, str]]) -> tuple[Objective, ...]:
+    """The loss, which is minimised, comes first."""
+    found = tuple(map(_objective, tables))
+    if not found or found[0].direction != "minimize" or len({o.name for o in found}) < len(found):
+        raise ConfigError("objectives must have different names, and the first one is a loss to minimize")
+    return found
+
+
+def _objective(table: Mapping[str, str]) -> Objective:
+    name, direction = table["name"], table["direction"]
+    if direction not in ("minimize", "maximize"):
+        raise ConfigError(f"the direction of objective {name} is minimize or maximize, not {direction!r}")
+    return Objective(name, cast(Literal["minimize", "maximize"], direction))
 
 
 def _rules(table: Mapping[str, Any]) -> Rules:
@@ -118,6 +142,6 @@ def budget_of(target: Target, scale: str, budget: float | None) -> float:
     if scale not in target.scales:
         raise ConfigError(f"unknown scale {scale!r}: {target.name} has {', '.join(target.scales)}")
     chosen = float(target.scales[scale]["budget"]) if budget is None else budget
-    if chosen <= 0:
-        raise ConfigError(f"--budget must be above 0 seconds, not {chosen:g}")
+    if not 0 < chosen < float("inf"):
+        raise ConfigError(f"--budget must be a number of seconds above 0, not {chosen:g}")
     return chosen

@@ -7,12 +7,13 @@ nothing but what it is sent, so an interrupted one is finished by sending it the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Trial, Verdict
-from evolve.objectives import Curve, fitness, next_rung, seed_fitness
+from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Status, Trial, Verdict
+from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed_fitness
 from evolve.protocols import Tuner
 
 FRONT_SEEDS = 3  # seeds that a member of the front is measured with
@@ -67,6 +68,22 @@ class Result:
 Evaluation = Generator[Run | Ask, list[Outcome] | bool, Result]
 
 
+def admitted(outcome: Outcome, trial: Trial, objectives: Sequence[Objective]) -> Outcome:
+    """What an executor reports, as it may be recorded: no number that is not finite, no success without a score.
+
+    A charge that is no finite number >= 0 becomes the trial's budget: nobody knows how far it came.
+    """
+    if not (math.isfinite(outcome.seconds) and outcome.seconds >= 0):
+        outcome = replace(outcome, seconds=trial.budget)
+    wrong = [f"{name} = {value}" for name, value in outcome.metrics.items() if not math.isfinite(value)]
+    needed = {o.name for o in objectives} - {SECONDS_TO_TARGET} if trial.purpose != "smoke" else set()
+    wrong += [f"no {name}" for name in sorted(needed - outcome.metrics.keys())] if outcome.status == "ok" else []
+    if not wrong:
+        return outcome
+    status: Status = "invalid" if outcome.status == "ok" else outcome.status
+    return replace(outcome, status=status, metrics={}, reason=outcome.reason or f"not a score: {', '.join(wrong)}")
+
+
 class Failed(Exception):
     """A trial that had to succeed did not."""
 
@@ -86,12 +103,15 @@ def evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Se
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
     ranked = yield from _tune(plan, genome, tuner)
+    tried = any(params == anchor for params, _ in ranked)  # else known: the study of a parent is continued
     reached = plan.rungs[0]
     for i, rung in enumerate(plan.rungs[:-1]):
         if i > 0:
             ranked = yield from _compare(plan, genome, _finalists(ranked, anchor), rung)
             reached = rung
         best, loss = ranked[0]
+        if best == anchor and not tried:
+            return Result("pruned", best, "no better numbers than its parent's", reached)
         if not (yield Ask(_name(rung), loss)):
             return Result(
                 "pruned",

@@ -9,10 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
+from itertools import islice
 from statistics import fmean
 from typing import Any
 
 from evolve import records
+from evolve.correlation import Correlation, spearman
 from evolve.model import Candidate, Estimate, Fitness, Genome, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.search import ParetoSearch
 from evolve.selection import hypervolume, would_enter
@@ -20,6 +22,8 @@ from evolve.store import Event
 from evolve.tuner import Study
 
 LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
+ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged
+LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
 RECENT_STUDIES = 64  # that importance is taken from
 
 Place = tuple[str, int]  # an owner of trials and the number of the trial
@@ -38,15 +42,19 @@ class History:
         self.trials: dict[Place, Trial] = {}
         self.running: set[Place] = set()
         self.attempts: Counter[Place] = Counter()
+        self.spoiled: Counter[Place] = Counter()
         self.outcomes: dict[Place, Outcome] = {}
         self.answers: dict[tuple[str, str], bool] = {}
         self.seen_losses: defaultdict[str, list[float]] = defaultdict(list)
+        self.deciding: dict[tuple[str, str], float] = {}
         self.studies: defaultdict[str, list[tuple[Params, float | None]]] = defaultdict(list)
         self.recent: deque[tuple[tuple[Knob, ...], str]] = deque(maxlen=RECENT_STUDIES)
         self.tuned: dict[str, list[str]] = {}
+        self.rungs_of: dict[str, tuple[float, ...]] = {}
         self.first_of: dict[str, str] = {}
         self.statuses: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.raised = False
         self.finished = 0
         self.refusals = 0
         self.last_gain = 0
@@ -119,7 +127,10 @@ class History:
         self.matings[mating.index] = mating
 
     def _on_proposal(self, event: Event) -> None:
-        self.proposals[event.body["ask"]] = records.proposal_from(event.body["proposal"], self.genomes)
+        proposal = records.proposal_from(event.body["proposal"], self.genomes)
+        self.proposals[event.body["ask"]] = proposal
+        if isinstance(proposal, Proposal):
+            self.first_of.setdefault(proposal.genome.key, str(event.body["ask"]))
 
     def _on_trial(self, event: Event) -> None:
         place = (event.body["owner"], event.body["n"])
@@ -138,23 +149,29 @@ class History:
         self.statuses[outcome.status] += 1
         self._charge(place[0], outcome.seconds)
         if not event.body["final"]:
+            self.spoiled[place] += 1
             return
         self.outcomes[place] = outcome
         if trial.purpose == "control":
             self.controls.append(outcome)
-        if trial.purpose == "tune" and trial.rung == self.low_rung:
+        if trial.purpose == "tune" and trial.rung == self.rungs_of.get(place[0], self.all_rungs)[0]:
             self.studies[place[0]].append(
                 (trial.params, outcome.metrics[self.loss] if outcome.status == "ok" else None)
             )
 
+    def _on_withdrawn(self, event: Event) -> None:
+        self.running.discard((event.body["owner"], event.body["n"]))
+
     def _on_start(self, event: Event) -> None:
         self.tuned[event.body["owner"]] = event.body["tuned"]
+        self.rungs_of[event.body["owner"]] = tuple(event.body["rungs"])
 
     def _on_answer(self, event: Event) -> None:
         body = event.body
         self.answers[body["owner"], body["name"]] = body["answer"]
         if not body["name"].startswith("front"):
             insort(self.seen_losses[body["name"]], body["loss"])
+            self.deciding[body["owner"], body["name"]] = body["loss"]
 
     def _on_tell(self, event: Event) -> None:
         candidate = records.candidate_from(event.body, self.genomes)
@@ -163,11 +180,13 @@ class History:
         self.refusals = self.refusals + 1 if refused else 0
         if refused:
             return
-        self.first_of.setdefault(candidate.genome.key, candidate.id)
         self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
         if candidate.index > 0 and candidate.rung > 0:
             self.finished += 1
+        if candidate.rung == 1.0 and not self.raised and len(self.all_rungs) > 2:
+            self.raised = self._low_rung_misleads()
         if candidate.index == 0:
+            self.first_of[candidate.genome.key] = candidate.id
             for rung, losses in candidate.losses.items():
                 insort(self.seen_losses[rung], fmean(losses))
         if candidate in self.front:
@@ -188,6 +207,20 @@ class History:
         """Name of the first objective."""
         return self.search.objectives[0].name
 
+    def rung_losses(self, candidate: Candidate) -> dict[str, float]:
+        """The best loss of a candidate at each rung on the way up, and its mean at the full budget."""
+        names = [f"{rung:g}" for rung in self.all_rungs]
+        found = {name: self.deciding.get((f"ask/{candidate.index}", name)) for name in names}
+        if candidate.fitness and candidate.index > 0:
+            found[names[-1]] = candidate.fitness.values[self.loss].mean
+        return {name: loss for name, loss in found.items() if loss is not None}
+
+    def rung_correlation(self, low: str, high: str, last: int | None = None) -> Correlation | None:
+        """Spearman's between the losses at two rungs, over the (last) candidates that reached both."""
+        rows = (self.rung_losses(c) for c in reversed(self.candidates.values()))
+        pairs = ((r[low], r[high]) for r in rows if low in r and high in r)
+        return spearman(list(islice(pairs, last)))
+
     @property
     def best_loss(self) -> Estimate | None:
         """The lowest confirmed loss."""
@@ -195,8 +228,18 @@ class History:
         return best.values[self.loss] if best else None
 
     @property
-    def low_rung(self) -> float:
-        return float(self.header["rungs"][0])
+    def all_rungs(self) -> tuple[float, ...]:
+        return tuple(self.header["rungs"])
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """The rungs of the next candidate: without the lowest, once that says too little of the full budget."""
+        return self.all_rungs[1:] if self.raised else self.all_rungs
+
+    def _low_rung_misleads(self) -> bool:
+        """Whether the low rung's losses order the last candidates too unlike the full budget's."""
+        found = self.rung_correlation(f"{self.all_rungs[0]:g}", "1", ENOUGH_PAIRS)
+        return found is not None and found.n >= ENOUGH_PAIRS and found.rho < LEAST_CORRELATION
 
     def hypervolume(self) -> float:
         """Of the front, in bits per byte times natural log of seconds, with the seed as reference point."""

@@ -17,13 +17,13 @@ from typing import Any
 
 from evolve import records
 from evolve.config import Limits
-from evolve.evaluation import FRONT_SEEDS, Ask, Evaluation, Plan, Result, control, evaluate, evaluate_seed
+from evolve.evaluation import FRONT_SEEDS, Ask, Evaluation, Plan, Result, admitted, control, evaluate, evaluate_seed
 from evolve.history import History
-from evolve.model import Candidate, Genome, Mating, Outcome, Proposal, Rejected, Trial
+from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.protocols import Executor, Operator
 from evolve.stopping import stop_reason
 from evolve.store import Store
-from evolve.tuner import Study, TpeTuner, choose, importance
+from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
 
 PROPOSAL_THREADS = 8
 CONTROL_EVERY = 25  # outcomes between two control runs of the seed
@@ -75,11 +75,14 @@ class Loop:
     def run(self, seed: Genome) -> str:
         """Run until a criterion is met; returns it. The executor is left to the caller to close."""
         try:
-            self._resume(seed)
-            while (reason := self._reason()) is None:
+            reason = self._reason()
+            if reason is None:
+                self._resume(seed)
+            while reason is None:
                 self._ask_more()
                 self._collect()
                 self._watch(self)
+                reason = self._reason()
             self._drain()
             self._record("stop", f"stop/{time.time_ns()}", {"reason": reason})
             return reason
@@ -129,8 +132,8 @@ class Loop:
     def _proposals_wanted(self) -> int:
         """Twice the slots in evaluation, and by Little's law as many in the making as arrive meanwhile."""
         slots = self._executor.slots
-        finished = max(1, len(self.history.first_of) - 1)
-        seconds = self.history.charged / finished if self.history.finished else self._plan.budget
+        finished = self.history.finished
+        seconds = self.history.charged / finished if finished else self._plan.budget
         latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
         ahead = math.ceil(latency * slots / max(seconds, 1e-3))
         return min(PROPOSAL_THREADS, max(0, 2 * slots - len(self._tasks)) + ahead)
@@ -140,7 +143,10 @@ class Loop:
 
         def make() -> Proposal | Rejected:
             start = time.monotonic()
-            proposal = operator.propose(mating)
+            try:
+                proposal = operator.propose(mating)
+            except Exception as error:  # the boundary: one child lost, with a reason, not the run
+                proposal = Rejected(f"{mating.operator} broke: {type(error).__name__}: {error}")
             return replace(proposal, cost=replace(proposal.cost, seconds=time.monotonic() - start))
 
         self._proposing[self._threads.submit(make)] = mating
@@ -170,35 +176,32 @@ class Loop:
             self._tell(_child(mating, proposal), Result("rejected", {}, proposal.reason))
             return
         twin = self.history.first_of.get(proposal.genome.key)
-        if twin is not None and proposal.edits:
+        if twin not in (None, str(mating.index)) and proposal.edits:
             self._tell(_child(mating, proposal), Result("duplicate", proposal.anchor, f"same structure as {twin}"))
             return
         seed = self.history.seed
         assert seed is not None and seed.fitness is not None
-        plan = replace(self._plan, target=seed.fitness.values[self.history.loss].mean)
         owner = f"ask/{mating.index}"
-        evaluation = evaluate(
-            plan,
-            proposal.genome,
-            proposal.anchor,
-            self._tuner(owner, mating, proposal),
-            self._fresh_seeds(mating.index),
-        )
-        self._start(owner, evaluation)
+        anchor = first_parameters(proposal.genome.knobs, proposal.anchor)
+        tuner = self._tuner(owner, mating, proposal, anchor)
+        target, rungs = seed.fitness.values[self.history.loss].mean, self.history.rungs_of[owner]
+        plan = replace(self._plan, target=target, rungs=rungs)
+        self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, self._fresh_seeds(mating.index)))
 
-    def _tuner(self, owner: str, mating: Mating, proposal: Proposal) -> TpeTuner:
+    def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> TpeTuner:
         """A study of this structure is continued; a new structure starts from its first parent's."""
         parent = mating.parents[0]
         same = parent.genome.key == proposal.genome.key
         if owner not in self.history.tuned:
+            rungs = list(self.history.rungs)
             weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
             tuned = choose(
                 proposal.genome.knobs, proposal.genome.knobs if same else parent.genome.knobs, weight, mating.seed
             )
-            self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned})
+            self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned, "rungs": rungs})
         study, nothing = self.history.study_of_lineage(parent), Study(())
         known, inherited = (study, nothing) if same else (nothing, study)
-        return TpeTuner(proposal.anchor, known, inherited, self.history.tuned[owner], mating.seed)
+        return TpeTuner(anchor, known, inherited, self.history.tuned[owner], mating.seed)
 
     def _fresh_seeds(self, index: int) -> list[int]:
         rng = Random(f"{self.history.header['settings']['seed']}:{index}:fresh")
@@ -256,8 +259,10 @@ class Loop:
 
     def _write_outcome(self, owner: str, n: int, outcome: Outcome) -> bool:
         """Record an outcome; False if it does not count because the machine, not the program, spoiled it."""
-        attempt = self.history.attempts[owner, n]
-        final = outcome.status != "infrastructure" or attempt >= ATTEMPTS
+        place = (owner, n)
+        outcome = admitted(outcome, self.history.trials[place], self._plan.objectives)
+        attempt = self.history.attempts[place]
+        final = outcome.status != "infrastructure" or self.history.spoiled[place] + 1 >= ATTEMPTS
         body = {"owner": owner, "n": n, "final": final, "outcome": records.outcome_record(outcome)}
         self._record("outcome", f"{owner}/trial/{n}/{attempt - 1}/outcome", body)
         return final
@@ -301,7 +306,9 @@ class Loop:
     def _drain(self) -> None:
         """Let the trials that are running finish, and write them; those that have not begun are taken back."""
         for future in [f for f in self._running if f.cancel()]:
-            del self._running[future]
+            owner, n = self._running.pop(future)
+            attempt = self.history.attempts[owner, n]
+            self._record("withdrawn", f"{owner}/trial/{n}/{attempt - 1}/withdrawn", {"owner": owner, "n": n})
         while self._running:
             done, _ = wait(list(self._running), timeout=TICK, return_when=FIRST_COMPLETED)
             for future in done:

@@ -32,6 +32,8 @@ def load_operators(weights: dict[str, float], reader: Any) -> dict[str, Any]:
         if key not in OPERATORS and ":" not in key:
             raise ConfigError(f"unknown operator {key!r}: choose from {', '.join(OPERATORS)}, or package.module:Class")
         operators[key] = load(OPERATORS.get(key, key))(reader)
+    if all(operator.arity != 1 for operator in operators.values()):
+        raise ConfigError(f"{', '.join(operators)} need two parents, and at first there is one: add catalogue or tune")
     return operators
 
 

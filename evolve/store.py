@@ -60,8 +60,11 @@ class Store:
         self.run = row[0] if row else os.urandom(8).hex()
 
     @classmethod
-    def open(cls, directory: Path) -> Store:
-        """Open for writing; creates the directory. Raises `StoreError` if it is in use, corrupt or of another schema."""
+    def open(cls, directory: Path, durable: bool = True) -> Store:
+        """Open for writing; creates the directory. Raises `StoreError` if it is in use, corrupt or of another schema.
+
+        An event that was appended survives the death of the process, and, if `durable`, of the machine.
+        """
         try:
             directory.mkdir(parents=True, exist_ok=True)
             lock = _take_lock(directory)
@@ -70,16 +73,10 @@ class Store:
                 f"cannot use run directory {directory}: {error.strerror or error}. Choose --run-dir."
             ) from error
         try:
-            db = _connect(directory / FILE, "rwc")
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            if not db.execute("SELECT name FROM sqlite_master").fetchone():
-                db.execute(f"PRAGMA user_version={SCHEMA}")
-                db.execute(_CREATE)
-            return cls(directory, db, lock)
-        except (StoreError, sqlite3.Error) as error:
+            return cls(directory, _connect(directory / FILE, "rwc", durable), lock)
+        except StoreError:
             os.close(lock)
-            raise _explain(error, directory) from error
+            raise
 
     @classmethod
     def read(cls, directory: Path) -> Store:
@@ -89,10 +86,7 @@ class Store:
             raise StoreError(
                 f"no run in {directory} (no {FILE}). Start one with: python -m evolve --run-dir {directory}"
             )
-        try:
-            return cls(directory, _connect(path, "ro"), None)
-        except sqlite3.Error as error:
-            raise _explain(error, directory) from error
+        return cls(directory, _connect(path, "ro"), None)
 
     def append(self, kind: str, key: str, body: dict[str, Any]) -> Event:
         """Write one event durably. Raises `StoreError` when it could not be written; then nothing was."""
@@ -126,16 +120,44 @@ class Store:
             os.close(self._lock)
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    db = sqlite3.connect(
-        f"file:{path.resolve()}?mode={mode}", uri=True, isolation_level=None, timeout=30, check_same_thread=False
-    )
+def _connect(path: Path, mode: str, durable: bool = True) -> sqlite3.Connection:
+    """A connection to a sound log of this schema; with mode "rwc" it is created if need be. Raises `StoreError`."""
+    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    try:
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise _explain(error, path.parent) from error
+    try:
+        _check(db, path)
+        if mode == "rwc":
+            _create(db, durable)
+        elif not _tables(db):
+            raise StoreError(f"the run in {path.parent} has not begun: nothing is recorded yet")
+        db.execute("SELECT run FROM events LIMIT 1")
+    except (StoreError, sqlite3.Error) as error:
+        db.close()
+        raise _explain(error, path.parent) from error
+    return db
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, SCHEMA):
         raise StoreError(f"{path} was written by another version (schema {version}, here {SCHEMA}). Use that version.")
-    if (check := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-        raise sqlite3.DatabaseError(check)
-    return db
+    if (check := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(check.splitlines()[-1])
+
+
+def _create(db: sqlite3.Connection, durable: bool) -> None:
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+    if not _tables(db):
+        db.execute(f"PRAGMA user_version={SCHEMA}")
+        db.execute(_CREATE)
+
+
+def _tables(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT name FROM sqlite_master").fetchone() is not None
 
 
 def _take_lock(directory: Path) -> int:
@@ -159,7 +181,8 @@ def _explain(error: Exception, directory: Path) -> StoreError:
         return error
     if "full" in str(error) or "disk I/O" in str(error):
         return StoreError(
-            f"disk full: {directory} cannot be written ({error}). Nothing finished is lost: free space, then run the same command."
+            f"disk full: {directory} cannot be written ({error}). Nothing finished is lost: free space, then run the "
+            "same command."
         )
     return StoreError(
         f"{directory / FILE} cannot be read ({error}). The file was left as it is; restore it from a copy, "

@@ -19,6 +19,7 @@ from evolve.model import Knob, Number, Params
 
 MOST_KNOBS = 8  # tuned at once
 STARTUP = 5  # trials, imported ones included, before TPE takes over from small steps
+DRAWS = 8  # until one is new; a space of few choices may have no new one
 STEP = 0.12  # standard deviation of a start-up step, as a share of a knob's range
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -35,7 +36,7 @@ class TpeTuner:
     """A `Tuner` around `anchor`. `known` are trials of the same genome, `inherited` the shifted ones of its parent."""
 
     def __init__(self, anchor: Params, known: Study, inherited: Study, tuned: Iterable[str], seed: int) -> None:
-        self._anchor = dict(anchor)
+        self._anchor = anchor
         self._trials = list(known.trials)
         self._inherited = list(inherited.trials)
         self._tuned = frozenset(tuned)
@@ -43,23 +44,30 @@ class TpeTuner:
 
     def ask(self, knobs: Sequence[Knob]) -> Params:
         """The anchor first, then small steps from it, then TPE. Knobs that are not tuned keep the anchor's value."""
-        start = {k.address: self._anchor.get(k.address, k.default) for k in knobs}
-        if not any(params == start for params, _ in self._trials):
-            return start
-        rng = Random(f"{self._seed}:{len(self._trials)}")
+        start = first_parameters(knobs, self._anchor)
+        seen = [params for params, _ in self._trials]
+        rng = Random(f"{self._seed}:{len(seen)}")
         tuned = [k for k in knobs if k.address in self._tuned]
-        if len(self._trials) + len(self._inherited) < STARTUP:
-            return start | _small_step(tuned, start, rng)
-        return start | self._tpe(tuned, start, rng.getrandbits(32))
+        imported = self._shifted(start)
+        ready = len(imported) + sum(loss is not None for _, loss in self._trials) >= STARTUP
+        params: Params = start
+        for _ in range(DRAWS):
+            if params not in seen:
+                break
+            step = self._tpe(tuned, start, imported, rng.getrandbits(32)) if ready else _small_step(tuned, start, rng)
+            params = start | step
+        return params
 
     def tell(self, params: Params, loss: float | None) -> None:
         self._trials.append((dict(params), loss))
 
-    def _tpe(self, tuned: Sequence[Knob], start: Params, seed: int) -> dict[str, Number]:
+    def _tpe(
+        self, tuned: Sequence[Knob], start: Params, imported: Sequence[tuple[Params, float]], seed: int
+    ) -> dict[str, Number]:
         sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed)
         study = optuna.create_study(direction="minimize", sampler=sampler)
         space = {k.address: _distribution(k) for k in tuned}
-        for params, loss in [*self._shifted(start), *self._trials]:
+        for params, loss in [*imported, *self._trials]:
             values = {k.address: _coded(k, params.get(k.address, start[k.address])) for k in tuned}
             state = optuna.trial.TrialState.FAIL if loss is None else optuna.trial.TrialState.COMPLETE
             study.add_trial(optuna.trial.create_trial(params=values, distributions=space, value=loss, state=state))
@@ -67,12 +75,22 @@ class TpeTuner:
         return {k.address: _decoded(k, trial.params[k.address]) for k in tuned}
 
     def _shifted(self, start: Params) -> list[tuple[Params, float]]:
-        """The parent's trials, moved so that the loss of its first (its anchor) is that of the child's."""
+        """The parent's trials, moved so that its loss with the child's anchor is that of the child.
+
+        Where the parent never ran those numbers (a merge takes some of another parent), its best loss stands in.
+        """
         here = next((loss for params, loss in self._trials if params == start), None)
-        there = self._inherited[0][1] if self._inherited else None
-        if here is None or there is None:
+        trials = [(params, loss) for params, loss in self._inherited if loss is not None]
+        if here is None or not trials:
             return []
-        return [(params, loss - there + here) for params, loss in self._inherited if loss is not None]
+        same = [loss for params, loss in trials if all(start.get(a, v) == v for a, v in params.items())]
+        there = same[0] if same else min(loss for _, loss in trials)
+        return [(params, loss - there + here) for params, loss in trials]
+
+
+def first_parameters(knobs: Sequence[Knob], inherited: Params) -> dict[str, Number]:
+    """A value for each knob: the inherited one, moved into the knob's range, or the default."""
+    return {k.address: _inside(k, inherited.get(k.address, k.default)) for k in knobs}
 
 
 def choose(knobs: Sequence[Knob], parent_knobs: Sequence[Knob], weight: Mapping[str, float], seed: int) -> list[str]:
@@ -129,7 +147,9 @@ def _unit(knob: Knob, value: Number) -> float:
     """`value` on a scale of 0 to 1 over the knob's range."""
     if knob.kind == "choice":
         return _index(knob, value) / max(1, len(knob.values) - 1)
-    value = min(knob.high, max(knob.low, value))
+    if knob.low == knob.high:
+        return 0.0
+    value = _inside(knob, value)
     if knob.log:
         return (math.log(value) - math.log(knob.low)) / (math.log(knob.high) - math.log(knob.low))
     return (value - knob.low) / (knob.high - knob.low)
@@ -143,7 +163,7 @@ def _from_unit(knob: Knob, unit: float) -> Number:
         value = math.exp(math.log(knob.low) + unit * (math.log(knob.high) - math.log(knob.low)))
     else:
         value = knob.low + unit * (knob.high - knob.low)
-    return _decoded(knob, min(knob.high, max(knob.low, value)))
+    return _decoded(knob, value)
 
 
 def _distribution(knob: Knob) -> optuna.distributions.BaseDistribution:
@@ -156,14 +176,21 @@ def _distribution(knob: Knob) -> optuna.distributions.BaseDistribution:
 
 def _coded(knob: Knob, value: Number) -> Number:
     """What Optuna sees; a parent's value outside the child's range becomes the nearest inside."""
-    return _index(knob, value) if knob.kind == "choice" else min(knob.high, max(knob.low, value))
+    return _index(knob, value) if knob.kind == "choice" else _inside(knob, value)
 
 
 def _decoded(knob: Knob, value: Number) -> Number:
     """The number itself; floats with four significant digits, as they are written into a program."""
     if knob.kind == "choice":
         return knob.values[int(value)]
-    return round(value) if knob.kind == "int" else float(f"{value:.4g}")
+    return _inside(knob, round(value) if knob.kind == "int" else float(f"{value:.4g}"))
+
+
+def _inside(knob: Knob, value: Number) -> Number:
+    """The nearest value that the knob allows."""
+    if knob.kind == "choice":
+        return knob.values[_index(knob, value)]
+    return min(knob.high, max(knob.low, value))
 
 
 def _index(knob: Knob, value: Number) -> int:

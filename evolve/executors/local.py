@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,6 +49,7 @@ class LocalExecutor:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._running: dict[Future[Outcome], Judge] = {}
         self._judges: list[Judge] = []
+        self._threads: list[threading.Thread] = []
         try:
             for core in cores:
                 self._judges.append(Judge([*command, "--core", str(core)], log))
@@ -73,10 +73,17 @@ class LocalExecutor:
             judge.kill()
 
     def close(self) -> None:
+        """End all judges; what they were at, and what still waits, becomes `infrastructure`."""
         for judge in self._judges:
-            judge.close()
-        for _ in self._judges:
+            judge.stop()
+        for judge in self._judges:
+            judge.wait()
+        for _ in self._threads:
             self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        for judge in self._judges:
+            judge.release()
 
     def _serve(self, judge: Judge) -> None:
         while (job := self._jobs.get()) is not None:
@@ -84,9 +91,12 @@ class LocalExecutor:
             if not future.set_running_or_notify_cancel():
                 continue
             self._running[future] = judge
-            outcome = judge.run(trial, self._bind)
-            del self._running[future]
-            future.set_result(outcome)
+            try:
+                future.set_result(judge.run(trial, self._bind))
+            except Exception as error:  # the boundary of a thread: whoever waits must hear of it
+                future.set_exception(error)
+            finally:
+                del self._running[future]
 
 
 class Judge:
@@ -119,35 +129,40 @@ class Judge:
         self.hello = answer
 
     def run(self, trial: Trial, bind: Callable[[Trial], str]) -> Outcome:
-        """One trial. A judge that dies is started again, and the trial is `infrastructure`."""
-        folder = Path(tempfile.mkdtemp(prefix="trial-"))
-        try:
-            (folder / "train.py").write_text(bind(trial))
-            request = {
-                "job": str(folder),
-                "budget": trial.budget,
-                "rung": trial.rung,
-                "seed": trial.seed,
-                "purpose": trial.purpose,
-            }
-            if self._process.poll() is not None and not self._closed:
-                self._start()
-                self.ready()
-            answer = self._ask(request)
-        except JudgeError as error:
-            return Outcome("infrastructure", reason=str(error))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return Outcome("infrastructure", reason="the judge process died") if answer is None else Outcome(**answer)
+        """One trial; `rejected` if its numbers do not fit its text, `infrastructure` if there is no proper answer.
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        A judge that died or does not keep to the protocol is started again: its next line could be an answer to an
+        earlier question.
+        """
+        try:
+            source = bind(trial)
+        except ValueError as error:
+            return Outcome("rejected", reason=str(error))
+        try:
+            with tempfile.TemporaryDirectory(prefix="trial-", ignore_cleanup_errors=True) as folder:
+                (Path(folder) / "train.py").write_text(source, encoding="utf-8")
+                self._revive()
+                return _outcome(self._ask(_request(trial, folder)))
+        except (JudgeError, OSError) as error:
+            self.kill()
+            return Outcome("infrastructure", reason=str(error))
+
+    def _revive(self) -> None:
+        if self._process.poll() is not None and not self._closed:
+            self.release()
+            self._start()
+            self.ready()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            return None
-        return self._read()
+        except ValueError as error:  # closed on this side
+            raise JudgeError("the executor was closed") from error
+        if (answer := self._read()) is None:
+            raise JudgeError("the judge process died, or what it wrote is no JSON object; see judge.log")
+        return answer
 
     def _read(self) -> dict[str, Any] | None:
         assert self._process.stdout
@@ -160,16 +175,42 @@ class Judge:
 
     def kill(self) -> None:
         self._process.kill()
+        self._process.wait()
 
-    def close(self) -> None:
-        """End of input is the signal to end; who does not is killed. What runs below a judge dies with it."""
+    def release(self) -> None:
+        """Close this side's ends of the pipes of a process that has ended."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe:
+                    pipe.close()
+
+    def stop(self) -> None:
+        """Ask it to end, for good. What runs below a judge dies with it."""
         self._closed = True
         with contextlib.suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
         self._process.terminate()
+
+    def wait(self) -> None:
+        """Until it has ended; one that takes longer than `GRACE` seconds is killed."""
         try:
             self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+
+
+def _request(trial: Trial, folder: str) -> dict[str, Any]:
+    """What a judge is asked: the program is `train.py` in the folder `job`."""
+    told = {"budget": trial.budget, "rung": trial.rung, "seed": trial.seed, "purpose": trial.purpose}
+    return {"job": folder} | told
+
+
+def _outcome(answer: dict[str, Any]) -> Outcome:
+    """What a judge answers has the fields of an `Outcome`. Raises `JudgeError` if it has not."""
+    try:
+        metrics = {str(name): float(value) for name, value in answer.get("metrics", {}).items()}
+        seconds = float(answer.get("seconds", 0.0))
+        return Outcome(**{**answer, "metrics": metrics, "seconds": seconds})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise JudgeError(f"the judge's answer is no outcome: {error}") from error

@@ -8,6 +8,7 @@ from difflib import unified_diff
 from rich.console import Console
 from rich.table import Table
 
+from evolve.correlation import of_objectives
 from evolve.history import History
 from evolve.model import Candidate, Estimate
 from evolve.objectives import SECONDS_TO_TARGET
@@ -16,10 +17,10 @@ SIGNIFICANT = 2.0  # standard errors of the difference
 
 
 def with_error(value: Estimate | None, digits: int = 4) -> str:
-    """`3.1415 ± 0.0012 (3)`: mean, standard error and n; `<` before a censored mean."""
+    """`3.1415±0.0012 (3)`: mean, standard error and n; `<` before a censored mean."""
     if value is None:
         return "-"
-    error = f" ± {value.sem:.{digits}f}" if value.sem is not None else ""
+    error = f"±{value.sem:.{digits}f}" if value.sem is not None else ""
     return f"{'<' if value.censored else ''}{value.mean:.{digits}f}{error} ({value.n})"
 
 
@@ -50,20 +51,12 @@ def front_table(history: History) -> Table:
     seed = history.seed
     assert seed is not None
     names = [o.name for o in history.search.objectives if o.name not in (history.loss, SECONDS_TO_TARGET)]
-    table = Table(title="Pareto front (mean ± standard error, number of seeds)", title_justify="left")
-    for column in (
-        "id",
-        history.loss,
-        SECONDS_TO_TARGET,
-        "speed-up",
-        "tokens/s",
-        "memory MB",
-        *names,
-        "lines",
-        "made by",
-        "parents",
-    ):
-        table.add_column(column, justify="left" if column in ("id", "made by", "parents") else "right", no_wrap=True)
+    table = Table(
+        title="Pareto front: mean±standard error (seeds); memory above the start of a box; lines changed",
+        title_justify="left",
+    )
+    for column in ("id", history.loss, "s to target", "speed-up", "tokens/s", "MB", *names, "lines", "by", "of"):
+        table.add_column(column, justify="left" if column in ("id", "by", "of") else "right")
     for candidate in [*(c for c in history.front if c.index > 0), seed]:
         table.add_row(*_row(history, seed, candidate, names))
     return table
@@ -97,7 +90,18 @@ def print_front(console: Console, history: History) -> None:
     if baselines := history.harness.get("baselines"):
         counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
         console.print(f"Count models on the same text, in {history.loss}: {counts}.")
+    console.print(correlations(history))
     console.print(verdict(history))
+
+
+def correlations(history: History) -> str:
+    """Whether the objectives agree, and whether a low rung tells what a high one will say."""
+    names = [o.name for o in history.search.objectives]
+    rungs = [f"{r:g}" for r in history.header["rungs"]]
+    found = {f"{names[0]} and {name}": of_objectives(history.candidates.values(), names[0], name) for name in names[1:]}
+    found |= {f"rungs {low} and 1": history.rung_correlation(low, "1") for low in rungs[:-1]}
+    parts = [f"{label} {c.rho:.2f} (n={c.n})" for label, c in found.items() if c]
+    return "Rank correlations: " + (", ".join(parts) or "too few candidates yet") + "."
 
 
 def verdict(history: History) -> str:
@@ -107,4 +111,5 @@ def verdict(history: History) -> str:
         return f"Nothing beats the seed by {SIGNIFICANT:g} standard errors (after {history.finished} candidates)."
     best = winners[0]
     difference, error = gain(history, best)
-    return f"{best.id} beats the seed by {difference:.4f} ± {error:.4f} in {history.loss} ({difference / error:.0f} standard errors)."
+    errors = f"{difference / error:.0f} standard errors" if error else "no spread"
+    return f"{best.id} beats the seed by {difference:.4f} ± {error:.4f} in {history.loss} ({errors})."

@@ -12,7 +12,7 @@ from evolve.store import FILE, Store
 
 
 def find_run(run_dir: str | None) -> Path:
-    """The given run directory, or the one under `runs/` that was written last. Raises `ConfigError` if there is none."""
+    """The given run directory, or the one under `runs/` that was written last. Raises `ConfigError` without any."""
     if run_dir:
         return Path(run_dir)
     runs = sorted(Path("runs").glob(f"*/{FILE}"), key=lambda p: p.stat().st_mtime)

@@ -101,7 +101,7 @@ def plan() -> Plan:
 
 def make_loop(directory: Path, generations: int, executor: InlineExecutor, seed: int = 0, **limits: float) -> Loop:
     """A loop on `directory`, new or continued. The caller closes `loop.store` and the executor."""
-    store = Store.open(directory)
+    store = Store.open(directory, durable=False)
     history = new_history(seed)
     history.replay(store.events())
     if not history.header:

@@ -1,0 +1,1 @@
+"""How a child is made. The only package that reads and writes syntax trees."""

@@ -1,0 +1,33 @@
+"""Removes the learned gains and biases of the norms."""
+
+from __future__ import annotations
+
+import random
+
+import libcst as cst
+import libcst.matchers as m
+
+from operators.catalogue import Refused
+from operators.catalogue._edit import expression
+
+IDEA = "The linear layer after a norm can learn its gain, so that the norm needs no parameters."
+SOURCE = "OLMo, Groeneveld et al. 2024, arXiv:2402.00838 (non-parametric layer norm); modded-nanogpt"
+
+_SILENT = m.DoesNotMatch(m.Arg(keyword=m.Name("elementwise_affine") | m.Name("bias")))
+NORM = m.Call(
+    func=m.Attribute(attr=m.Name("LayerNorm") | m.Name("RMSNorm")),
+    args=[m.AtLeastN(_SILENT, n=1)],
+)
+
+
+def apply(module: cst.Module, rng: random.Random) -> cst.Module:
+    """Precondition: the script constructs norms that have gains by default."""
+    if not m.findall(module, NORM):
+        raise Refused("the script constructs no norm with a gain")
+    return cst.ensure_type(m.replace(module, NORM, lambda call, _: _plain(call)), cst.Module)
+
+
+def _plain(node: cst.CSTNode) -> cst.Call:
+    call = cst.ensure_type(node, cst.Call)
+    plain = cst.ensure_type(expression("f(elementwise_affine=False)"), cst.Call).args[0]
+    return call.with_changes(args=[*call.args, plain])

@@ -1,0 +1,43 @@
+"""Text to genome and back: what the engine, which knows nothing of syntax, is given to read programs with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evolve.model import Genome, Number, Params, Rules
+from operators import guard, knobs
+from operators.tree import skeleton
+
+
+class Refused(ValueError):
+    """A text that may not become a genome; the message says what is wrong with it and where."""
+
+
+class Reader:
+    """Reads programs under the rules of one target. Has no state, so any thread may use it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def read(self, source: str) -> Genome:
+        """The genome of `source`. Raises Refused where the guard forbids it or its numbers cannot be read."""
+        if reason := guard.check(source, self._rules):
+            raise Refused(reason)
+        try:
+            found = knobs.find(source, self._rules.hints)
+            return Genome(source, skeleton(source, knobs.spans(source, self._rules.hints)), found)
+        except knobs.KnobError as error:
+            raise Refused(str(error)) from error
+        except RecursionError as error:
+            raise Refused("an expression is nested too deeply to be read; split it") from error
+
+    def bind(self, genome: Genome, params: Params) -> str:
+        """The text to execute: `genome` with the numbers of `params`. Raises KnobError for one it does not allow."""
+        return knobs.bind(genome.source, params, self._rules.hints)
+
+    def rewrite(self, source: str, values: Mapping[str, Number | bool]) -> str:
+        """`source` with other defaults, such as the constants of a scale. Raises Refused for an unknown constant."""
+        try:
+            return knobs.rewrite(source, values)
+        except knobs.KnobError as error:
+            raise Refused(str(error)) from error

@@ -1,0 +1,43 @@
+"""Mutation without an LLM: one transformation of the catalogue, drawn uniformly from those that apply."""
+
+from __future__ import annotations
+
+from random import Random
+
+import libcst as cst
+
+from evolve.model import Mating, Proposal, Rejected
+from operators.catalogue import Refused, transformations
+from operators.genome import Reader
+from operators.genome import Refused as NotAllowed
+from operators.knobs import inherit
+from operators.tree import diff
+
+
+class Catalogue:
+    """An `Operator` with one parent."""
+
+    name = "catalogue"
+    arity = 1
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def propose(self, mating: Mating) -> Proposal | Rejected:
+        """A child that differs from its parent by one transformation."""
+        parent = mating.parents[0]
+        rng = Random(mating.seed)
+        module = cst.parse_module(parent.genome.source)
+        names = list(transformations())
+        rng.shuffle(names)
+        reason = ""
+        for name in names:
+            move = transformations()[name]
+            try:
+                genome = self._reader.read(move.apply(module, rng).code)
+            except (Refused, NotAllowed) as refusal:
+                reason = f"{name}: {refusal}"
+                continue
+            edits = tuple(diff(parent.genome.source, genome.source, note=name))
+            return Proposal(genome, edits, f"{name}: {move.IDEA}", inherit(genome.knobs, parent.params))
+        return Rejected(f"no transformation applies; the last one said: {reason}")

@@ -1,0 +1,23 @@
+"""The same program with other numbers: continues the study of one that is already good."""
+
+from __future__ import annotations
+
+from evolve.model import Mating, Proposal, Rejected
+from operators.genome import Reader
+
+
+class Retune:
+    """An `Operator` with one parent and no edits: only the tuner has work to do."""
+
+    name = "tune"
+    arity = 1
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def propose(self, mating: Mating) -> Proposal | Rejected:
+        """The parent itself, to be tuned further from its own parameters."""
+        parent = mating.parents[0]
+        if not parent.genome.knobs:
+            return Rejected("the program has no numbers to tune")
+        return Proposal(parent.genome, (), "this structure has better numbers than those found so far", parent.params)

@@ -1,0 +1,35 @@
+"""`cooldown_sqrt`: before and after on one script, which scripts it takes, and that it happens once."""
+
+from operators.catalogue import cooldown_sqrt
+from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+
+
+def test_changes_these_lines_and_no_others() -> None:
+    gone, new = changed_lines(SCRIPTS["plain"], transformed(cooldown_sqrt, SCRIPTS["plain"]))
+    assert gone == ["from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader"]
+    assert [line for line in new if line.strip()] == [
+        "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress",
+        "COOLDOWN = 0.5  # knob: 0.1..1.0",
+        "FINAL_LR = 0.05  # knob: 0.001..0.3 log",
+        "def lr_cooldown(done):",
+        '    """The learning rate\'s factor: one minus a square root to FINAL_LR over the last COOLDOWN of the budget."""',
+        "    left = max(0.0, min(1.0, (1.0 - done) / COOLDOWN))",
+        "    return FINAL_LR + (1.0 - FINAL_LR) * (1.0 - (1.0 - left) ** 0.5)",
+        "    for group in optimizer.param_groups:",
+        '        group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_cooldown(progress())',
+    ]
+
+
+def test_applies_to_these_scripts_and_says_why_not_to_others() -> None:
+    assert {name: refusal(cooldown_sqrt, source) for name, source in SCRIPTS.items()} == {
+        "plain": "",
+        "dataclass": "",
+        "autoresearch": "",
+    }
+
+
+def test_happens_once() -> None:
+    assert (
+        refusal(cooldown_sqrt, transformed(cooldown_sqrt, SCRIPTS["plain"]))
+        == "the learning rate has this cooldown already"
+    )

@@ -1,0 +1,42 @@
+"""The script as a user runs it, without an engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.target.conftest import SCORE, TARGET, TINY, TRAIN
+
+
+def python(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], env={**os.environ, **environment}, cwd=cwd, text=True,
+                          capture_output=True, timeout=120)
+
+
+def test_seed_script_prints_its_loss(cache: Path, tmp_path: Path) -> None:
+    run = python(str(TARGET / "train.py"), cwd=tmp_path, EVOLVE_BUDGET="0.3", EVOLVE_CACHE=str(cache))
+    assert run.returncode == 0, run.stderr
+    last = run.stdout.splitlines()[-1]
+    assert last.startswith("val_bpb ") and "after 0.3 s" in last
+    assert 4.0 < float(last.split()[1]) < 9.0
+
+
+def test_prepare_makes_the_data(cache: Path, tmp_path: Path) -> None:
+    run = python(str(TARGET / "prepare.py"), "--cache", str(cache), cwd=tmp_path)
+    assert run.returncode == 0 and "ready: " in run.stderr, run.stderr
+
+
+def test_unusable_data_ends_with_cause_and_cure(tmp_path: Path) -> None:
+    run = python(str(TARGET / "train.py"), cwd=tmp_path, EVOLVE_DATA=str(tmp_path), EVOLVE_CACHE=str(tmp_path / "c"))
+    assert run.returncode == 1 and "no .txt, .jsonl or .parquet file below" in run.stderr
+    run = python(str(TARGET / "prepare.py"), "--data", "nowhere", cwd=tmp_path)
+    assert run.returncode == 1 and "is no folder" in run.stderr
+
+
+def test_late_evaluation_is_refused(cache: Path, tmp_path: Path) -> None:
+    late = "import time\nstop = time.process_time() + 0.6\nwhile time.process_time() < stop: pass\n"
+    (tmp_path / "late.py").write_text(TINY + TRAIN + late + SCORE)
+    run = python("late.py", cwd=tmp_path, EVOLVE_BUDGET="0.2", EVOLVE_CACHE=str(cache), PYTHONPATH=str(TARGET))
+    assert run.returncode == 1 and "evaluate_bpb was called" in run.stderr, run.stderr

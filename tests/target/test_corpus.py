@@ -1,0 +1,130 @@
+"""Preparing text: the pinned default, folders of the user's own, and what is said when there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import corpus
+import numpy as np
+import pytest
+from counts import bits_per_byte
+from documents import DataError, read_documents
+
+
+def quiet(_: str) -> None:
+    """Progress is not looked at here."""
+
+
+def make_text(number: int) -> str:
+    """A document of some 30 distinct lines."""
+    generator = np.random.default_rng(number)
+    lines = ["".join(chr(c) for c in generator.integers(97, 123, 60)) for _ in range(30)]
+    return "\n".join(lines)
+
+
+def test_default_corpus_is_the_pinned_one(cache: Path) -> None:
+    prepared = corpus.load(cache, None, quiet)
+    assert prepared.sha256.startswith(corpus.SYMPY_SHA256)
+    assert prepared.sizes["train"] > 20e6 and min(prepared.sizes["val"], prepared.sizes["test"]) > 5e5
+    assert (prepared.folder / "val.bin").stat().st_mode & 0o077 == 0
+    assert corpus.load(cache, None, quiet) == prepared
+
+
+def test_validation_text_comes_from_tests_and_is_not_in_the_training_text(cache: Path) -> None:
+    prepared = corpus.load(cache, None, quiet)
+    train, val = prepared.text("train").tobytes(), prepared.text("val").tobytes()
+    files = [text for text in val.split(corpus.SEPARATOR) if text]
+    tests = {text for text, is_test in corpus.package_files("sympy") if is_test}
+    assert files and all(text in tests for text in files)
+    assert not any(text in train for text in files)
+
+
+def test_near_duplicates_are_dropped_from_validation_and_test_text() -> None:
+    originals = [make_text(i) for i in range(200)]
+    copies = [text + "\none more line, which makes it another document" for text in originals]
+    splits, dropped = corpus.split_documents((t.encode(), True) for t in originals + copies + originals)
+    kept = sum(map(len, splits.values()))
+    assert dropped > 10 and kept + dropped == 400
+    lines = {split: {line for text in texts for line in text.splitlines()} for split, texts in splits.items()}
+    shared = lines["val"] & (lines["train"] | lines["test"])
+    assert shared <= {b"one more line, which makes it another document"}
+
+
+@pytest.mark.parametrize("kind", [".txt", ".jsonl", ".parquet"])
+def test_a_folder_of_text_is_split(tmp_path: Path, kind: str) -> None:
+    texts = [make_text(i) for i in range(400)]
+    data = tmp_path / "data"
+    data.mkdir()
+    if kind == ".txt":
+        for i, text in enumerate(texts):
+            (data / f"{i}.txt").write_text(text)
+    elif kind == ".jsonl":
+        (data / "all.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"text": texts}), data / "shard_0.parquet")
+    prepared = corpus.load(tmp_path / "cache", data, quiet)
+    held_out = (prepared.sizes["val"] + prepared.sizes["test"]) / sum(len(t) + 1 for t in texts)
+    assert 0.1 < held_out < 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("few.txt", b"short", "too little text"),
+        ("bad.jsonl", b'{"txt": "a"}\n', 'line 1: not a JSON object with a text in "text"'),
+        ("bad.parquet", b"PAR1", "parquet"),
+        ("note.md", b"text", "no .txt, .jsonl or .parquet file"),
+    ],
+)
+def test_unusable_data_is_told_with_cause(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        corpus.load(tmp_path / "cache", data, quiet)
+    assert not list(tmp_path.glob("cache/.draft-*"))
+
+
+def test_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no folder"):
+        corpus.load(tmp_path, tmp_path / "nowhere", quiet)
+
+
+def test_a_changed_cache_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(300):
+        (tmp_path / "data" / f"{i}.txt").write_text(make_text(i))
+    prepared = corpus.load(tmp_path / "cache", tmp_path / "data", quiet)
+    (prepared.folder / "val.bin").write_bytes(b"other text")
+    with pytest.raises(DataError, match="was changed"):
+        corpus.load(tmp_path / "cache", tmp_path / "data", quiet)
+
+
+def test_a_large_document_is_cut_at_line_ends(tmp_path: Path) -> None:
+    content = b"".join(b"line %d\n" % i for i in range(60_000))
+    (tmp_path / "large.txt").write_bytes(content)
+    pieces = list(read_documents(tmp_path / "large.txt"))
+    assert len(pieces) > 5 and b"".join(pieces) == content
+    assert all(piece.endswith(b"\n") for piece in pieces)
+
+
+def test_count_models_find_what_is_there() -> None:
+    """A cycle of four bytes has 2 bits as single bytes and next to none given one byte before."""
+    cycle = np.tile(np.frombuffer(b"abcd", dtype=np.uint8), 5000)
+    losses = bits_per_byte(cycle, cycle[:129 * 4].reshape(4, 129))
+    assert losses["unigram"] == pytest.approx(2.0, abs=0.05)
+    assert losses["bigram"] < 0.02 and losses["trigram"] < 0.02
+
+
+def test_count_models_by_hand() -> None:
+    """Witten and Bell's rule for `aab` after training on `aabab`."""
+    train = np.frombuffer(b"aabab", dtype=np.uint8)
+    unigram = {c: (n + 1) / (5 + 256) for c, n in ((97, 3), (98, 2))}
+    p_aa = (1 + 2 * unigram[97]) / (3 + 2)  # a was followed by a once, by b twice
+    p_ab = (2 + 2 * unigram[98]) / (3 + 2)
+    p_aab = (1 + 1 * p_ab) / (1 + 1)
+    losses = bits_per_byte(train, np.frombuffer(b"aab", dtype=np.uint8)[None])
+    assert losses["bigram"] == pytest.approx(-(np.log2(p_aa) + np.log2(p_ab)) / 2)
+    assert losses["trigram"] == pytest.approx(-(np.log2(p_aa) + np.log2(p_aab)) / 2)

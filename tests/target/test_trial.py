@@ -1,0 +1,202 @@
+"""Trials over the wire: what a script gets, how it ends, what it can reach."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.target.conftest import SCORE, TARGET, TINY, TRAIN, Slot
+
+
+def test_ready_line_tells_corpus_isolation_and_baselines(slot: Slot) -> None:
+    ready = slot.ready
+    assert ready["ready"] and ready["corpus"]["name"] == "sympy-1.14.0"
+    assert ready["baselines"]["trigram"] < ready["baselines"]["bigram"] < ready["baselines"]["unigram"]
+    assert "landlock" in ready["isolation"]
+
+
+def test_trial_is_scored(slot: Slot) -> None:
+    outcome = slot.run(TINY + TRAIN + SCORE)
+    assert outcome["status"] == "ok", outcome
+    metrics = outcome["metrics"]
+    assert 3.5 < metrics["val_bpb"] < 7.0
+    assert metrics["tokens"] == metrics["steps"] * 4 * 128
+    assert metrics["parameters"] == 256 * 16 + 16 * 256 + 256
+    assert f"val_bpb {metrics['val_bpb']:.4f}" in outcome["log_tail"]
+    assert "test_bpb" not in metrics
+
+
+def test_report_also_scores_the_sealed_texts(slot: Slot) -> None:
+    metrics = slot.run(TINY + SCORE, purpose="report")["metrics"]
+    assert {"val_bpb", "test_bpb", "second_bpb"} <= metrics.keys()
+
+
+def test_seed_script_passes_the_smoke_test(slot: Slot) -> None:
+    outcome = slot.run((TARGET / "train.py").read_text(), budget=0.2, purpose="smoke")
+    assert outcome["status"] == "ok", outcome
+
+
+def test_same_seed_same_start_and_seeding_is_ignored(slot: Slot) -> None:
+    seeded = TINY.replace("tokenizer =", "torch.manual_seed(int.from_bytes(__import__('os').urandom(4)))\ntokenizer =")
+    first, second, other = (slot.run(seeded + SCORE, seed=seed) for seed in (5, 5, 6))
+    assert first["metrics"]["val_bpb"] == second["metrics"]["val_bpb"] != other["metrics"]["val_bpb"]
+    assert "torch.manual_seed() is ignored" in first["log_tail"]
+
+
+def test_budget_is_honoured_and_progress_is_monotone(slot: Slot) -> None:
+    watch = """
+seen = []
+for x, y, epoch in make_dataloader(tokenizer, 4, 64, "train"):
+    seen.append(progress())
+    model(x).sum().backward()
+assert seen == sorted(seen) and seen[0] == 0 and seen[-1] < 1 and progress() == 1, seen
+assert TIME_BUDGET == 0.5 and x.shape == y.shape == (4, 64) and x.dtype == torch.int64
+assert (x[:, 1:] == y[:, :-1]).all() and epoch == 1
+"""
+    outcome = slot.run(TINY + watch + SCORE, budget=0.5)
+    assert outcome["status"] == "ok", outcome
+    assert 0.5 <= outcome["seconds"] < 0.6
+
+
+def test_bare_next_is_told_how_to_loop(slot: Slot) -> None:
+    loop = 'loader = make_dataloader(tokenizer, 64, 128, "train")\nwhile True:\n    x, y, epoch = next(loader)\n'
+    outcome = slot.run(TINY + loop, budget=0.05)
+    assert outcome["status"] == "crashed"
+    assert "BudgetUsed at line 9" in outcome["reason"] and "for x, y, epoch" in outcome["reason"]
+
+
+def test_warmup_is_free_and_bounded(slot: Slot) -> None:
+    warm = 'batches = [x for x, y, e in make_dataloader(tokenizer, 4, 128, "warmup")]\nassert 0 < len(batches) < 100\n'
+    outcome = slot.run(TINY + warm + SCORE)
+    assert outcome["status"] == "ok" and outcome["seconds"] == 0 and outcome["metrics"]["tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "reason"),
+    [
+        (TINY + "raise RuntimeError('boom' * 500)\n", "crashed", "RuntimeError at line 7: boomboom"),
+        (TINY + "def f(:\n", "rejected", "SyntaxError at line 7"),
+        (TINY, "crashed", "without a call of evaluate_bpb"),
+        (TINY + "import os; os._exit(3)\n", "crashed", "exit code 3"),
+        (TINY + "import os; os.kill(os.getpid(), 11)\n" * 2 + "import ctypes; ctypes.string_at(0)\n", "crashed", "SIGSEGV"),
+        (TINY + 'make_dataloader(tokenizer, 4, 128, "val")\n', "crashed", "ValueError at line 7: no split 'val'"),
+        (TINY + 'next(make_dataloader(tokenizer, 10**6, 128, "train"))\n', "crashed", "is larger than"),
+        (TINY + 'make_dataloader(tokenizer, 4, 129, "train")\n', "crashed", "MAX_SEQ_LEN"),
+        (TINY + "evaluate_bpb(nn.Embedding(256, 255), tokenizer, 8)\n", "crashed", "of shape (8, 128, 256)"),
+        (TINY + "big = torch.ones(10**10)\n", "oom", "RuntimeError at line 7"),
+    ],
+)
+def test_failures_have_a_status_and_a_reason(slot: Slot, source: str, status: str, reason: str) -> None:
+    outcome = slot.run(source)
+    assert (outcome["status"], outcome["metrics"]) == (status, {}), outcome
+    assert reason in outcome["reason"] and len(outcome["reason"]) < 450
+
+
+def test_model_that_sees_the_future_is_invalid(slot: Slot) -> None:
+    cheat = """
+class Cheat(nn.Module):
+    def forward(self, x):
+        return 20.0 * F.one_hot(x.roll(-1, 1), 256).float()
+"""
+    outcome = slot.run(TINY + cheat + "model = Cheat()\n" + SCORE)
+    assert outcome["status"] == "invalid" and outcome["reason"].startswith("causality:"), outcome
+
+
+def test_logits_that_are_not_finite_are_invalid(slot: Slot) -> None:
+    outcome = slot.run(TINY + "nn.init.constant_(model[1].bias, float('nan'))\n" + SCORE)
+    assert outcome["status"] == "invalid" and outcome["reason"].startswith("non-finite:"), outcome
+
+
+def test_training_past_the_budget_is_a_timeout(slot: Slot) -> None:
+    late = TRAIN + "import time\nstop = time.process_time() + 0.5\nwhile time.process_time() < stop: pass\n"
+    outcome = slot.run(TINY + late + SCORE, budget=0.2)
+    assert outcome["status"] == "timeout" and "budget is 0.2 s" in outcome["reason"], outcome
+
+
+def test_what_a_script_cannot_reach(slot: Slot) -> None:
+    """The masked folders, the cache, other processes, the network and places outside its folder."""
+    probe = """
+import os, pathlib, socket, sympy, sysconfig
+tests = pathlib.Path(sympy.__file__).parent / "core" / "tests"
+paths = [tests / "test_args.py", pathlib.Path("CORPUS") / "val.bin", pathlib.Path("/proc/1/environ"), "/etc/shadow"]
+for path in paths:
+    try:
+        open(path, "rb").read(1)
+    except PermissionError:
+        continue
+    raise SystemExit(f"could read {path}")
+for place in ("/tmp/x", "/dev/shm/x", pathlib.Path(torch.__file__).parent / "x"):
+    try:
+        open(place, "w")
+    except PermissionError:
+        continue
+    raise SystemExit(f"could write {place}")
+try:
+    socket.create_connection(("127.0.0.1", 22), timeout=1)
+    raise SystemExit("network")
+except OSError:
+    pass
+assert not [name for name in os.environ if "KEY" in name or "TOKEN" in name], os.environ
+pathlib.Path("note").write_text("the folder itself is writable")
+import torch._inductor.compile_fx, networkx, sympy.core.numbers
+"""
+    corpus = next(slot.cache.glob("sympy-*"))
+    outcome = slot.run(TINY + probe.replace("CORPUS", str(corpus)) + SCORE)
+    assert outcome["status"] == "ok", outcome
+
+
+def test_torch_compile_works_in_the_box(slot: Slot) -> None:
+    outcome = slot.run(TINY + "model = torch.compile(model)\n" + SCORE, purpose="smoke")
+    assert outcome["status"] == "ok", outcome
+
+
+def test_sleeper_is_ended_by_the_wall_clock(cache: Path, tmp_path: Path) -> None:
+    slot = Slot(cache, tmp_path, "--patience", "0.5")
+    outcome = slot.run(TINY + TRAIN + "import time; time.sleep(100)\n", budget=0.1)
+    slot.close()
+    assert outcome["status"] == "timeout" and "wall-clock" in outcome["reason"], outcome
+
+
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True: time.sleep(1)
+    os._exit(0)
+"""
+
+
+def survivors(before: set[int]) -> list[psutil.Process]:
+    """Processes that run a zygote or a box and were not there before."""
+    found = [p for p in psutil.process_iter(["cmdline"]) if p.pid not in before and p.info["cmdline"]]
+    return [p for p in found if any("zygote.py" in part for part in p.info["cmdline"])]
+
+
+def test_daemon_of_a_script_does_not_outlive_it(slot: Slot) -> None:
+    before = {p.pid for p in psutil.process_iter()}
+    outcome = slot.run(TINY + DAEMON + SCORE)
+    assert outcome["status"] == "ok", outcome
+    assert survivors(before) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_outlives_the_judge(cache: Path, tmp_path: Path, number: int) -> None:
+    before = {p.pid for p in psutil.process_iter()}
+    slot = Slot(cache, tmp_path)
+    slot.send(TINY + DAEMON + "open('there', 'w')\ntime.sleep(100)\n")
+    there = cache / "boxes" / str(slot.process.pid) / "there"
+    while not there.exists():
+        time.sleep(0.02)
+    assert len(survivors(before)) >= 4
+    slot.process.send_signal(number)
+    slot.close()
+    for _ in range(200):
+        if not survivors(before):
+            break
+        time.sleep(0.02)
+    assert survivors(before) == []

@@ -1,0 +1,194 @@
+"""Text for training, validation and test, prepared once into a cache folder. numpy and the standard library only.
+
+The default corpus is the source of sympy 1.14.0, which every torch install carries. Validation and test text are a
+hashed tenth each of the files under its `tests/` folders, which no box can read; near-duplicates of other files are
+dropped from them. Training text is the rest. networkx's tests are a second corpus, opened for the report only. A
+folder of the user's own is split by document in the same way. The cache is written under another name and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from documents import DataError, read_documents
+
+SYMPY_VERSION = "1.14.0"
+SYMPY_SHA256 = "29f1c8400d913782"
+RECIPE = 1  # to be raised when the split changes: then the cache is made anew
+SPLITS = ("train", "val", "test", "second")
+TEST_SHARE = 0.1  # of the eligible documents, by hash; as much again is validation text
+OVERLAP = 0.5  # a file shares more than this part of its long lines with other files: a near-duplicate
+LONG_LINE = 16  # characters; shorter lines say nothing about copying
+SMALLEST = {"train": 200_000, "val": 20_000, "test": 20_000}  # bytes
+SEPARATOR = b"\0"  # after each document
+
+Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
+Document = tuple[bytes, bool]  # its text, and whether it may become validation or test text
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A prepared corpus: where its splits lie, their sizes in bytes and the SHA-256 of all of them together."""
+
+    name: str
+    sha256: str
+    folder: Path
+    sizes: dict[str, int]
+    dropped: int
+
+    def text(self, split: str) -> Bytes:
+        """The bytes of a split, mapped read-only."""
+        return np.memmap(self.folder / f"{split}.bin", dtype=np.uint8, mode="r")
+
+    def describe(self) -> dict[str, object]:
+        """What the ready line tells of it."""
+        return {"name": self.name, "sha256": self.sha256, "bytes": self.sizes, "near_duplicates_dropped": self.dropped}
+
+
+def default_cache() -> Path:
+    """`evolve-train-py` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "evolve-train-py"
+
+
+def load(cache: Path, data: Path | None, say: Callable[[str], None]) -> Corpus:
+    """The prepared corpus, prepared now if the cache lacks it. Raises DataError with cause and cure."""
+    name, fingerprint, documents = _user_source(data) if data else _sympy_source()
+    folder = cache / f"{name}-{fingerprint[:12]}-{RECIPE}"
+    if not (folder / "corpus.json").exists():
+        say(f"preparing corpus {name} in {folder}")
+        _prepare(folder, name, documents(), say)
+    return _open(folder)
+
+
+def _open(folder: Path) -> Corpus:
+    try:
+        fields = json.loads((folder / "corpus.json").read_text())
+        corpus = Corpus(**{**fields, "folder": folder})
+        intact = _sha256(folder) == corpus.sha256
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"cannot read the prepared corpus in {folder}: {error}; remove that folder") from error
+    if not intact:
+        raise DataError(f"the prepared corpus in {folder} was changed after it was made; remove that folder")
+    return corpus
+
+
+def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callable[[str], None]) -> None:
+    splits, dropped = split_documents(documents)
+    say(f"{sum(map(len, splits.values()))} documents, {dropped} near-duplicates dropped")
+    splits["second"] = [text for text, _ in package_files("networkx", tests_only=True)]
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    try:
+        for split in SPLITS:
+            _write(draft / f"{split}.bin", b"".join(text + SEPARATOR for text in splits[split]))
+        sizes = {split: (draft / f"{split}.bin").stat().st_size for split in SPLITS}
+        for split, least in SMALLEST.items():
+            if sizes[split] < least:
+                raise DataError(f"too little text: {sizes[split]:,} bytes of {split} text, at least {least:,} are "
+                                f"needed; give more documents (about {10 * least:,} bytes)")
+        corpus = Corpus(name, _sha256(draft), Path(), sizes, dropped)
+        _write(draft / "corpus.json", json.dumps(asdict(corpus) | {"folder": ""}).encode())
+        draft.rename(folder)
+    except OSError:
+        if not (folder / "corpus.json").exists():  # else another process was faster, with the same result
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    say(f"corpus {name}: " + ", ".join(f"{split} {size / 1e6:.2f} MB" for split, size in sizes.items()))
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        digest.update((folder / f"{split}.bin").read_bytes())
+    return digest.hexdigest()
+
+
+def split_documents(documents: Iterable[Document]) -> tuple[dict[str, list[bytes]], int]:
+    """Documents by split, and how many near-duplicates were dropped from validation and test text."""
+    splits: dict[str, list[bytes]] = {split: [] for split in SPLITS}
+    seen: set[bytes] = set()
+    for text, eligible in documents:
+        name = hashlib.sha256(text).digest()
+        if name in seen:
+            continue
+        seen.add(name)
+        share = int.from_bytes(name[:8], "big") / 2**64 if eligible else 1.0
+        splits["val" if share < TEST_SHARE else "test" if share < 2 * TEST_SHARE else "train"].append(text)
+    known = {line for text in splits["train"] for line in _long_lines(text)}
+    dropped = 0
+    for split in ("val", "test"):
+        kept = [text for text in splits[split] if _overlap(text, known) <= OVERLAP]
+        dropped += len(splits[split]) - len(kept)
+        splits[split] = kept
+        known.update(line for text in kept for line in _long_lines(text))
+    return splits, dropped
+
+
+def _long_lines(text: bytes) -> Iterator[int]:
+    return (hash(line) for raw in text.splitlines() if len(line := raw.strip()) >= LONG_LINE)
+
+
+def _overlap(text: bytes, known: set[int]) -> float:
+    lines = list(_long_lines(text))
+    return sum(line in known for line in lines) / len(lines) if lines else 1.0
+
+
+Source = tuple[str, str, Callable[[], Iterator[Document]]]
+
+
+def _sympy_source() -> Source:
+    """Name, fingerprint and documents of the installed sympy."""
+    try:
+        version = importlib.metadata.version("sympy")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise DataError("sympy is not installed and its source is the default corpus; pip install "
+                        f"sympy=={SYMPY_VERSION}, or give a folder of text with --data") from error
+    if version != SYMPY_VERSION:
+        print(f"sympy {version} is installed, not {SYMPY_VERSION}: losses cannot be compared with those of others; "
+              f"for the pinned corpus pip install sympy=={SYMPY_VERSION}", file=sys.stderr)
+    return f"sympy-{version}", hashlib.sha256(version.encode()).hexdigest(), lambda: package_files("sympy")
+
+
+def package_files(package: str, tests_only: bool = False) -> Iterator[Document]:
+    """Python files of an installed package in the order of their paths; those under `tests` are eligible."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return
+    root = Path(spec.submodule_search_locations[0])
+    for path in sorted(root.rglob("*.py"), key=lambda p: p.relative_to(root).as_posix()):
+        is_test = "tests" in path.relative_to(root).parts
+        if is_test or not tests_only:
+            yield path.read_bytes(), is_test
+
+
+def _user_source(data: Path) -> Source:
+    """Name, fingerprint and documents of a folder of .txt, .jsonl and .parquet files."""
+    if not data.is_dir():
+        raise DataError(f"--data {data} is no folder; give one that holds .txt, .jsonl or .parquet files")
+    files = sorted(p for p in data.rglob("*") if p.suffix in (".txt", ".jsonl", ".parquet") and p.is_file())
+    if not files:
+        raise DataError(f"no .txt, .jsonl or .parquet file below {data}")
+    stats = [(str(p.relative_to(data)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    fingerprint = hashlib.sha256(repr((str(data.resolve()), stats)).encode()).hexdigest()
+    return "data", fingerprint, lambda: ((text, True) for path in files for text in read_documents(path))

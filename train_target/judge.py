@@ -1,0 +1,273 @@
+"""The judge: owns validation and test text, seeds, clock and arithmetic. Runs no candidate code, never imports torch.
+
+Under the engine (`--scale S --core K --cache DIR [--data DIR]`) it answers requests for trials, JSON lines on standard
+input and output, and runs each in a box. By hand (`--attach FD --pid PID`) it serves the process that started it.
+`--prepare` only prepares the data. Its own words go to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import argparse
+import json
+import platform
+import shutil
+import signal
+import socket
+import statistics
+import sys
+import time
+from pathlib import Path
+from select import select
+
+import numpy as np
+
+import baselines
+import corpus
+from clock import Clock, CpuClock, WallClock
+from documents import DataError
+from nursery import Box, Infrastructure, Nursery
+from reference import SteadyClock
+from session import Session, Terms, Verdict
+from texts import Scale, Texts
+from wire import Message, Wire, WireError
+
+RECENT = 20  # trials whose reference timings a trial is compared with
+DRIFT = 1.6  # a trial on a core slower or faster than usual by this factor is void: weighting no longer mends it
+GRACE = 5.0  # seconds for a script to print its summary after it was scored
+
+
+def say(text: str) -> None:
+    print(f"judge: {text}", file=sys.stderr, flush=True)
+
+
+def make_clock(scale: Scale, pid: int) -> Clock:
+    return SteadyClock(CpuClock(pid)) if scale.clock == "cpu" else WallClock()
+
+
+class Engine:
+    """The engine's end of the judge's standard input and output. Its closing ends the judge."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._lines: list[bytes] = []
+
+    def fileno(self) -> int:
+        return 0
+
+    def read(self) -> None:
+        """Take what is there. Raises SystemExit at the end of the input."""
+        chunk = os.read(0, 65536)
+        if not chunk:
+            raise SystemExit(0)
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        self._lines += lines
+
+    def request(self) -> Message:
+        while not self._lines:
+            self.read()
+        return json.loads(self._lines.pop(0))
+
+    def reply(self, message: Message) -> None:
+        print(json.dumps(message), flush=True)
+
+
+class Judge:
+    """Runs trials one after the other on one core."""
+
+    def __init__(self, scale: Scale, texts: Texts, engine: Engine, folder: Path, patience: float) -> None:
+        self.scale, self.texts, self.engine, self.folder, self.patience = scale, texts, engine, folder, patience
+        self.nursery = Nursery(folder, scale.memory_mb)
+        self.references: list[float] = []
+        self.device = f"{scale.device} {platform.processor() or platform.machine()}"
+
+    def trial(self, request: Message) -> Message:
+        """Run one trial; the reply holds what evolve.model.Outcome does."""
+        try:
+            source = (Path(request["job"]) / "train.py").read_bytes()
+            terms = Terms(float(request["budget"]), float(request["rung"]), int(request["seed"]),
+                          str(request["purpose"]), self.patience)
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            return self.outcome(Verdict("infrastructure", f"bad request: {type(error).__name__}: {error}"))
+        try:
+            return self.run(source, terms)
+        except Infrastructure as error:
+            self.nursery.close()
+            self.nursery = Nursery(self.folder, self.scale.memory_mb)
+            return self.outcome(Verdict("infrastructure", str(error)))
+
+    def run(self, source: bytes, terms: Terms) -> Message:
+        box = self.nursery.start(source)
+        clock = make_clock(self.scale, box.pid)
+        session = Session(self.scale, self.texts, clock, terms)
+        try:
+            killed = self.watch(box, session)
+        finally:
+            ended = self.nursery.end(box)
+        verdict = session.verdict or self.explain(session, ended, killed)
+        if verdict.status == "ok":
+            verdict.metrics["peak_memory_mb"] = max(0.0, ended["peak_mb"] - self.nursery.ready["baseline_mb"])
+            if isinstance(clock, SteadyClock):
+                verdict = self.steady(verdict, statistics.fmean(clock.timings))
+        return self.outcome(verdict, session.charged, box.log.text().replace(f"{self.folder}/", ""))
+
+    def watch(self, box: Box, session: Session) -> str:
+        """Serve the box until it ends or has to be ended; returns why it was killed, or ""."""
+        process_gone = False
+        while not process_gone:
+            if reason := session.overdue():
+                return reason
+            seconds = max(0.0, min(1.0, session.deadline - time.monotonic()))
+            ready, _, _ = select([box.wire, box.log, box.process, self.engine], [], [], seconds)
+            if self.engine in ready:
+                self.engine.read()
+            if box.log in ready and not box.log.drain():
+                time.sleep(0.001)  # it closed its output but lives on
+            if box.wire in ready and not self.serve(box, session):
+                return ""
+            process_gone = box.process in ready and box.wire not in ready
+        return ""
+
+    def serve(self, box: Box, session: Session) -> bool:
+        """Answer what the box asks; False when it has hung up or is to be ended."""
+        try:
+            messages = box.wire.receive()
+            if messages is None:
+                return False
+            for message in messages:
+                answer(box.wire, session, message)
+        except (WireError, OSError) as error:
+            session.verdict = session.verdict or Verdict("crashed", f"broke the protocol: {error}")
+        if session.verdict and session.verdict.status == "ok":
+            session.deadline = min(session.deadline, time.monotonic() + GRACE)
+            return True
+        return session.verdict is None
+
+    def explain(self, session: Session, ended: Message, killed: str) -> Verdict:
+        """The verdict on a box that ended without one."""
+        if killed:
+            return Verdict("timeout", killed)
+        if ended["exit"] == 0:
+            return Verdict("crashed", "the script ended without a call of evaluate_bpb")
+        if ended["exit"] < 0:
+            return Verdict("crashed", f"killed by {signal.Signals(-ended['exit']).name} during {session.phase}")
+        return Verdict("crashed", f"exit code {ended['exit']} during {session.phase}")
+
+    def steady(self, verdict: Verdict, milliseconds: float) -> Verdict:
+        """Note the core's speed during a trial; void a trial whose core was far from its usual speed."""
+        self.references = [*self.references, milliseconds][-RECENT:]
+        usual = statistics.median(self.references)
+        if max(milliseconds / usual, usual / milliseconds) > DRIFT:
+            return Verdict("infrastructure", f"the core was not at its usual speed: the reference work took "
+                                             f"{milliseconds:.2f} ms instead of {usual:.2f} ms; run the trial again")
+        verdict.metrics["reference_ms"] = milliseconds
+        return verdict
+
+    def outcome(self, verdict: Verdict, seconds: float = 0.0, log: str = "") -> Message:
+        return {"status": verdict.status, "metrics": verdict.metrics, "log_tail": log, "seconds": seconds,
+                "device": self.device, "reason": verdict.reason}
+
+    def ready(self, about: Message) -> Message:
+        ready = self.nursery.ready
+        have = [name for name in ("namespaces", "landlock") if ready[name]]
+        lack = ["seccomp", "memory cgroup"] + [f"{name}" for name in ("namespaces", "landlock") if not ready[name]]
+        isolation = f"{'+'.join([*have, 'rlimits', 'no capabilities'])}, validation text unreadable; NOT: {', '.join(lack)}"
+        versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": ready["torch"]}
+        return {"ready": True, **about, "isolation": isolation, "device": self.device, "versions": versions}
+
+
+def answer(wire: Wire, session: Session, message: Message) -> None:
+    """Answer one message, and pass on the descriptors that belong to the answer."""
+    reply = session.handle(message)
+    wire.send(reply.message, reply.raw, reply.fds)
+    for fd in reply.fds:
+        os.close(fd)
+
+
+def serve_engine(options: argparse.Namespace) -> None:
+    """Be a slot of the engine until its end of the pipe closes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.sched_setaffinity(0, {options.core})
+    scale = Scale.read(options.scale)
+    engine = Engine()
+    try:
+        texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+        about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
+    except DataError as error:
+        engine.reply({"ready": False, "error": str(error)})
+        return
+    judge = Judge(scale, texts, engine, box_folder(options.cache), options.patience)
+    try:
+        engine.reply(judge.ready(about))
+        while True:
+            engine.reply(judge.trial(engine.request()))
+    finally:
+        judge.nursery.close()
+
+
+def box_folder(cache: Path) -> Path:
+    """A folder for this judge's boxes; those of judges that are gone are removed."""
+    boxes = cache.resolve() / "boxes"
+    boxes.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for entry in boxes.iterdir():
+        if not Path(f"/proc/{entry.name}").exists():
+            shutil.rmtree(entry, ignore_errors=True)
+    return boxes / str(os.getpid())
+
+
+def serve_process(options: argparse.Namespace) -> None:
+    """Serve one process over an inherited socket until it hangs up."""
+    wire = Wire(socket.socket(fileno=options.attach))
+    try:
+        scale = Scale.read(options.scale)
+        texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+    except DataError as error:
+        wire.send({"error": str(error)})
+        return
+    budget = options.budget or scale.budget
+    terms = Terms(budget, min(1.0, budget / scale.budget), options.seed, "tune")
+    session = Session(scale, texts, make_clock(scale, options.pid), terms)
+    try:
+        while (messages := wire.receive()) is not None:
+            for message in messages:
+                answer(wire, session, message)
+    except (WireError, BrokenPipeError) as error:
+        say(f"the script broke off: {error}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--scale", default="cpu", help="a scale of target.toml")
+    parser.add_argument("--core", type=int, default=0, help="the core that boxes and judge run on")
+    parser.add_argument("--cache", type=Path, default=corpus.default_cache(), help="where prepared text is kept")
+    parser.add_argument("--data", type=Path, help="a folder of .txt, .jsonl or .parquet files instead of sympy's source")
+    parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds a script may lose in each phase")
+    parser.add_argument("--attach", type=int, metavar="FD", help="serve the process at the other end of this socket")
+    parser.add_argument("--pid", type=int, help="the process that is charged, with --attach")
+    parser.add_argument("--budget", type=float, help="seconds, with --attach; the scale's unless given")
+    parser.add_argument("--seed", type=int, default=0, help="with --attach")
+    parser.add_argument("--prepare", action="store_true", help="prepare the data and end")
+    options = parser.parse_args()
+    if options.attach is not None:
+        serve_process(options)
+    elif options.prepare:
+        prepare_data(options)
+    else:
+        serve_engine(options)
+
+
+def prepare_data(options: argparse.Namespace) -> None:
+    """Prepare the corpus of a scale and say what was made."""
+    scale = Scale.read(options.scale)
+    try:
+        texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+        say(f"ready: {texts.corpus.describe()}; count models: {baselines.load(texts, scale, say)}")
+    except DataError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

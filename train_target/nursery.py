@@ -1,0 +1,147 @@
+"""The judge's hold on its boxes: a zygote process, and one box at a time with its log, its process id and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from select import select
+
+from wire import Message, Wire
+
+FOLDER = Path(__file__).resolve().parent
+START_WALL = 120.0  # seconds for importing torch
+END_WALL = 30.0  # seconds for a killed box to be gone
+HEAD, TAIL = 1024, 3000  # characters kept of a log
+CONTROL = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]|\x1b\[[0-9;]*[A-Za-z]")
+
+
+class Infrastructure(Exception):
+    """The harness failed, not the candidate."""
+
+
+class Log:
+    """The read end of a box's output: head and tail are kept, the middle is dropped."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._head = self._tail = b""
+        os.set_blocking(fd, False)
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def drain(self) -> bool:
+        """Read what is there; False at its end."""
+        for _ in range(16):
+            try:
+                chunk = os.read(self.fd, 65536)
+            except BlockingIOError:
+                return True
+            if not chunk:
+                return False
+            room = HEAD - len(self._head)
+            self._head += chunk[:room]
+            self._tail = (self._tail + chunk[room:])[-TAIL:] if room < len(chunk) else self._tail
+        return True
+
+    def text(self) -> str:
+        """At most 4 kB without control characters."""
+        text = (self._head + (b"\n" if len(self._tail) == TAIL else b"") + self._tail).decode(errors="replace")
+        return CONTROL.sub("", text.replace("\r", "\n"))
+
+
+@dataclass
+class Box:
+    """A box that runs: the wire to it, its log, its process id and a descriptor that names the process for good."""
+
+    wire: Wire
+    log: Log
+    pid: int
+    process: int
+    ended: Message = field(default_factory=dict)
+
+    def kill(self) -> None:
+        try:
+            signal.pidfd_send_signal(self.process, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it ended first
+
+    def close(self) -> None:
+        self.wire.close()
+        os.close(self.log.fd)
+        os.close(self.process)
+
+
+class Nursery:
+    """A zygote and its folder, in which each box in turn finds its script and may write."""
+
+    def __init__(self, folder: Path, memory_mb: int) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, mode=0o700)
+        ours, theirs = socket.socketpair()
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", str(FOLDER / "zygote.py"), str(theirs.fileno()), str(folder), str(memory_mb)],
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=sys.stderr,
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"},
+        )
+        theirs.close()
+        self.control = Wire(ours)
+        self._messages: list[Message] = []
+        self.ready = self.expect("ready", START_WALL)
+
+    def start(self, source: bytes) -> Box:
+        """Put the script in place and fork a box that runs it."""
+        self.clear()
+        (self.folder / "tmp").mkdir()
+        (self.folder / "train.py").write_bytes(source)
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()
+        self.control.send({"op": "start"}, fds=(theirs.fileno(), write))
+        theirs.close()
+        os.close(write)
+        born = self.expect("pid", END_WALL)
+        pid = int(born["pid"])
+        return Box(Wire(ours), Log(read), pid, os.pidfd_open(pid))
+
+    def end(self, box: Box) -> Message:
+        """Kill the box and all that it left; returns its exit code and peak memory."""
+        box.kill()
+        box.ended = self.expect("exit", END_WALL)
+        self.expect("swept", END_WALL)
+        box.log.drain()
+        box.close()
+        return box.ended
+
+    def expect(self, key: str, seconds: float) -> Message:
+        """The zygote's next message, which must have this key. Raises Infrastructure."""
+        while not self._messages:
+            ready, _, _ = select([self.control], [], [], seconds)
+            messages = self.control.receive() if ready else None
+            if not messages:
+                raise Infrastructure(f"the zygote did not answer ({key}); its last words are on the judge's standard error")
+            self._messages += messages
+        message = self._messages.pop(0)
+        if key not in message:
+            raise Infrastructure(f"the zygote said {message} where {key} was due")
+        return message
+
+    def clear(self) -> None:
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End the zygote, whatever runs below it, and the folder."""
+        self.process.kill()
+        self.process.wait()
+        self.control.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,257 @@
+"""One training run as the judge sees it: answers a box's messages, keeps its clock, scores its logits.
+
+A state machine without I/O of its own: `handle` takes a message and returns the reply. The phases are start-up (free,
+with synthetic batches for compiling), training (charged), evaluation. It neither starts nor stops processes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import mmap
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+import bpe
+from clock import Clock
+from scoring import Evaluation, Invalid, choose_rows
+from texts import Scale, Texts
+from wire import Message
+
+Phase = Literal["startup", "training", "evaluation", "over"]
+MAX_BATCH_TOKENS = 2**21  # in one request for a batch
+WARMUP_BATCHES = 16
+SMALLEST_EVALUATION = 16  # rows
+STARTUP_WALL = 110.0  # seconds for building and compiling, besides the patience
+WALL_FACTOR = 5  # wall seconds per charged second of training, besides the patience
+FIRST_LOGITS_WALL = 110.0  # seconds for the first forward pass, which may compile, besides the patience
+EVALUATION_FACTOR = 10  # times the wall time of the second forward pass, besides the patience
+OVERRUN = 1.5  # times the budget, after which a script is not waited for
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: a message, the raw bytes that follow it, and descriptors that go along."""
+
+    message: Message
+    raw: bytes = b""
+    fds: tuple[int, ...] = ()
+
+
+class Refusal(Exception):
+    """A request that the contract forbids; the box raises it as an error at the caller's line."""
+
+
+@dataclass
+class Verdict:
+    """How a session ended and what was measured."""
+
+    status: str
+    reason: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one run is given: a budget in charged seconds, the share of the full budget that this is, a seed, what
+    it is for, and the wall-clock seconds that it may lose besides."""
+
+    budget: float
+    rung: float
+    seed: int
+    purpose: str
+    patience: float = 10.0
+
+
+class Session:
+    """The judge's side of one run. Read `verdict` when it is not None; ask `overdue` from time to time."""
+
+    def __init__(self, scale: Scale, texts: Texts, clock: Clock, terms: Terms) -> None:
+        self.scale, self.texts, self.clock, self.terms = scale, texts, clock, terms
+        self.phase: Phase = "startup"
+        self.verdict: Verdict | None = None
+        self.charged = 0.0
+        self.steps = self.tokens = self._warmups = 0
+        self._rng = np.random.default_rng(terms.seed)
+        self._born = clock.read(exact=True)
+        self._start = self._startup = self._slowest = self._asked = 0.0
+        self._evaluation: Evaluation | None = None
+        self._logits: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None = None
+        self._forwards = 0
+        self._parameters: int | None = None
+        self._wait(STARTUP_WALL)
+
+    def _wait(self, seconds: float) -> None:
+        """From now on, be patient for so long."""
+        self._waiting_since = time.monotonic()
+        self.deadline = self._waiting_since + seconds + self.terms.patience
+
+    def overdue(self) -> str:
+        """Why the box should be ended now, or ""."""
+        if time.monotonic() > self.deadline:
+            return f"no end within the wall-clock limit of {self.phase}"
+        if self.phase == "training":
+            limit = OVERRUN * self.terms.budget + self._slowest + 0.5
+            if self.clock.read() - self._start > limit:
+                return f"trained for more than {limit:.1f} s with a budget of {self.terms.budget:g} s"
+        return ""
+
+    def handle(self, message: Message) -> Reply:
+        """Answer one message. Faults of the script are told to it as `{"error": ...}`."""
+        operations = {"hello": self._hello, "batch": self._batch, "evaluate": self._evaluate, "logits": self._take,
+                      "tokenizer": self._tokenizer, "told": self._tell, "crash": self._crash}
+        operation = operations.get(str(message.get("op")))
+        try:
+            if operation is None:
+                raise Refusal(f"unknown request {message.get('op')!r}")
+            return operation(message)
+        except Refusal as refusal:
+            return Reply({"error": str(refusal)})
+        except Invalid as fault:
+            return self._end("invalid", str(fault))
+
+    def _end(self, status: str, reason: str) -> Reply:
+        self.phase = "over"
+        self.verdict = Verdict(status, reason)
+        return Reply({"error": reason})
+
+    def _hello(self, message: Message) -> Reply:
+        scale = self.scale
+        return Reply({"budget": self.terms.budget, "seed": self.terms.seed, "device": scale.device,
+                      "max_seq_len": scale.max_seq_len, "vocab_size": self.texts.vocab_size})
+
+    def _tokenizer(self, message: Message) -> Reply:
+        """Bytes of all tokens as hexadecimal text, and the pattern of pieces that merges stay within."""
+        return Reply({"pattern": bpe.PATTERN}, json.dumps([token.hex() for token in self.texts.tokens]).encode())
+
+    def _tell(self, message: Message) -> Reply:
+        """What the box says of itself: shown, never part of a score."""
+        value = message.get("parameters")
+        if isinstance(value, int) and 0 <= value < 2**50:
+            self._parameters = value
+        return Reply({})
+
+    def _crash(self, message: Message) -> Reply:
+        if self.verdict is None:
+            status = message.get("status")
+            self._end(status if status in ("oom", "rejected") else "crashed", str(message.get("reason"))[:500])
+        return Reply({})
+
+    def _batch(self, message: Message) -> Reply:
+        rows, length, split = message.get("rows"), message.get("length"), message.get("split")
+        if not isinstance(rows, int) or not isinstance(length, int) or rows < 1 or length < 1:
+            raise Refusal(f"make_dataloader needs whole numbers B >= 1 and T >= 1, not B={rows!r}, T={length!r}")
+        if rows * length > MAX_BATCH_TOKENS:
+            raise Refusal(f"a batch of {rows} x {length} tokens is larger than {MAX_BATCH_TOKENS:,}; use several")
+        if split == "warmup":
+            return self._warmup(rows, length)
+        if split != "train":
+            raise Refusal(f'no split {split!r} for a script: "train" and "warmup" are; validation text stays with the '
+                          "judge, evaluate_bpb scores on it")
+        if self.phase in ("evaluation", "over"):
+            raise Refusal("no training batches after evaluate_bpb was called")
+        used = self._advance()
+        if used >= self.terms.budget:
+            return Reply({"end": True, "progress": 1.0})
+        text = self.texts.train
+        starts = self._rng.integers(0, len(text) - length, size=rows)
+        batch = text[starts[:, None] + np.arange(length + 1)]
+        epoch = 1 + self.tokens // len(text)
+        self.steps += 1
+        self.tokens += rows * length
+        return Reply({"epoch": epoch, "progress": used / self.terms.budget}, batch.tobytes())
+
+    def _warmup(self, rows: int, length: int) -> Reply:
+        if self.phase != "startup" or self._warmups >= WARMUP_BATCHES:
+            return Reply({"end": True, "progress": 0.0})
+        self._warmups += 1
+        tokens = self._rng.integers(0, self.texts.vocab_size, size=(rows, length + 1))
+        return Reply({"epoch": 0, "progress": 0.0}, tokens.astype(self.texts.train.dtype).tobytes())
+
+    def _advance(self) -> float:
+        """Start the clock with the first batch, read it with each, and note the slowest step."""
+        if self.phase == "startup":
+            self.phase = "training"
+            self._start = self.clock.read(exact=True)
+            self._startup = self._start - self._born
+            self._wait(WALL_FACTOR * self.terms.budget)
+            return 0.0
+        before, self.charged = self.charged, self.clock.read() - self._start
+        self._slowest = max(self._slowest, self.charged - before)
+        return self.charged
+
+    def _evaluate(self, message: Message) -> Reply:
+        if self._evaluation is not None or self.phase == "over":
+            raise Refusal("evaluate_bpb can be called once")
+        batch = message.get("batch_size")
+        if not isinstance(batch, int) or batch < 1:
+            raise Refusal(f"evaluate_bpb needs a batch size of at least 1, not {batch!r}")
+        self._asked = self.clock.read(exact=True)
+        if self.phase == "training":
+            self.charged = self._asked - self._start
+        limit = self.terms.budget + self._slowest + 0.02 * self.terms.budget + 0.05
+        if self.charged > limit:
+            return self._end("timeout", f"evaluate_bpb was called {self.charged:.2f} s after the first batch; the "
+                                        f"budget is {self.terms.budget:g} s and the slowest step {self._slowest:.2f} s")
+        self.phase = "evaluation"
+        self._wait(FIRST_LOGITS_WALL)
+        self._evaluation = Evaluation(self._rows(), batch, self.texts.lengths, np.random.default_rng(self.terms.seed + 1))
+        fd = self._make_buffer(self._evaluation.shape)
+        reply = self._request()
+        return Reply(reply.message | {"shape": self._evaluation.shape}, reply.raw, (fd,))
+
+    def _rows(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.integer]]]:
+        length = self.scale.max_seq_len
+        share = 0.0 if self.terms.purpose == "smoke" else self.terms.rung
+        count = max(SMALLEST_EVALUATION, round(self.scale.eval_tokens * share / length))
+        labels = ("val", "test", "second") if self.terms.purpose == "report" else ("val",)
+        return {label: choose_rows(text, length, count, self.texts.key)
+                for label in labels if len(text := self.texts.split(label)) > length}
+
+    def _make_buffer(self, shape: tuple[int, int, int]) -> int:
+        """A sealed memory file of float32 of this shape, mapped here; returns its descriptor, for the box."""
+        size = 4 * math.prod(shape)
+        fd = os.memfd_create("logits", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, size)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        self._logits = np.frombuffer(mmap.mmap(fd, size), dtype=np.float32).reshape(shape)
+        return fd
+
+    def _request(self) -> Reply:
+        assert self._evaluation is not None and self._logits is not None
+        self._logits.fill(np.nan)
+        inputs = self._evaluation.inputs()
+        if len(inputs) < self._evaluation.batch:  # one shape for all: the rest is not scored
+            inputs = np.resize(inputs, (self._evaluation.batch, inputs.shape[1]))
+        return Reply({}, inputs.tobytes())
+
+    def _take(self, message: Message) -> Reply:
+        evaluation = self._evaluation
+        if evaluation is None or self._logits is None or self.phase != "evaluation":
+            raise Refusal("no logits were asked for")
+        self._forwards += 1
+        if self._forwards <= 2:  # the first may compile, the second tells the cost
+            self._wait(EVALUATION_FACTOR * (time.monotonic() - self._waiting_since) * len(evaluation))
+        evaluation.accept(self._logits.copy())
+        return self._finish(evaluation) if evaluation.done else self._request()
+
+    def _finish(self, evaluation: Evaluation) -> Reply:
+        self.phase = "over"
+        self._logits = None
+        losses = {f"{label}_bpb": round(bpb, 4) for label, bpb in evaluation.bits_per_byte().items()}
+        metrics = losses | {
+            "steps": float(self.steps),
+            "tokens": float(self.tokens),
+            "tokens_per_second": self.tokens / self.charged if self.charged > 0 else 0.0,
+            "eval_seconds": self.clock.read(exact=True) - self._asked,
+            "startup_seconds": self._startup if self.steps else self._asked - self._born,
+        }
+        if self._parameters is not None:
+            metrics["parameters"] = float(self._parameters)
+        self.verdict = Verdict("ok", metrics=metrics)
+        return Reply({"val_bpb": losses["val_bpb"]})

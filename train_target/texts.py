@@ -1,0 +1,62 @@
+"""A scale of the target, and the tokens of a corpus at that scale."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import bpe
+from corpus import Corpus
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What target.toml says of one scale; `budget` in seconds of its `clock`, `eval_tokens` at the full budget."""
+
+    name: str
+    device: str
+    clock: str
+    budget: float
+    tokenizer: str
+    max_seq_len: int
+    eval_tokens: int
+    memory_mb: int
+    vocab_size: int = 256
+
+    @classmethod
+    def read(cls, name: str) -> Scale:
+        """Raises KeyError with the known names where there is no such scale."""
+        scales = tomllib.loads((FOLDER / "target.toml").read_text())["scales"]
+        if name not in scales:
+            raise KeyError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
+        return cls(name=name, **{k: v for k, v in scales[name].items() if k in cls.__dataclass_fields__})
+
+
+class Texts:
+    """Tokens of the splits of a corpus: bytes as they are, or merged bytes.
+
+    `tokens[v]` are the bytes of token v, `lengths[v]` their number. Raises DataError where encoding is impossible.
+    """
+
+    def __init__(self, corpus: Corpus, scale: Scale, say: Callable[[str], None]) -> None:
+        self.corpus = corpus
+        self.key = corpus.sha256
+        self._encoded = bpe.encode_corpus(corpus, scale.vocab_size, say) if scale.tokenizer == "bpe" else None
+        self.tokens = bpe.read_tokens(self._encoded) if self._encoded else [bytes([i]) for i in range(256)]
+        self.vocab_size = len(self.tokens)
+        self.lengths: npt.NDArray[np.integer] = np.array([len(token) for token in self.tokens])
+
+    @cached_property
+    def train(self) -> npt.NDArray[np.integer]:
+        return self.split("train")
+
+    def split(self, name: str) -> npt.NDArray[np.integer]:
+        return bpe.read_split(self._encoded, name) if self._encoded else self.corpus.text(name)

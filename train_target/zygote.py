@@ -1,0 +1,117 @@
+"""A clean process from which boxes are forked, so that none has to import torch again.
+
+Started afresh by the judge, so it holds no text; it imports torch, runs no operation and never reads a candidate.
+Each box has a keeper between it and the zygote: the keeper takes namespaces of its own, its child is their first
+process and dies with it. When a box is gone everything that it left behind is killed before the next one starts.
+
+    python -I zygote.py CONTROL_FD FOLDER MEMORY_MB
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import torch  # noqa: F401  imported here so that no box has to
+import torch._dynamo  # noqa: F401
+
+import box
+import sandbox
+
+Message = dict[str, object]
+
+
+class Zygote:
+    """Forks one box at a time at the judge's request and reports its process id, its end and its peak memory."""
+
+    def __init__(self, control: socket.socket, folder: Path, memory_mb: int) -> None:
+        self.control, self.folder, self.memory_mb = control, folder, memory_mb
+        self.ruleset = sandbox.landlock([], folder)
+
+    def serve(self) -> None:
+        """Until the judge closes the control socket."""
+        self.tell({"ready": True, "landlock": self.ruleset is not None, "namespaces": can_unshare(),
+                   "baseline_mb": _resident_mb(), "torch": torch.__version__})
+        while True:
+            line, fds, _, _ = socket.recv_fds(self.control, 4096, 2)
+            if not line:
+                return
+            keeper = os.fork()
+            if keeper == 0:
+                os._exit(self.keep(*fds))
+            for fd in fds:
+                os.close(fd)
+            os.waitpid(keeper, 0)
+            self.tell({"swept": sweep()})
+
+    def keep(self, sock: int, log: int) -> int:
+        """In the keeper: fork the box into namespaces of its own, wait for it, report what it used."""
+        parent = os.getppid()
+        sandbox.unshare()
+        sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return 1
+        ready, go = os.pipe()  # the box waits until the judge's clock watches it
+        pid = os.fork()
+        if pid == 0:
+            os.close(go)
+            os.read(ready, 1)
+            os._exit(self.live(sock, log))
+        self.tell({"pid": pid})
+        os.close(sock)
+        os.close(log)
+        os.close(ready)
+        os.close(go)
+        _, status, usage = os.wait4(pid, 0)
+        self.tell({"exit": os.waitstatus_to_exitcode(status), "peak_mb": usage.ru_maxrss / 1024})
+        return 0
+
+    def live(self, sock: int, log: int) -> int:
+        """In the box."""
+        box.enter(sock, log, self.folder, self.memory_mb, self.ruleset)
+        return box.run(sock, self.folder)
+
+    def tell(self, message: Message) -> None:
+        self.control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def can_unshare() -> bool:
+    """Whether namespaces can be had here, tried in a child."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if sandbox.unshare() else 1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def sweep() -> int:
+    """Kill all children, which orphans of theirs become in turn, until none is left; returns how many there were."""
+    killed = 0
+    while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        for pid in map(int, children):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            killed += 1
+    return killed
+
+
+def _resident_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    control, folder, memory_mb = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
+    sandbox.prctl(sandbox.PR_SET_CHILD_SUBREAPER, 1)
+    torch.set_num_threads(1)
+    Zygote(socket.socket(fileno=control), folder, memory_mb).serve()
+
+
+if __name__ == "__main__":
+    main()
