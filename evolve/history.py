@@ -73,6 +73,11 @@ class History:
         return self.candidates.get("0")
 
     @property
+    def open_asks(self) -> int:
+        """Children asked for that were not told yet; the seed is nobody's child."""
+        return len(self.matings) + 1 - len(self.candidates)
+
+    @property
     def front(self) -> list[Candidate]:
         return self.search.front
 

@@ -22,12 +22,13 @@ from evolve.history import History
 from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.protocols import Executor, Operator
 from evolve.stopping import stop_reason
-from evolve.store import Store
+from evolve.store import Store, StoreError
 from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
 
 PROPOSAL_THREADS = 8
 CONTROL_EVERY = 25  # outcomes between two control runs of the seed
 ATTEMPTS = 4  # of a trial that infrastructure spoiled
+NO_SPACE = "the disk is nearly full: nothing is lost; free space and run the same command"
 TICK = 0.5  # seconds between two looks at the clock
 
 
@@ -73,7 +74,10 @@ class Loop:
         return len(self._running)
 
     def run(self, seed: Genome) -> str:
-        """Run until a criterion is met; returns it. The executor is left to the caller to close."""
+        """Run until a criterion is met; returns it. Raises `StoreError` when the disk is full.
+
+        The executor is left to the caller to close.
+        """
         try:
             reason = self._reason()
             if reason is None:
@@ -85,6 +89,8 @@ class Loop:
                 reason = self._reason()
             self._drain()
             self._record("stop", f"stop/{time.time_ns()}", {"reason": reason})
+            if reason == NO_SPACE:
+                raise StoreError(reason)
             return reason
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -95,7 +101,7 @@ class Loop:
         if self.history.seed and self.history.seed.verdict != "ok":
             return f"the seed program failed: {self.history.seed.reason}"
         if not self.store.has_space():
-            return "the disk is nearly full: nothing is lost; free space and run the same command"
+            return NO_SPACE
         return stop_reason(self.history, self.limits)
 
     def _resume(self, seed: Genome) -> None:
@@ -114,12 +120,16 @@ class Loop:
                 self._follow(mating, proposal)
 
     def _ask_more(self) -> None:
-        """Keep the executor fed: ask while the trials in sight would not outlast the making of a child."""
+        """Keep the executor fed: ask while the trials in sight would not outlast the making of a child.
+
+        After too many refusals in a row it waits for what is under way to bring new parents.
+        """
         history = self.history
-        if history.seed is None:
+        if history.seed is None or 0 < self.limits.refusals <= history.refusals:
             return
         room = self.limits.generations * self._offspring - history.finished if self.limits.generations else math.inf
-        while len(self._proposing) < self._proposals_wanted() and len(self._tasks) + len(self._proposing) < room:
+        room = min(room, self._children_wanted())
+        while len(self._proposing) < PROPOSAL_THREADS and len(self._tasks) + len(self._proposing) < room:
             index = len(history.matings) + 1
             mating = history.search.ask(index)
             self._record("ask", f"ask/{index}", records.mating_record(mating))
@@ -129,14 +139,16 @@ class Loop:
     def _offspring(self) -> int:
         return int(self.history.header["settings"]["offspring"])
 
-    def _proposals_wanted(self) -> int:
-        """Twice the slots in evaluation, and by Little's law as many in the making as arrive meanwhile."""
+    def _children_wanted(self) -> int:
+        """Under way at once: two a slot in evaluation, and by Little's law as many more as finish in the making of one.
+
+        More would be made of parents that are out of date when they are measured.
+        """
         slots = self._executor.slots
         finished = self.history.finished
         seconds = self.history.charged / finished if finished else self._plan.budget
         latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
-        ahead = math.ceil(latency * slots / max(seconds, 1e-3))
-        return min(PROPOSAL_THREADS, max(0, 2 * slots - len(self._tasks)) + ahead)
+        return 2 * slots + math.ceil(latency * slots / max(seconds, 1e-3))
 
     def _propose(self, mating: Mating) -> None:
         operator = self._operators[mating.operator]

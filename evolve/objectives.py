@@ -28,7 +28,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 def next_rung(curve: Curve, target: float) -> float | None:
     """The rung to measure next so that `target` is bracketed, or None if it is, or cannot be."""
     lowest = min(curve)
-    if fmean(curve[max(curve)]) >= target or fmean(curve[lowest]) >= target or lowest <= LOWEST_RUNG:
+    if fmean(curve[max(curve)]) > target or fmean(curve[lowest]) > target or lowest <= LOWEST_RUNG:
         return None
     return lowest / 2
 
@@ -39,10 +39,10 @@ def crossing(losses: Mapping[float, float], target: float) -> tuple[float, bool]
     Raises ValueError when the target is not reached at the highest rung.
     """
     rungs = sorted(losses, reverse=True)
-    if losses[rungs[0]] >= target:
+    if losses[rungs[0]] > target:
         raise ValueError("the target loss is not reached at the full budget")
     for high, low in zip(rungs, rungs[1:], strict=False):
-        if losses[low] >= target:
+        if losses[low] > target:
             share = (losses[low] - target) / (losses[low] - losses[high])
             return math.exp(math.log(low) + share * (math.log(high) - math.log(low))), False
     return rungs[-1], True
@@ -58,7 +58,7 @@ def seconds_to_target(curve: Curve, target: float, budget: float) -> Estimate:
     parts = []
     for left_out in range(n if n > 1 else 0):
         means = {r: fmean([*v[:left_out], *v[left_out + 1 :]]) for r, v in curve.items()}
-        parts.append(1.0 if means[max(means)] >= target else crossing(means, target)[0])
+        parts.append(1.0 if means[max(means)] > target else crossing(means, target)[0])
     centre = fmean(parts) if parts else rung
     spread = math.sqrt((n - 1) / n * sum((p - centre) ** 2 for p in parts)) if parts and not censored else None
     return Estimate(rung * budget, n, None if spread is None else spread * budget, censored)
@@ -77,7 +77,7 @@ def fitness(
     """
     loss = estimate(curve[max(curve)])
     values = {objectives[0].name: loss}
-    reached = loss.mean < target
+    reached = loss.mean <= target
     for objective in objectives[1:]:
         if objective.name != SECONDS_TO_TARGET:
             values[objective.name] = estimate(metric(objective.name))

@@ -16,12 +16,13 @@ def stop_reason(history: History, limits: Limits) -> str | None:
     offspring = int(history.header["settings"]["offspring"])
     loss = history.best_loss.mean if history.best_loss else float("inf")
     stale = (history.finished - history.last_gain) // offspring
+    refused = history.refusals if not history.open_asks else 0  # a child under way may be the next parent
     criteria = [
         (limits.generations and generation(history) >= limits.generations, f"{limits.generations} generations done"),
         (limits.total and history.charged >= limits.total, f"{limits.total:g} charged seconds used"),
         (limits.wall and history.wall >= limits.wall, f"time limit of {limits.wall:g} s reached"),
         (limits.target_loss and loss <= limits.target_loss, f"loss {limits.target_loss:g} reached and confirmed"),
         (limits.stale_generations and stale >= limits.stale_generations, f"no confirmed gain in {stale} generations"),
-        (limits.refusals and history.refusals >= limits.refusals, f"{history.refusals} refusals or repeats in a row"),
+        (limits.refusals and refused >= limits.refusals, f"{refused} refusals or repeats in a row"),
     ]
     return next((reason for met, reason in criteria if met), None)

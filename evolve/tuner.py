@@ -19,7 +19,7 @@ from evolve.model import Knob, Number, Params
 
 MOST_KNOBS = 8  # tuned at once
 STARTUP = 5  # trials, imported ones included, before TPE takes over from small steps
-DRAWS = 8  # until one is new; a space of few choices may have no new one
+DRAWS = 16  # until one is new; a space of few choices may have no new one
 STEP = 0.12  # standard deviation of a start-up step, as a share of a knob's range
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -39,7 +39,7 @@ class Place(NamedTuple):
     stop: int
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def places(source: str) -> dict[str, Place]:
     """All places of a program by address, in the order of the text. Raises SyntaxError."""
     found: dict[str, Place] = {}
@@ -96,7 +96,7 @@ def address_at(source: str, line: int) -> str:
     return innermost
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def line_spans(source: str) -> dict[str, tuple[int, int]]:
     """First line and line after the last of each address, counted from 1, comments right above included."""
     starts: dict[tuple[int, ...], int] = {}

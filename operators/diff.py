@@ -15,6 +15,8 @@ from operators.addresses import FILE, EditError, Place, body_at, places, stateme
 from operators.edits import apply, separation
 from operators.layout import Statement, layout, render
 
+MOST_EDITS = 30
+
 
 class _Changes(NamedTuple):
     """Edits by kind, each in the order of the text."""
@@ -28,13 +30,16 @@ def diff(before: str, after: str, note: str = "") -> tuple[Edit, ...]:
     """Edits with `apply(before, diff(before, after)) == after`; none for equal texts. Each carries `note`.
 
     Where edits by address cannot reproduce the text (a banner went, blank lines between two constants vanished),
-    classes are replaced whole, and where that does not help the file is. Raises SyntaxError.
+    classes are replaced whole, and where that does not help, or more than `MOST_EDITS` are needed, the file is.
+    Raises SyntaxError.
     """
     if before == after:
         return ()
     for whole_classes in (False, True):
         changes = _Changes([], [], [])
         _compare(before, after, ((), ()), whole_classes, changes)
+        if sum(map(len, changes)) > MOST_EDITS:
+            break
         inserts, replaces, deletes = changes.inserts, changes.replaces, changes.deletes[::-1]
         for edits in (inserts + replaces + deletes, deletes + replaces + inserts):
             exact = _respaced(before, edits, after)
@@ -78,8 +83,8 @@ def _compare(
         changes.deletes.extend(Edit("delete", place.address) for place in old[i1:i2])
         following = old[i2] if i2 < len(old) else None
         for index in range(j1, j2):
-            anchors = (new[index - 1] if index else None), (following if index == j1 else None)
-            changes.inserts.append(_insertion(before, after, new[index], *anchors))
+            previous = new[index - 1] if index else None
+            changes.inserts.append(_insertion(before, after, new[index], previous, following))
 
 
 def _compare_place(before: str, after: str, pair: tuple[Place, Place], whole_classes: bool, changes: _Changes) -> None:
@@ -97,18 +102,24 @@ def _compare_place(before: str, after: str, pair: tuple[Place, Place], whole_cla
 
 
 def _insertion(before: str, after: str, place: Place, previous: Place | None, following: Place | None) -> Edit:
-    """Insert a place of `after`: before `following` if it takes over the gap there, else behind `previous`."""
-    inside, new = bool(place.path), statements_at(after, place)
-    banner = _new_banners(before, after, place)
-    if following is not None and not banner:
-        gap = statements_at(before, following)[0].gap
-        if previous is None or (gap == new[0].gap != separation(statements_at(after, previous)[-1], new[0], inside)):
-            return Edit("insert_before", following.address, _code(new))
+    """Insert a place of `after`: before `following` if it shares its banner or takes over its gap, else behind."""
+    new, banner = statements_at(after, place), _new_banners(before, after, place)
     if previous is None:
         target = following.address if following else place.address
-        return Edit("insert_before", target, (banner or new[0].gap) + _code(new))
-    implied = new[0].gap == separation(statements_at(after, previous)[-1], new[0], inside)
-    return Edit("insert_after", previous.address, (banner or ("" if implied else new[0].gap)) + _code(new))
+        return Edit("insert_before", target, (banner or ("" if following else new[0].gap)) + _code(new))
+    implied = separation(statements_at(after, previous)[-1], new[0], bool(place.path))
+    if following is not None and not banner:
+        gap = statements_at(before, following)[0].gap
+        if _opens_section(after, place) or (not _opens_section(before, following) and gap == new[0].gap != implied):
+            return Edit("insert_before", following.address, _code(new))
+    gap = "" if new[0].gap == implied else new[0].gap
+    return Edit("insert_after", previous.address, (banner or gap) + _code(new))
+
+
+def _opens_section(source: str, place: Place) -> bool:
+    """Whether a place comes right behind a banner."""
+    body = body_at(layout(source).statements, place.path)
+    return place.start > 0 and body[place.start - 1].kind == "banner"
 
 
 def _replacement(source: str, place: Place) -> Edit:

@@ -10,7 +10,6 @@ starts with a blank line or with a comment set off by one: then it brings its ow
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -40,14 +39,12 @@ def apply(source: str, edits: Sequence[Edit]) -> str:
 
 def _check_compiles(source: str) -> None:
     """Raise EditError if the program does not compile; unlike a parser this finds `return` outside a function."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(source, "<candidate>", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:
-            line = getattr(error, "lineno", None)
-            where = f", line {line} ({source.splitlines()[line - 1].strip()!r})" if line else ""
-            raise EditError(f"the edited program does not compile{where}: {getattr(error, 'msg', error)}") from error
+    try:
+        compile(source, "<candidate>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        where = f", line {line} ({source.splitlines()[line - 1].strip()!r})" if line else ""
+        raise EditError(f"the edited program does not compile{where}: {getattr(error, 'msg', error)}") from error
 
 
 def _apply(source: str, edit: Edit) -> str:

@@ -7,7 +7,6 @@ do is prevented by the box it runs in and the judge that scores it; the guard on
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator
 
 from evolve.model import Rules
@@ -59,15 +58,13 @@ def _text(source: str, max_bytes: int) -> str | None:
 
 def _syntax(source: str) -> str | None:
     """`compile` finds what a parser does not, such as `return` outside a function."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(source, "<candidate>", "exec", dont_inherit=True)
-        except SyntaxError as error:
-            text = (error.text or "").strip()
-            return f"line {error.lineno}: {error.msg}" + (f" in {text!r}" if text else "") + "; correct the syntax"
-        except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-            return f"the program does not compile ({type(error).__name__}: {error}); nest expressions less deeply"
+    try:
+        compile(source, "<candidate>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        text = (error.text or "").strip()[:80]
+        return f"line {error.lineno}: {error.msg}" + (f" in {text!r}" if text else "") + "; correct the syntax"
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return f"the program does not compile ({type(error).__name__}: {error}); nest expressions less deeply"
     return None
 
 

@@ -50,11 +50,11 @@ class Layout(NamedTuple):
     tail: str
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def layout(source: str) -> Layout:
     """Cut `source` into statements. Raises SyntaxError."""
     reader = _Reader(LINE.findall(source))
-    statements, end = reader.block(ast.parse(source).body, 0, 0)
+    statements, end = reader.block(ast.parse(source).body, 0, len(reader.lines))
     return Layout(statements, reader.slice(end, len(reader.lines)))
 
 
@@ -78,7 +78,7 @@ class _Reader:
         `limit` is the first line that may not belong to it.
         """
         units = _units(nodes)
-        limits = [*(_first_line(unit[0]) for unit in units[1:]), limit]
+        limits = [*(_first_line(unit[0]) for unit in units), limit][1:]
         found: list[Statement] = []
         for unit, stop in zip(units, limits, strict=True):
             first = _first_line(unit[0])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from evolve.model import Edit
-from operators.addresses import FILE, address_at, addresses, places, read, statements_at
+from operators.addresses import FILE, EditError, address_at, addresses, places, read, statements_at
 from operators.edits import apply
 from operators.imports import import_of, with_import
 from operators.layout import layout, render
@@ -201,7 +201,7 @@ class _Work:
         return self.impose(fault.definer if side == fault.provider else fault.user, side)
 
     def impose(self, address: str, side: Side) -> bool:
-        """Make all three texts have the version of `side` at an address; False if that was done before."""
+        """Make all three texts have the version of `side` at an address; False if that was done before or cannot be."""
         if address == FILE or address in self.imposed:
             return False
         self.imposed.add(address)
@@ -212,7 +212,10 @@ class _Work:
             if address in places(self.texts[name]):
                 keep = code and address in places(other)
                 edit = Edit("replace", address, code) if keep else Edit("delete", address)
-                self.texts[name] = apply(self.texts[name], [edit])
+                try:
+                    self.texts[name] = apply(self.texts[name], [edit])
+                except EditError:  # the last member of a class, which may be needed by the other side
+                    return False
         return True
 
 

@@ -22,7 +22,7 @@ class Use(NamedTuple):
     line: int
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def undefined(source: str) -> tuple[Use, ...]:
     """Global names that nothing binds, with their first uses, by line. Raises SyntaxError."""
     table = symtable.symtable(source, "<candidate>", "exec")
@@ -38,7 +38,7 @@ def undefined(source: str) -> tuple[Use, ...]:
     return _first_uses(source, missing) if missing else ()
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def premature(source: str) -> tuple[Use, ...]:
     """Global names that a top-level statement uses as it runs, although only later ones bind them, by line.
 
@@ -56,7 +56,7 @@ def premature(source: str) -> tuple[Use, ...]:
     return tuple(sorted(found.values(), key=lambda use: use.line))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def bindings(source: str) -> dict[str, int]:
     """The line of the first top-level statement that binds each global name. Raises SyntaxError."""
     found: dict[str, int] = {}

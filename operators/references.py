@@ -34,7 +34,7 @@ class References(NamedTuple):
     misfits: tuple[Misfit, ...]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def references(source: str) -> References:
     """Attributes that classes define and miss, and calls that fit no signature. Raises SyntaxError."""
     reader = _Reader(ast.parse(source))
@@ -85,7 +85,7 @@ class _Reader:
         if kind:
             for target in targets:
                 for name in ast.walk(target):
-                    if isinstance(name, ast.Name | ast.Attribute) and isinstance(name.ctx, ast.Store):
+                    if isinstance(name, ast.Name | ast.Attribute) and self.qualified(name, owner):
                         self.types.setdefault(self.qualified(name, owner), kind)
 
     def kind_of(self, value: ast.AST, owner: str) -> str | None:

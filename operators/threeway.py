@@ -104,16 +104,21 @@ def _aligned(base: Body, other: Body) -> tuple[dict[int, Statement], list[list[S
 
 
 def _inserted(left: Sequence[Statement], right: Sequence[Statement], decide: Decide | None, scope: str) -> Body:
-    """What both sides put in the same place: one after the other if neither touches what the other does."""
-    if not left or not right:
-        return (*left, *right)
+    """What both sides put in the same place: one after the other if neither touches what the other does.
+
+    Definitions and constants of a module or class do not depend on their place, so both sides' are kept.
+    """
     texts = [s.text for s in left]
-    if texts == [s.text for s in right]:
-        return tuple(left)
-    if _independent(left, right):
+    if not left or not right or texts == [s.text for s in right]:
+        return tuple(left or right)
+    free = {s.text for s in (*left, *right) if decide is not None and _key(s, scope)}
+    ours, theirs = ([s for s in body if s.text not in free] for body in (left, right))
+    if _independent(ours, theirs):
         return (*left, *(s for s in right if s.text not in texts))
     clash = Clash("both inserted statements here that depend on each other")
-    return tuple(left if _side((None, left[0], right[0]), clash, decide, scope) == "left" else right)
+    if _side((None, ours[0], theirs[0]), clash, decide, scope) == "left":
+        return (*left, *(s for s in right if s.text in free and s.text not in texts))
+    return (*(s for s in left if s.text in free and s not in right), *right)
 
 
 def _decided(versions: Versions, decide: Decide | None, scope: str) -> Statement | None:

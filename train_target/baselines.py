@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 
 from counts import bits_per_byte
@@ -20,7 +21,7 @@ def load(texts: Texts, scale: Scale, say: Callable[[str], None]) -> dict[str, fl
     say("counting bytes for the count models")
     rows = choose_rows(texts.split("val"), scale.max_seq_len, scale.eval_tokens // scale.max_seq_len, texts.key)
     losses = {name: round(loss, 4) for name, loss in bits_per_byte(texts.corpus.text("train"), rows).items()}
-    draft = path.with_suffix(".draft")
+    draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(losses))
     draft.rename(path)
     return losses

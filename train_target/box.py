@@ -7,6 +7,7 @@ taken for the candidate's own words.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib
 import json
 import os
@@ -17,9 +18,8 @@ import traceback
 import types
 from pathlib import Path
 
-from landlockpy import Ruleset
-
 import sandbox
+from landlockpy import Ruleset
 
 SCRIPT = "train.py"
 
@@ -92,8 +92,6 @@ def _status(error: BaseException) -> str:
 
 def _tell(sock: int, status: str, reason: str) -> int:
     message = json.dumps({"op": "crash", "status": status, "reason": reason}).encode() + b"\n"
-    try:
+    with contextlib.suppress(OSError):  # the judge has gone, and with it whoever wanted to know
         os.write(sock, message)
-    except OSError:
-        pass  # the judge has gone, and with it whoever wanted to know
     return 1

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
 from corpus import SEPARATOR, SPLITS, Corpus
 from documents import DataError
 

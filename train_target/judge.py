@@ -23,10 +23,9 @@ import time
 from pathlib import Path
 from select import select
 
-import numpy as np
-
 import baselines
 import corpus
+import numpy as np
 from clock import Clock, CpuClock, WallClock
 from documents import DataError
 from nursery import Box, Infrastructure, Nursery
@@ -38,6 +37,10 @@ from wire import Message, Wire, WireError
 RECENT = 20  # trials whose reference timings a trial is compared with
 DRIFT = 1.6  # a trial on a core slower or faster than usual by this factor is void: weighting no longer mends it
 GRACE = 5.0  # seconds for a script to print its summary after it was scored
+NO_ISOLATION = (
+    "no isolation available: this kernel has no Landlock (Linux 5.13 and later have), so scripts could read the "
+    "validation text and all your files; use another or a virtual machine, or pass --unsafe-no-sandbox"
+)
 
 
 def say(text: str) -> None:
@@ -116,20 +119,21 @@ class Judge:
 
     def watch(self, box: Box, session: Session) -> str:
         """Serve the box until it ends or has to be ended; returns why it was killed, or ""."""
-        process_gone = False
-        while not process_gone:
+        watched = [box.wire, box.process, self.engine, box.log]
+        while True:
             if reason := session.overdue():
                 return reason
             seconds = max(0.0, min(1.0, session.deadline - time.monotonic()))
-            ready, _, _ = select([box.wire, box.log, box.process, self.engine], [], [], seconds)
+            ready, _, _ = select(watched, [], [], seconds)
             if self.engine in ready:
                 self.engine.read()
             if box.log in ready and not box.log.drain():
-                time.sleep(0.001)  # it closed its output but lives on
-            if box.wire in ready and not self.serve(box, session):
+                watched.remove(box.log)
+            if box.wire in ready:
+                if not self.serve(box, session):
+                    return ""
+            elif box.process in ready:
                 return ""
-            process_gone = box.process in ready and box.wire not in ready
-        return ""
 
     def serve(self, box: Box, session: Session) -> bool:
         """Answer what the box asks; False when it has hung up or is to be ended."""
@@ -173,8 +177,8 @@ class Judge:
     def ready(self, about: Message) -> Message:
         ready = self.nursery.ready
         have = [name for name in ("namespaces", "landlock") if ready[name]]
-        lack = ["seccomp", "memory cgroup"] + [f"{name}" for name in ("namespaces", "landlock") if not ready[name]]
-        isolation = f"{'+'.join([*have, 'rlimits', 'no capabilities'])}, validation text unreadable; NOT: {', '.join(lack)}"
+        lack = ["seccomp", "memory cgroup"] + [name for name in ("namespaces", "landlock") if not ready[name]]
+        isolation = f"{'+'.join([*have, 'rlimits', 'no capabilities'])}; NOT: {', '.join(lack)}"
         versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": ready["torch"]}
         return {"ready": True, **about, "isolation": isolation, "device": self.device, "versions": versions}
 
@@ -189,11 +193,15 @@ def answer(wire: Wire, session: Session, message: Message) -> None:
 
 def serve_engine(options: argparse.Namespace) -> None:
     """Be a slot of the engine until its end of the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the engine, which then closes the pipe
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.sched_setaffinity(0, {options.core})
-    scale = Scale.read(options.scale)
     engine = Engine()
     try:
+        scale = Scale.read(options.scale)
+        if scale.device != "cpu":
+            raise DataError(f"boxes are on the CPU only, so the scale {scale.name} runs by hand "
+                            f"(EVOLVE_SCALE={scale.name} python train.py); search at the scale cpu")
         texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
     except DataError as error:
@@ -201,6 +209,9 @@ def serve_engine(options: argparse.Namespace) -> None:
         return
     judge = Judge(scale, texts, engine, box_folder(options.cache), options.patience)
     try:
+        if not judge.nursery.ready["landlock"] and not options.unsafe_no_sandbox:
+            engine.reply({"ready": False, "error": NO_ISOLATION})
+            return
         engine.reply(judge.ready(about))
         while True:
             engine.reply(judge.trial(engine.request()))
@@ -220,6 +231,7 @@ def box_folder(cache: Path) -> Path:
 
 def serve_process(options: argparse.Namespace) -> None:
     """Serve one process over an inherited socket until it hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the script, whose end closes the socket
     wire = Wire(socket.socket(fileno=options.attach))
     try:
         scale = Scale.read(options.scale)
@@ -243,8 +255,9 @@ def main() -> None:
     parser.add_argument("--scale", default="cpu", help="a scale of target.toml")
     parser.add_argument("--core", type=int, default=0, help="the core that boxes and judge run on")
     parser.add_argument("--cache", type=Path, default=corpus.default_cache(), help="where prepared text is kept")
-    parser.add_argument("--data", type=Path, help="a folder of .txt, .jsonl or .parquet files instead of sympy's source")
-    parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds a script may lose in each phase")
+    parser.add_argument("--data", type=Path, help="a folder of .txt, .jsonl or .parquet files")
+    parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds lost in a phase")
+    parser.add_argument("--unsafe-no-sandbox", action="store_true", help="run scripts even where nothing isolates them")
     parser.add_argument("--attach", type=int, metavar="FD", help="serve the process at the other end of this socket")
     parser.add_argument("--pid", type=int, help="the process that is charged, with --attach")
     parser.add_argument("--budget", type=float, help="seconds, with --attach; the scale's unless given")
@@ -261,8 +274,8 @@ def main() -> None:
 
 def prepare_data(options: argparse.Namespace) -> None:
     """Prepare the corpus of a scale and say what was made."""
-    scale = Scale.read(options.scale)
     try:
+        scale = Scale.read(options.scale)
         texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
         say(f"ready: {texts.corpus.describe()}; count models: {baselines.load(texts, scale, say)}")
     except DataError as error:

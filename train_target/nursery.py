@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from wire import Message, Wire
 FOLDER = Path(__file__).resolve().parent
 START_WALL = 120.0  # seconds for importing torch
 END_WALL = 30.0  # seconds for a killed box to be gone
+SEND_WALL = 5.0  # seconds for a box to take an answer that it asked for
 HEAD, TAIL = 1024, 3000  # characters kept of a log
 CONTROL = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]|\x1b\[[0-9;]*[A-Za-z]")
 
@@ -68,10 +70,8 @@ class Box:
     ended: Message = field(default_factory=dict)
 
     def kill(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it ended first
             signal.pidfd_send_signal(self.process, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it ended first
 
     def close(self) -> None:
         self.wire.close()
@@ -89,7 +89,7 @@ class Nursery:
         self.process = subprocess.Popen(
             [sys.executable, "-I", str(FOLDER / "zygote.py"), str(theirs.fileno()), str(folder), str(memory_mb)],
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=sys.stderr,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"},
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1"},
         )
         theirs.close()
         self.control = Wire(ours)
@@ -102,6 +102,7 @@ class Nursery:
         (self.folder / "tmp").mkdir()
         (self.folder / "train.py").write_bytes(source)
         ours, theirs = socket.socketpair()
+        ours.settimeout(SEND_WALL)
         read, write = os.pipe()
         self.control.send({"op": "start"}, fds=(theirs.fileno(), write))
         theirs.close()
@@ -125,7 +126,7 @@ class Nursery:
             ready, _, _ = select([self.control], [], [], seconds)
             messages = self.control.receive() if ready else None
             if not messages:
-                raise Infrastructure(f"the zygote did not answer ({key}); its last words are on the judge's standard error")
+                raise Infrastructure(f"the zygote did not answer ({key}); see the judge's standard error")
             self._messages += messages
         message = self._messages.pop(0)
         if key not in message:

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy
 import torch
 
+Batch = tuple[torch.Tensor, torch.Tensor, int]
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -159,10 +160,10 @@ class _Loader:
     def __init__(self, rows: int, length: int, split: str) -> None:
         self._request = {"op": "batch", "rows": rows, "length": length, "split": split}
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
+    def __iter__(self) -> Iterator[Batch]:
         return self
 
-    def __next__(self) -> tuple[torch.Tensor, torch.Tensor, int]:
+    def __next__(self) -> Batch:
         answer, raw = _judge.ask(**self._request)
         _judge.progress = answer["progress"]
         if answer.get("end"):
@@ -171,7 +172,7 @@ class _Loader:
         return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), answer["epoch"]
 
 
-def make_dataloader(tokenizer: Tokenizer, B: int, T: int, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
+def make_dataloader(tokenizer: Tokenizer, B: int, T: int, split: str) -> Iterator[Batch]:
     """Batches `(x, y, epoch)` of int64 tokens (B, T) on DEVICE; `y` is `x` one token later.
 
     `split` is "train": the clock starts with the first batch, and the iterator ends when the budget is used; or

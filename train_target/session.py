@@ -15,9 +15,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 import bpe
+import numpy as np
 from clock import Clock
 from scoring import Evaluation, Invalid, choose_rows
 from texts import Scale, Texts
@@ -200,7 +199,8 @@ class Session:
                                         f"budget is {self.terms.budget:g} s and the slowest step {self._slowest:.2f} s")
         self.phase = "evaluation"
         self._wait(FIRST_LOGITS_WALL)
-        self._evaluation = Evaluation(self._rows(), batch, self.texts.lengths, np.random.default_rng(self.terms.seed + 1))
+        order = np.random.default_rng([self.terms.seed, 1])
+        self._evaluation = Evaluation(self._rows(), batch, self.texts.lengths, order)
         fd = self._make_buffer(self._evaluation.shape)
         reply = self._request()
         return Reply(reply.message | {"shape": self._evaluation.shape}, reply.raw, (fd,))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import bpe
 import numpy as np
 import numpy.typing as npt
-
-import bpe
 from corpus import Corpus
+from documents import DataError
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -33,10 +33,10 @@ class Scale:
 
     @classmethod
     def read(cls, name: str) -> Scale:
-        """Raises KeyError with the known names where there is no such scale."""
+        """Raises DataError where there is no such scale."""
         scales = tomllib.loads((FOLDER / "target.toml").read_text())["scales"]
         if name not in scales:
-            raise KeyError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
+            raise DataError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
         return cls(name=name, **{k: v for k, v in scales[name].items() if k in cls.__dataclass_fields__})
 
 

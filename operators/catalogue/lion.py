@@ -24,6 +24,8 @@ class Lion(torch.optim.Optimizer):
     def step(self):
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
             grads = [p.grad for p in params]
             momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
             rate, (beta1, beta2) = LION_LR_RATIO * group["lr"], group["betas"]

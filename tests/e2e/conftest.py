@@ -18,8 +18,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
+    return make_target(tmp_path / "target")
+
+
+def make_target(folder: Path) -> Path:
     """The real program and rules with a judge that makes up its scores."""
-    folder = tmp_path / "target"
     folder.mkdir()
     for name in ("train.py", "target.toml"):
         (folder / name).write_text((TARGET / name).read_text())

@@ -11,6 +11,7 @@ import os
 import random
 import sys
 import time
+from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,15 @@ class Traced(InlineExecutor):
 
     def __init__(self, trace: Path) -> None:
         super().__init__(toy.run_trial, SLOTS)
-        self.history: History
-        self._given: set[Place] = set()
         self._file = os.open(trace, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
+    def watch(self, history: History) -> None:
+        """Before the first trial: `history` tells which trial is being submitted."""
+        self.history, self._before = history, history.attempts.copy()
+
     def submit(self, trial: Trial) -> Future[Outcome]:
-        owner, n = next(p for p in self.history.running - self._given if self.history.trials[p] == trial)
-        self._given.add((owner, n))
+        (owner, n), *_ = self.history.attempts - self._before
+        self._before = self.history.attempts.copy()
 
         def traced(trial: Trial) -> Outcome:
             os.write(self._file, f"begin {owner} {n}\n".encode())
@@ -64,11 +67,11 @@ def run(loop: Loop) -> None:
 def main(directory: str, trace: str, generations: str) -> int:
     executor = Traced(Path(trace))
     try:
-        loop = toy.make_loop(Path(directory), int(generations), executor)
+        loop = toy.make_loop(Path(directory), int(generations), executor, refusals=200)
     except StoreError as error:
         print(error, file=sys.stderr)
         return 2
-    executor.history = loop.history
+    executor.watch(loop.history)
     try:
         run(loop)
     finally:

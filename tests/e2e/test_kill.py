@@ -13,14 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from evolve.config import ConfigError
 from evolve.history import History, Place
 from evolve.model import Outcome
-from evolve.store import Store
+from evolve.reports.open import open_history
+from evolve.store import Store, StoreError
 from tests.e2e import driver
 from tests.e2e.conftest import Start, small_run
 from tests.evolve import toy
 
-KILLS = 20
 GENERATIONS = 12
 
 
@@ -41,17 +42,18 @@ def traced(trace: Path, what: str) -> Counter[Place]:
 def kill_at_random(start: Start, directory: Path, trace: Path, rng: random.Random) -> None:
     process = start("tests.e2e.driver", directory, trace, str(GENERATIONS))
     assert process.stdout and process.stdout.readline() == "ready\n"
-    time.sleep(rng.uniform(0, 0.2))
+    time.sleep(rng.uniform(0, 0.08))
     assert process.poll() is None, "the run was over before it could be killed"
     process.kill()
     process.wait()
 
 
-def test_killed_twenty_times_nothing_is_lost_or_done_twice(tmp_path: Path, start: Start) -> None:
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_nothing_is_lost_or_done_twice(tmp_path: Path, start: Start, kills: int) -> None:
     directory, trace, rng = tmp_path / "run", tmp_path / "trace", random.Random(7)
     recorded: dict[Place, Outcome] = {}
     wasted = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         before = traced(trace, "begin") if trace.exists() else Counter[Place]()
         kill_at_random(start, directory, trace, rng)
         begun = traced(trace, "begin") - before
@@ -68,7 +70,7 @@ def test_killed_twenty_times_nothing_is_lost_or_done_twice(tmp_path: Path, start
     assert history.stopped == f"{GENERATIONS} generations done"
     assert history.outcomes.items() >= recorded.items()
     assert traced(trace, "end").keys() >= history.outcomes.keys(), "an outcome that no trial gave"
-    assert 0 < wasted <= KILLS * driver.SLOTS * 2, "killed while trials were under way, and never more than those"
+    assert 0 < wasted <= kills * driver.SLOTS * 2, "killed while trials were under way, and never more than those"
     assert history.statuses["lost"] >= 1 and history.charged > sum(o.seconds for o in history.outcomes.values())
     told = json.loads(output.splitlines()[-1])
     assert driver.state(history) == driver.state(replay(directory)) == told
@@ -82,3 +84,65 @@ def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path, start: Star
     assert second.returncode == 2
     assert f"in use by pid {first.pid}" in errors and len(errors.splitlines()) == 1
     assert first.poll() is None
+
+
+def running(process: subprocess.Popen[str], directory: Path) -> set[Place]:
+    """Wait until trials run below `process`; returns which."""
+    while process.poll() is None:
+        if (directory / "run.sqlite").exists() and (open_trials := replay_of_target(directory).running):
+            return open_trials
+        time.sleep(0.05)
+    raise AssertionError(process.communicate())
+
+
+def replay_of_target(directory: Path) -> History:
+    try:
+        return open_history(directory)
+    except (StoreError, ConfigError):  # it begins just now
+        return toy.new_history()
+
+
+def interrupt(process: subprocess.Popen[str], times: int) -> tuple[str, str]:
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    return process.communicate(timeout=30)
+
+
+def test_an_interrupt_lets_running_trials_finish_and_the_run_goes_on(tmp_path: Path, target: Path, start: Start) -> None:
+    directory = tmp_path / "run"
+    command = small_run(target, directory, "--budget", "0.2")
+    process = start("evolve", *command)
+    under_way = running(process, directory)
+    output, errors = interrupt(process, 1)
+    assert process.returncode == 130, errors
+    assert "Finishing the running trials" in output and "Stopped: interrupted" in output
+    history = open_history(directory)
+    assert not history.running and history.statuses["lost"] == 0
+    assert under_way & history.outcomes.keys(), "none of the running trials was finished"
+    done = dict(history.outcomes)
+    again = start("evolve", *command)
+    assert again.wait(30) == 0
+    resumed = open_history(directory)
+    assert resumed.outcomes.items() >= done.items() and resumed.statuses["lost"] == 0
+
+
+def test_a_second_interrupt_stops_at_once_and_leaves_no_process(tmp_path: Path, target: Path, start: Start) -> None:
+    process = start("evolve", *small_run(target, tmp_path / "run", "--budget", "100"))
+    running(process, tmp_path / "run")
+    judges = psutil.Process(process.pid).children(recursive=True)
+    assert judges
+    since = time.monotonic()
+    _, errors = interrupt(process, 2)
+    assert time.monotonic() - since < 5
+    assert process.returncode == 130
+    assert errors == "evolve: stopped at once; the same command continues the run\n"
+    assert psutil.wait_procs(judges, 2)[1] == []
+
+
+def test_children_do_not_outlive_a_killed_driver(tmp_path: Path, target: Path, start: Start) -> None:
+    process = start("evolve", *small_run(target, tmp_path / "run", "--budget", "0.4"))
+    running(process, tmp_path / "run")
+    judges = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    assert psutil.wait_procs(judges, 5)[1] == []

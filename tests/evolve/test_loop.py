@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.loop import Loop
-from evolve.model import Outcome, Rejected, Trial
+from evolve.model import Mating, Outcome, Rejected, Trial
 from evolve.store import Store
 from tests.evolve import toy
 
@@ -78,9 +79,7 @@ class Cut(BaseException):
 
 @pytest.mark.parametrize("after", [3, 11, 12, 13, 30, 57, 58, 59, 60, 61, 90, 121])
 def test_cut_off_after_any_event_and_continued(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same command continues: the trials that were finished are not run again, and the result is the same."""
-    _, whole = run(tmp_path / "whole", 4)
-
+    """The same command continues, and the trials that were finished are not run again."""
     original, count = Store.append, 0
 
     def append(store: Store, kind: str, key: str, body: dict) -> object:
@@ -120,6 +119,64 @@ def test_a_spoiled_trial_is_repeated_and_charged(tmp_path: Path) -> None:
     assert loop.history.statuses["infrastructure"] > 5
     assert not any("infrastructure" in c.reason for c in loop.history.candidates.values())
     assert loop.history.charged > sum(o.seconds for o in loop.history.outcomes.values())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path, value: float) -> None:
+    def broken(trial: Trial) -> Outcome:
+        outcome = toy.run_trial(trial)
+        grown = trial.genome != toy.SEED and outcome.status == "ok"
+        return replace(outcome, metrics={**outcome.metrics, "loss": value}) if grown else outcome
+
+    _, loop = run(tmp_path, 1, broken)
+    assert loop.history.statuses["invalid"] > 0
+    grown = [c for c in loop.history.candidates.values() if c.genome != toy.SEED]
+    assert grown and all(c.fitness is None for c in grown)
+    assert any(f"loss = {value}" in c.reason for c in grown)
+    assert replayed(tmp_path).candidates == loop.history.candidates
+
+
+def test_an_operator_that_breaks_costs_one_child_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def propose(self: toy.Tune, mating: Mating) -> Rejected:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(toy.Tune, "propose", propose)
+    reason, loop = run(tmp_path, 4)
+    assert reason == "4 generations done"
+    broken = [c for c in loop.history.candidates.values() if c.operator == "tune"]
+    assert broken and {c.reason for c in broken} == {"tune broke: ZeroDivisionError: by zero"}
+
+
+def test_a_finished_run_does_nothing_when_it_is_started_again(tmp_path: Path) -> None:
+    reason, first = run(tmp_path, 2)
+    again, second = run(tmp_path, 2, lambda trial: pytest.fail("a trial was run"))
+    assert again == reason
+    assert second.history.charged == first.history.charged and second.history.candidates == first.history.candidates
+
+
+def test_trials_taken_back_at_the_end_are_not_charged(tmp_path: Path) -> None:
+    """Interrupted again and again, always with trials waiting: what is charged is what was run."""
+    spent = 0.0
+
+    def counted(trial: Trial) -> Outcome:
+        nonlocal spent
+        outcome = toy.run_trial(trial)
+        spent += outcome.seconds
+        return outcome
+
+    for _ in range(8):
+        executor = InlineExecutor(counted)
+        loop = toy.make_loop(tmp_path, 2, executor)
+        loop._watch = lambda loop: setattr(loop, "interrupted", len(loop.history.candidates) % 2 == 1)
+        assert loop.run(toy.SEED) in ("interrupted", "2 generations done")
+        executor.close()
+        loop.store.close()
+    run(tmp_path, 2, counted)
+    history = replayed(tmp_path)
+    assert history.finished >= 8 and history.charged == pytest.approx(spent)
+    assert history.statuses["lost"] == 0
 
 
 def test_a_seed_that_crashes_ends_the_run(tmp_path: Path) -> None:

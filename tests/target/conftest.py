@@ -37,7 +37,7 @@ class Slot:
     def __init__(self, cache: Path, folder: Path, *options: str) -> None:
         self.cache, self.folder = cache, folder
         self.process = subprocess.Popen(
-            [sys.executable, str(TARGET / "judge.py"), "--scale", "cpu", "--core", "0", "--cache", str(cache), *options],
+            [sys.executable, str(TARGET / "judge.py"), "--scale=cpu", "--core=0", f"--cache={cache}", *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         self.ready = self.read()
@@ -72,6 +72,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def slot(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
-    slot = Slot(cache, tmp_path_factory.mktemp("job"))
+    slot = Slot(cache, tmp_path_factory.mktemp("job"), "--patience", "3")
     yield slot
-    slot.close()
+    assert slot.close() == 0

@@ -17,7 +17,9 @@ def rows(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, V, size=(count, T + 1)).astype(np.uint8)
 
 
-def evaluate(model: Model, texts: dict[str, np.ndarray], batch: int = 4, lengths: np.ndarray = LENGTHS) -> dict[str, float]:
+def evaluate(
+    model: Model, texts: dict[str, np.ndarray], batch: int = 4, lengths: np.ndarray = LENGTHS
+) -> dict[str, float]:
     """Bits per byte, with short batches filled up as the session does."""
     evaluation = Evaluation(texts, batch, lengths, np.random.default_rng(1))
     while not evaluation.done:

@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,6 +46,7 @@ class Report:
         return [name for name, p in self.model.named_parameters() if id(p) not in self.optimised]
 
 
+@cache
 def transformed(transformation: Transformation, source: str, seed: int = 0) -> str:
     """The source after one application of a transformation."""
     return transformation.apply(cst.parse_module(source), random.Random(seed)).code

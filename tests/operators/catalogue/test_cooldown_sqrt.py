@@ -12,7 +12,8 @@ def test_changes_these_lines_and_no_others() -> None:
         "COOLDOWN = 0.5  # knob: 0.1..1.0",
         "FINAL_LR = 0.05  # knob: 0.001..0.3 log",
         "def lr_cooldown(done):",
-        '    """The learning rate\'s factor: one minus a square root to FINAL_LR over the last COOLDOWN of the budget."""',
+        '    """The learning rate\'s factor: one minus a square root to FINAL_LR over the last '
+        'COOLDOWN of the budget."""',
         "    left = max(0.0, min(1.0, (1.0 - done) / COOLDOWN))",
         "    return FINAL_LR + (1.0 - FINAL_LR) * (1.0 - (1.0 - left) ** 0.5)",
         "    for group in optimizer.param_groups:",

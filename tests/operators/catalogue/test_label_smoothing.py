@@ -9,7 +9,8 @@ def test_changes_these_lines_and_no_others() -> None:
     assert gone == ["        loss = F.cross_entropy(logits.view(-1, vocab_size).float(), y.view(-1))"]
     assert [line for line in new if line.strip()] == [
         "LABEL_SMOOTHING = 0.02  # knob: 0.001..0.2 log",
-        "        loss = F.cross_entropy(logits.view(-1, vocab_size).float(), y.view(-1), label_smoothing=LABEL_SMOOTHING)",
+        "        loss = F.cross_entropy(logits.view(-1, vocab_size).float(), y.view(-1), "
+        "label_smoothing=LABEL_SMOOTHING)",
     ]
 
 

@@ -70,9 +70,10 @@ def test_the_scripts_themselves_train(script: str) -> None:
     assert_trains(SCRIPTS[script])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "script"), list(enumerate(SCRIPTS)))
 def test_transformations_combine_in_any_order(seed: int, script: str) -> None:
-    names = random.Random(seed).sample(sorted(REFUSALS), 12)
+    names = random.Random(seed).sample(sorted(REFUSALS), 9)
     source, applied = SCRIPTS[script], 0
     for name in names:
         try:
@@ -80,7 +81,7 @@ def test_transformations_combine_in_any_order(seed: int, script: str) -> None:
         except Refused:
             continue
         applied += 1
-    assert applied >= 5
+    assert applied >= 4
     assert_trains(source)
 
 

@@ -12,7 +12,8 @@ def test_changes_these_lines_and_no_others() -> None:
     assert gone == ["    model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY"]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
         "def undecayed(model):",
-        "    return [p for part in model.modules() for p in part.parameters(recurse=False) if p.ndim < 2 or isinstance(part, nn.Embedding)]",
+        "    return [p for part in model.modules() for p in part.parameters(recurse=False) if "
+        "p.ndim < 2 or isinstance(part, nn.Embedding)]",
         "parameter_groups = split_groups(model.parameters(), undecayed(model), weight_decay=0.0)",
         "    parameter_groups, lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY",
     ]

@@ -1,0 +1,103 @@
+"""How noisy a trial is: the seed program again and again, on a quiet machine and beside a busy neighbour.
+
+    python -m benchmarks.noise [--runs 20] [--budget 5] [-o FILE]
+
+One slot on the first core. The neighbour multiplies matrices on all other cores. Steps are compared with one seed of
+the trial, losses over as many seeds as runs. Trials that the reference work voids are counted and repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+
+from evolve import plugins
+from evolve.assemble import judge_command
+from evolve.config import load_target
+from evolve.executors.local import LocalExecutor
+from evolve.model import Genome, Outcome, Trial
+
+TARGET = Path(__file__).parent.parent / "train_target"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--budget", type=float, default=5.0, help="charged seconds of a run (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    target = load_target(TARGET)
+    reader = plugins.load(plugins.READER)(target.rules)
+    seed = reader.read(target.source)
+    command = judge_command(argparse.Namespace(scale="cpu", data=None), target)
+    executor = LocalExecutor(command, [0], lambda trial: str(reader.bind(trial.genome, trial.params)), sys.stderr)
+    rows = []
+    try:
+        for label, neighbours in (("alone", 0), ("busy neighbour", (os.cpu_count() or 2) - 1)):
+            with busy(neighbours):
+                rows.append(row(f"{label}, one seed", run(executor, seed, options.budget, [1] * options.runs)))
+                rows.append(row(f"{label}, {options.runs} seeds", run(executor, seed, options.budget, range(options.runs))))
+    finally:
+        executor.close()
+    head = "| runs | n | steps: mean | sd | val_bpb: mean | sd | reference ms: mean | sd | voided |"
+    text = "\n".join([head, "|---|" + "--:|" * 8, *rows, ""])
+    print(text)
+    if options.output:
+        options.output.write_text(text)
+    return 0
+
+
+def run(executor: LocalExecutor, seed: Genome, budget: float, seeds: Sequence[int]) -> tuple[list[Outcome], int]:
+    """One valid outcome a seed, one after another, and the number of voided ones."""
+    outcomes, voided = [], 0
+    for number in seeds:
+        while True:
+            trial = Trial(seed, {}, budget, 0.25, "cpu", number, "control")
+            outcome = executor.submit(trial).result()
+            if outcome.status != "infrastructure":
+                break
+            voided += 1
+        outcomes.append(outcome)
+    return outcomes, voided
+
+
+def row(label: str, result: tuple[list[Outcome], int]) -> str:
+    outcomes, voided = result
+    cells = []
+    for name, digits in (("steps", 1), ("val_bpb", 4), ("reference_ms", 3)):
+        values = [o.metrics[name] for o in outcomes]
+        cells += [f"{fmean(values):.{digits}f}", f"{stdev(values):.{digits}f}"]
+    return f"| {label} | {len(outcomes)} | {' | '.join(cells)} | {voided} |"
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """`processes` processes that do nothing but multiply matrices, one for each core but the first."""
+    running = [multiprocessing.Process(target=multiply, args=(core + 1,), daemon=True) for core in range(processes)]
+    for process in running:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.join()
+
+
+def multiply(core: int) -> None:
+    os.sched_setaffinity(0, {core})
+    matrix = np.ones((400, 400))
+    while True:
+        matrix = matrix @ matrix / 400
+
+
+if __name__ == "__main__":
+    sys.exit(main())

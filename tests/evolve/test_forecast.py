@@ -1,0 +1,44 @@
+"""The forecast against arithmetic by hand, and against a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evolve.evaluation import Plan
+from evolve.executors.inline import InlineExecutor
+from evolve.forecast import OVERHEAD, forecast
+from tests.evolve import toy
+
+PLAN = Plan(toy.OBJECTIVES, "cpu", 20.0, (0.25, 0.5, 1.0), 4, 0.3)
+
+
+def test_the_seed_alone() -> None:
+    found = forecast(PLAN, 0, 1)
+    assert found.trials == 9 and found.charged == 3 * (5 + 10 + 20) and found.wall == pytest.approx(105 * OVERHEAD)
+
+
+def test_one_candidate_by_hand() -> None:
+    """Four at 5 s; three at 10 s for half; a curve for a quarter; two more seeds for one in ten; a smoke test."""
+    one = forecast(PLAN, 1, 1).charged - forecast(PLAN, 0, 1).charged
+    assert one == pytest.approx(4 * 5 + 3 * 10 / 2 + 35 / 4 + 2 * 35 / 10 + 0.3)
+
+
+def test_slots_share_the_wall_clock_and_not_the_charge() -> None:
+    one, four = forecast(PLAN, 100, 1), forecast(PLAN, 100, 4)
+    assert four.charged == one.charged and four.trials == one.trials and four.wall == pytest.approx(one.wall / 4)
+
+
+def test_two_rungs() -> None:
+    plan = Plan(toy.OBJECTIVES, "cpu", 10.0, (0.5, 1.0), 2, 0.0)
+    assert forecast(plan, 1, 1).charged == pytest.approx(45 + 2 * 5 + 15 / 2 + 2 * 15 / 10)
+
+
+def test_a_run_costs_what_was_forecast_within_a_factor_of_two(tmp_path: Path) -> None:
+    executor = InlineExecutor(toy.run_trial)
+    loop = toy.make_loop(tmp_path, 5, executor)
+    loop.run(toy.SEED)
+    executor.close()
+    loop.store.close()
+    assert 0.5 < loop.history.charged / forecast(toy.plan(), 20, 1).charged < 2.0

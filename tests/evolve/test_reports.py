@@ -1,0 +1,217 @@
+"""What a reader is shown of a run: true, complete, and not upset by odd text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from evolve import records
+from evolve.config import ConfigError
+from evolve.executors.inline import InlineExecutor
+from evolve.history import History
+from evolve.model import Candidate, Estimate, Fitness, Trial
+from evolve.reports.front import beats_seed, gain, lines_changed, print_front, verdict, with_error
+from evolve.reports.open import find_candidate, find_run, open_history
+from evolve.reports.progress import Progress, clock
+from evolve.reports.show import print_candidate
+from evolve.store import Store, StoreError
+from tests.evolve import toy
+from tests.evolve.individuals import individual
+
+
+def printed(show: Callable[[Console], None]) -> str:
+    out = StringIO()
+    show(Console(file=out, width=200))
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of six generations."""
+    path = tmp_path_factory.mktemp("run")
+    executor = InlineExecutor(toy.run_trial)
+    loop = toy.make_loop(path, 6, executor)
+    loop.run(toy.SEED)
+    executor.close()
+    loop.store.close()
+    return path
+
+
+@pytest.fixture
+def history(directory: Path) -> History:
+    return open_history(directory)
+
+
+def seed_with(loss: float, sem: float | None) -> Candidate:
+    values = {"loss": Estimate(loss, 3, sem), "seconds_to_target": Estimate(1.0, 3, 0.0)}
+    return replace(individual(0), fitness=Fitness(values))
+
+
+@pytest.fixture
+def small() -> Iterator[History]:
+    """A seed with the loss 3 ± 0.03, and nothing else."""
+    made = toy.new_history()
+    made.header = {"settings": {"budget": 1.0, "offspring": 4}, "rungs": [0.25, 0.5, 1.0]}
+    made.search.tell(seed_with(3.0, 0.03))
+    yield made
+
+
+def test_numbers_are_shown_with_their_error_and_count() -> None:
+    assert with_error(None) == "-"
+    assert with_error(Estimate(3.14159, 1)) == "3.1416 (1)"
+    shown = with_error(Estimate(3.14159, 3, 0.00123))
+    assert shown.startswith("3.1416") and "0.0012" in shown and "(3)" in shown
+    assert with_error(Estimate(1.25, 3, None, True), 2) == "<1.25 (3)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599.5, "1:00:00"), (360_000, "100:00:00")]
+)
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("loss", "sem", "n", "wins"),
+    [
+        (2.85, 0.04, 3, True),  # 0.15 against 2 x 0.05
+        (2.91, 0.04, 3, False),
+        (3.5, 0.0, 3, False),
+        (1.0, None, 1, False),  # not confirmed
+    ],
+)
+def test_a_win_is_two_standard_errors_of_the_difference(
+    small: History, loss: float, sem: float | None, n: int, wins: bool
+) -> None:
+    values = {"loss": Estimate(loss, n, sem), "seconds_to_target": Estimate(0.9, n, sem)}
+    child = replace(individual(1, parents=(0,)), fitness=Fitness(values))
+    small.search.tell(child)
+    assert beats_seed(small, child) is wins
+    assert not beats_seed(small, find_candidate(small, "seed"))
+    assert verdict(small).startswith("1 beats the seed by" if wins else "Nothing beats the seed")
+    if sem == 0.04:
+        assert gain(small, child) == (pytest.approx(3.0 - loss), pytest.approx(0.05))
+
+
+def test_a_win_without_any_spread_can_be_shown() -> None:
+    history = toy.new_history()
+    history.search.tell(seed_with(3.0, 0.0))
+    history.search.tell(replace(seed_with(2.0, 0.0), id="1", index=1, parents=("0",)))
+    assert "1 beats the seed by 1.0000" in verdict(history)
+
+
+def test_lines_changed() -> None:
+    assert lines_changed("a\nb\nc", "a\nb\nc") == 0
+    assert lines_changed("a\nb\nc", "a\nB\nc\nd") == 3
+
+
+def test_the_front_shows_every_member_and_the_seed(history: History) -> None:
+    text = printed(lambda console: print_front(console, history))
+    for candidate in history.front:
+        assert any(line.split()[1:2] == [candidate.id] for line in text.splitlines())
+    assert "0 seed" in text and verdict(history) in text.replace("\n", " ")
+
+
+def test_a_run_of_which_only_the_beginning_is_known(tmp_path: Path) -> None:
+    """Viewers may look at any moment: before the first event, after the header, while the seed is measured."""
+    with pytest.raises(StoreError, match="no run in"):
+        open_history(tmp_path)
+    executor = InlineExecutor(toy.run_trial)
+    loop = toy.make_loop(tmp_path, 1, executor)
+    assert "not been measured yet" in printed(lambda console: print_front(console, open_history(tmp_path)))
+    with pytest.raises(ConfigError, match="no candidate 'best'.*none yet"):
+        find_candidate(open_history(tmp_path), "best")
+    loop.store.close()
+    executor.close()
+
+
+def test_a_run_without_any_event_has_not_begun(tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    with pytest.raises(ConfigError, match="has not begun"):
+        open_history(tmp_path)
+
+
+def test_a_reader_sees_what_the_run_saw(directory: Path, history: History) -> None:
+    store = Store.read(directory)
+    replayed = toy.new_history()
+    replayed.replay(store.events())
+    store.close()
+    assert history.candidates == replayed.candidates and history.front == replayed.front
+    assert history.search.population == replayed.search.population
+
+
+def test_candidates_by_name(history: History) -> None:
+    assert find_candidate(history, "seed").index == 0 and find_candidate(history, "0").index == 0
+    assert find_candidate(history, "best") == history.front[0]
+    assert find_candidate(history, "3").index == 3
+    for name in ("999", "-1", "", "Best"):
+        with pytest.raises(ConfigError, match="ids are 0 .*on the front"):
+            find_candidate(history, name)
+
+
+def test_the_run_that_was_written_last_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="no run under runs/.*--run-dir"):
+        find_run(None)
+    for name in ("a", "b"):
+        Store.open(Path("runs") / name).close()
+
+    os.utime("runs/a/run.sqlite", (2e9, 2e9))
+    assert find_run(None) == Path("runs/a") and find_run("elsewhere") == Path("elsewhere")
+
+
+def test_every_candidate_can_be_shown(history: History) -> None:
+    for candidate in history.candidates.values():
+        text = printed(lambda console, c=candidate: print_candidate(console, history, c))  # type: ignore[misc]
+        assert text.startswith(f"Candidate {candidate.id}: {candidate.verdict}")
+        assert candidate.reason in text.replace("\n", " ") and all(f"{p} " in text for p in candidate.parents)
+
+
+@pytest.mark.parametrize("odd", ["[/bold] [red]", "naïve 模型 🙂", "[link=x", "a\x00b\x1b[31m", "\\[x]"])
+def test_odd_text_is_shown_and_does_no_harm(history: History, odd: str) -> None:
+    candidate = replace(find_candidate(history, "best"), reason=odd, hypothesis=f"{odd}: why")
+    text = printed(lambda console: print_candidate(console, history, candidate))
+    assert "why: " + odd.split("\x00")[0] in text
+
+
+def test_an_infeasible_candidate_is_called_so(history: History) -> None:
+    fitness = Fitness({"loss": Estimate(3.5, 1)}, 0.25)
+    candidate = replace(find_candidate(history, "1"), verdict="ok", fitness=fitness)
+    assert "infeasible: 0.2500" in printed(lambda console: print_candidate(console, history, candidate))
+
+
+def test_the_last_log_is_shown(tmp_path: Path) -> None:
+    def noisy(trial: Trial):  # type: ignore[no-untyped-def]
+        return replace(toy.run_trial(trial), log_tail="first\n[bold]last words[/bold]")
+
+    executor = InlineExecutor(noisy)
+    loop = toy.make_loop(tmp_path, 1, executor)
+    loop.run(toy.SEED)
+    executor.close()
+    loop.store.close()
+    shown = printed(lambda console: print_candidate(console, loop.history, loop.history.candidates["0"]))
+    assert "[bold]last words[/bold]" in shown
+
+
+def test_progress_tells_where_a_run_is(directory: Path) -> None:
+    executor = InlineExecutor(toy.run_trial)
+    loop = toy.make_loop(directory, 6, executor)
+    progress = Progress(Console(file=StringIO()), 1)
+    progress(loop)
+    facts = progress.facts(loop)
+    assert facts["generation"].startswith("6/6") and facts["candidates"] == str(loop.history.finished)
+    assert facts["best"] == with_error(loop.history.best_loss) and facts["remaining"] == "not known yet"
+    assert f"{loop.history.statuses['ok']} ok" in facts["trials"]
+    executor.close()
+    loop.store.close()
+
+
+def test_records_of_every_candidate_of_a_run_come_back(history: History) -> None:
+    for candidate in history.candidates.values():
+        assert records.candidate_from(records.candidate_record(candidate), history.genomes) == candidate

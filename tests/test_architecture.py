@@ -1,0 +1,215 @@
+"""The style of this code base, as tests: who imports whom, how long things get, what is caught and how it is named.
+
+What is allowed stands in the tables on top; a change of the architecture is a change of a table.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("evolve", "operators", "train_target", "benchmarks")
+
+LINES_OF_A_MODULE = 400
+LINES_OF_A_FUNCTION = 60
+
+MAY_IMPORT = {  # a package or module of ours, and what of ours it may import; the first entry that fits a module counts
+    "evolve": {"evolve"},
+    "operators": {"operators", "evolve.model", "evolve.protocols"},
+    "train_target": {"train_target"},
+    "benchmarks": {"benchmarks", "evolve", "operators", "train_target"},
+}
+
+ONLY_IN = {  # a dependency, and the only modules that may import it
+    "deap": {"evolve.selection"},
+    "moocore": {"evolve.selection"},
+    "optuna": {"evolve.tuner"},
+    "sqlite3": {"evolve.store"},
+    "libcst": {"operators"},
+    "ast": {"operators"},
+    "torch": {"train_target"},
+    "landlockpy": {"train_target"},
+    "anthropic": {"operators.llm.client"},
+}
+IN_ONE_MODULE = ("matplotlib", "pyarrow", "tokenizers")  # whichever it is
+
+IN_THE_BOX = ("box", "prepare")  # of train_target: runs beside a candidate, with all that it imports
+BOX_MAY_IMPORT = {"torch", "numpy", "landlockpy"}  # and the standard library, and each other
+
+BROAD_EXCEPTS = {  # (module, function): a boundary where anything may come through
+    ("evolve.executors.local", "_serve"),  # a thread: whoever waits for its future must hear of it
+    ("evolve.loop", "make"),  # an operator: one child is lost, with a reason, not the run
+    ("train_target.box", "run"),  # a candidate
+}
+
+UNWELCOME_NAMES = re.compile(r"utils?$|helpers?$|misc$|Manager|Handler|Helper|Utils?$|^Base[A-Z]|_safe$|^Async")
+MACHINE_WORDS = re.compile(r"(?<![\w.])/(?:work|root|home/\w+)/|/tmp/bash", re.ASCII)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the packages by its dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if not any(part in ("cache", "__pycache__") or part.startswith(".") for part in path.parts):
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                found[name.removesuffix(".__init__")] = path
+    return found
+
+
+@cache
+def tree(name: str) -> ast.Module:
+    return ast.parse(modules()[name].read_text(encoding="utf-8"))
+
+
+@cache
+def imports(name: str) -> frozenset[str]:
+    """The modules that a module imports, anywhere in it; a name imported from a package that is a module counts."""
+    found: set[str] = set()
+    package = name if modules()[name].name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] + "." if node.level else ""
+            origin = f"{base}{node.module or ''}".rstrip(".")
+            members = {f"{origin}.{alias.name}" for alias in node.names}
+            found |= {m for m in members if m in modules()} or {origin}
+    return frozenset(_full(name, module) for module in found)
+
+
+def _full(importer: str, module: str) -> str:
+    """Scripts of the target import each other without the name of their folder."""
+    folder = importer.partition(".")[0]
+    return f"{folder}.{module}" if f"{folder}.{module}" in modules() and module not in modules() else module
+
+
+def within(module: str, allowed: str) -> bool:
+    return module == allowed or module.startswith(allowed + ".")
+
+
+@pytest.fixture(params=sorted(modules()))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {"evolve.loop", "evolve.executors.local", "operators", "train_target.train"} <= modules().keys()
+    assert "evolve.model" in imports("evolve.loop") and "evolve.selection" in imports("evolve.search")
+    assert "train_target.sandbox" in imports("train_target.box")
+
+
+def test_imports_of_ours_follow_the_table(name: str) -> None:
+    allowed = next(MAY_IMPORT[package] for package in MAY_IMPORT if within(name, package))
+    ours = {m for m in imports(name) if m.partition(".")[0] in PACKAGES}
+    assert not {m for m in ours if not any(within(m, a) for a in allowed)}
+
+
+def test_a_heavy_dependency_is_imported_where_the_table_says(name: str) -> None:
+    for module in imports(name):
+        for place in [ONLY_IN[d] for d in ONLY_IN if within(module, d)]:
+            assert any(within(name, p) for p in place), f"{name} imports {module}"
+
+
+@pytest.mark.parametrize("dependency", IN_ONE_MODULE)
+def test_an_optional_dependency_is_imported_in_one_module(dependency: str) -> None:
+    users = [name for name in modules() if any(within(m, dependency) for m in imports(name))]
+    assert len(users) <= 1, users
+
+
+def test_what_runs_in_the_box_imports_torch_the_standard_library_and_each_other() -> None:
+    waiting, seen = [f"train_target.{name}" for name in IN_THE_BOX], set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        ours = {m for m in imports(name) if m in modules()}
+        assert all(within(m, "train_target") for m in ours), name
+        others = {m.partition(".")[0] for m in imports(name) - ours}
+        assert others <= BOX_MAY_IMPORT | set(sys.stdlib_module_names), name
+        waiting += sorted(ours - seen)
+    assert not seen & {f"train_target.{m}" for m in ("judge", "session", "scoring", "corpus", "texts")}, seen
+
+
+def test_imports_have_no_cycle() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " imports ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for module in sorted(imports(name) & modules().keys()):
+                visit(module, (*path, name))
+            done.add(name)
+
+    for name in modules():
+        visit(name, ())
+
+
+def test_a_module_is_short_and_says_what_it_does(name: str) -> None:
+    assert len(modules()[name].read_text(encoding="utf-8").splitlines()) <= LINES_OF_A_MODULE
+    assert ast.get_docstring(tree(name)), "no docstring"
+
+
+def functions(name: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (n for n in ast.walk(tree(name)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_functions_are_short_and_none_is_asynchronous(name: str) -> None:
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions(name) if f.end_lineno}
+    assert {n: lines for n, lines in long.items() if lines > LINES_OF_A_FUNCTION} == {}
+    assert not [f.name for f in functions(name) if isinstance(f, ast.AsyncFunctionDef)]
+
+
+def _broad(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(k is None or (isinstance(k, ast.Name) and k.id in ("Exception", "BaseException")) for k in kinds)
+
+
+def test_broad_excepts_are_on_the_list() -> None:
+    found = {
+        (name, function.name)
+        for name in modules()
+        for function in functions(name)
+        for node in ast.walk(function)
+        if isinstance(node, ast.ExceptHandler) and _broad(node)
+    }
+    inner = {(name, outer) for name, outer in found if any(_encloses(name, outer, i) for n, i in found if n == name)}
+    assert found - inner == BROAD_EXCEPTS
+
+
+def _encloses(name: str, outer: str, inner: str) -> bool:
+    """Whether function `inner` is defined inside of `outer`, so that what it catches counts for `inner` only."""
+    bodies = [f for f in functions(name) if f.name == outer]
+    return outer != inner and any(
+        n.name == inner for f in bodies for n in ast.walk(f) if isinstance(n, ast.FunctionDef)
+    )
+
+
+def test_names_say_what_a_thing_is(name: str) -> None:
+    defined = [n.name for n in ast.walk(tree(name)) if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+    assert not [n for n in [*name.split("."), *defined] if UNWELCOME_NAMES.search(n)]
+
+
+def test_nothing_is_left_undone(name: str) -> None:
+    text = modules()[name].read_text(encoding="utf-8")
+    assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", text)
+
+
+def texts() -> list[Path]:
+    kinds = {".py", ".md", ".toml", ".sh", ".yml", ".yaml"}
+    places = [ROOT / p for p in (*PACKAGES, "tests")]
+    found = [p for place in places for p in place.rglob("*") if p.suffix in kinds]
+    top = [p for p in ROOT.iterdir() if p.suffix in kinds]
+    return [p for p in [*found, *top] if "__pycache__" not in p.parts and p != Path(__file__)]
+
+
+def test_no_file_speaks_of_the_machine_it_was_written_on() -> None:
+    spoken = {str(p.relative_to(ROOT)): MACHINE_WORDS.findall(p.read_text(encoding="utf-8")) for p in texts()}
+    assert {path: words for path, words in spoken.items() if words} == {}
