@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from argparse import Namespace
 from collections.abc import Iterator
@@ -63,6 +64,9 @@ def limits_of(options: Namespace, target: Target) -> Limits:
     generations = int(stop.get("generations", 50)) if options.generations is None else options.generations
     if generations < 1:
         raise ConfigError(f"--generations must be at least 1, not {generations}")
+    for name in ("total", "time_limit"):
+        if not 0 <= getattr(options, name) < math.inf:
+            raise ConfigError(f"--{name.replace('_', '-')} must be a number of seconds, not {getattr(options, name)}")
     return Limits(
         generations=generations,
         total=options.total or float(stop.get("total", 0)),
@@ -179,7 +183,7 @@ def _weights(names: list[str] | None) -> dict[str, float]:
             weights[key] = float(weight or 1)
         except ValueError as error:
             raise ConfigError(f"--operator {name}: write it as NAME or NAME=WEIGHT") from error
-        if weights[key] <= 0:
+        if not 0 < weights[key] < math.inf:
             raise ConfigError(f"--operator {name}: a weight must be above 0")
     return weights or dict(DEFAULT_OPERATORS)
 

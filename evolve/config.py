@@ -73,6 +73,8 @@ def load_target(folder: Path) -> Target:
     try:
         table = tomllib.loads(text)
         source, judge = _read(folder / table["script"]), folder / table["harness"]["judge"]
+        if not judge.is_file():
+            raise ConfigError(f"{path} names a judge that is not there: {judge}")
         return Target(
             folder=folder.resolve(),
             source=source,
@@ -82,7 +84,7 @@ def load_target(folder: Path) -> Target:
             stop=dict(table.get("stop", {})),
             judge=judge.resolve(),
             scales={name: dict(scale) for name, scale in table["scales"].items()},
-            fingerprint=digest(source + text + _read(judge)),
+            fingerprint=digest(text + "".join(_read(part) for part in sorted(folder.glob("*.py")))),
         )
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error

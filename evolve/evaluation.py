@@ -65,6 +65,7 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+Ranked = Sequence[tuple[Params, float]]  # parameter sets with their losses, best first
 Evaluation = Generator[Run | Ask, list[Outcome] | bool, Result]
 
 
@@ -85,7 +86,9 @@ def admitted(outcome: Outcome, trial: Trial, objectives: Sequence[Objective]) ->
 
 
 class Failed(Exception):
-    """A trial that had to succeed did not."""
+    """A trial that had to succeed did not. `rung` is the highest one that the candidate finished before."""
+
+    rung = 0.0
 
 
 def evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]) -> Evaluation:
@@ -97,12 +100,21 @@ def evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Se
     try:
         return (yield from _evaluate(plan, genome, anchor, tuner, seeds))
     except Failed as failure:
-        return Result("failed", anchor, str(failure))
+        return Result("failed", anchor, str(failure), failure.rung)
 
 
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
     ranked = yield from _tune(plan, genome, tuner)
+    try:
+        return (yield from _climb(plan, genome, anchor, ranked, seeds))
+    except Failed as failure:
+        failure.rung = plan.rungs[0]
+        raise
+
+
+def _climb(plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int]) -> Evaluation:
+    """From the low rung to the full budget, as long as the candidate is promoted."""
     tried = any(params == anchor for params, _ in ranked)  # else known: the study of a parent is continued
     reached = plan.rungs[0]
     for i, rung in enumerate(plan.rungs[:-1]):
@@ -113,14 +125,8 @@ def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: S
         if best == anchor and not tried:
             return Result("pruned", best, "no better numbers than its parent's", reached)
         if not (yield Ask(_name(rung), loss)):
-            return Result(
-                "pruned",
-                best,
-                f"not in the better half at {rung:g} of the budget",
-                reached,
-                None,
-                {_name(rung): (loss,)},
-            )
+            reason = f"not in the better half at {rung:g} of the budget"
+            return Result("pruned", best, reason, reached, losses={_name(rung): (loss,)})
     return (yield from _confirm(plan, genome, ranked[0][0], seeds))
 
 
@@ -169,9 +175,7 @@ def _run(
     return outcomes
 
 
-def _tune(
-    plan: Plan, genome: Genome, tuner: Tuner
-) -> Generator[Run | Ask, list[Outcome] | bool, list[tuple[Params, float]]]:
+def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list[Outcome] | bool, Ranked]:
     """Trials at the low rung, the anchor first (the tuner sees to that). Returns (params, loss), best first."""
     low, loss = plan.rungs[0], plan.objectives[0].name
     found: list[tuple[Params, float]] = []
@@ -191,7 +195,7 @@ def _tune(
     return sorted(found, key=lambda pair: pair[1])
 
 
-def _finalists(ranked: Sequence[tuple[Params, float]], anchor: Params) -> list[Params]:
+def _finalists(ranked: Ranked, anchor: Params) -> list[Params]:
     """The best two parameter sets and the anchor, without repetition."""
     chosen = [params for params, _ in ranked[:2]]
     return chosen if any(params == anchor for params in chosen) else [*chosen, anchor]
@@ -199,7 +203,7 @@ def _finalists(ranked: Sequence[tuple[Params, float]], anchor: Params) -> list[P
 
 def _compare(
     plan: Plan, genome: Genome, sets: Sequence[Params], rung: float
-) -> Generator[Run | Ask, list[Outcome] | bool, list[tuple[Params, float]]]:
+) -> Generator[Run | Ask, list[Outcome] | bool, Ranked]:
     """One trial for each parameter set at `rung`, same seed. Returns those that worked, best first."""
     outcomes = yield Run(tuple(plan.trial(genome, p, rung, tune_seed(rung), "tune") for p in sets))
     assert isinstance(outcomes, list)

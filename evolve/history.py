@@ -120,6 +120,12 @@ class History:
         self.header = event.body
 
     def _on_session(self, event: Event) -> None:
+        """A process begins. What an earlier one had under way is lost; nobody knows how far it came: charged in full."""
+        for owner, n in self.running:
+            self._charge(owner, self.trials[owner, n].budget)
+            self.statuses["lost"] += 1
+        self.running.clear()
+        self.refusals = 0
         self.sessions.append((event.at, event.at))
         self.harness = event.body
 
@@ -139,9 +145,6 @@ class History:
 
     def _on_trial(self, event: Event) -> None:
         place = (event.body["owner"], event.body["n"])
-        if place in self.running:  # its process died, and nobody knows how far it came: charged in full
-            self._charge(place[0], self.trials[place].budget)
-            self.statuses["lost"] += 1
         self.trials[place] = records.trial_from(event.body["trial"], self.genomes)
         self.running.add(place)
         self.attempts[place] += 1
@@ -181,9 +184,8 @@ class History:
     def _on_tell(self, event: Event) -> None:
         candidate = records.candidate_from(event.body, self.genomes)
         self.search.tell(candidate)
-        refused = candidate.verdict in ("rejected", "duplicate")
-        self.refusals = self.refusals + 1 if refused else 0
-        if refused:
+        self.refusals = 0 if candidate.rung > 0 or candidate.index == 0 else self.refusals + 1
+        if candidate.verdict in ("rejected", "duplicate"):
             return
         self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
         if candidate.index > 0 and candidate.rung > 0:
@@ -194,7 +196,7 @@ class History:
             self.first_of[candidate.genome.key] = candidate.id
             for rung, losses in candidate.losses.items():
                 insort(self.seen_losses[rung], fmean(losses))
-        if candidate in self.front:
+        if any(member is candidate for member in self.front):
             self.last_gain = self.finished
             best = self.best_loss
             assert best is not None

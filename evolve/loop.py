@@ -146,7 +146,8 @@ class Loop:
         """
         slots = self._executor.slots
         finished = self.history.finished
-        seconds = self.history.charged / finished if finished else self._plan.budget
+        of_children = self.history.charged - self.history.seconds["ask/0"]
+        seconds = of_children / finished if finished else self._plan.budget
         latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
         return 2 * slots + math.ceil(latency * slots / max(seconds, 1e-3))
 
@@ -159,6 +160,8 @@ class Loop:
                 proposal = operator.propose(mating)
             except Exception as error:  # the boundary: one child lost, with a reason, not the run
                 proposal = Rejected(f"{mating.operator} broke: {type(error).__name__}: {error}")
+            if isinstance(proposal, Proposal) and not all(map(math.isfinite, proposal.anchor.values())):
+                proposal = Rejected(f"{mating.operator} gave numbers that are not finite: {dict(proposal.anchor)}")
             return replace(proposal, cost=replace(proposal.cost, seconds=time.monotonic() - start))
 
         self._proposing[self._threads.submit(make)] = mating

@@ -147,12 +147,10 @@ def _unit(knob: Knob, value: Number) -> float:
     """`value` on a scale of 0 to 1 over the knob's range."""
     if knob.kind == "choice":
         return _index(knob, value) / max(1, len(knob.values) - 1)
-    if knob.low == knob.high:
-        return 0.0
-    value = _inside(knob, value)
+    low, high, at = knob.low, knob.high, _inside(knob, value)
     if knob.log:
-        return (math.log(value) - math.log(knob.low)) / (math.log(knob.high) - math.log(knob.low))
-    return (value - knob.low) / (knob.high - knob.low)
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    return (at - low) / (high - low) if high > low else 0.0
 
 
 def _from_unit(knob: Knob, unit: float) -> Number:

@@ -18,8 +18,9 @@ import traceback
 import types
 from pathlib import Path
 
-import sandbox
 from landlockpy import Ruleset
+
+import sandbox
 
 SCRIPT = "train.py"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from corpus import SEPARATOR, SPLITS, Corpus
 from documents import DataError
 

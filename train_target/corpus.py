@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+
 from documents import DataError, read_documents
 
 SYMPY_VERSION = "1.14.0"

@@ -23,9 +23,10 @@ import time
 from pathlib import Path
 from select import select
 
+import numpy as np
+
 import baselines
 import corpus
-import numpy as np
 from clock import Clock, CpuClock, WallClock
 from documents import DataError
 from nursery import Box, Infrastructure, Nursery

@@ -12,6 +12,7 @@ import time
 from collections import deque
 
 import numpy as np
+
 from clock import Clock
 
 NOMINAL_MS = 2.9  # the fixed work at nominal speed: this defines the second that is charged

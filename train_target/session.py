@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-import bpe
 import numpy as np
+
+import bpe
 from clock import Clock
 from scoring import Evaluation, Invalid, choose_rows
 from texts import Scale, Texts

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import bpe
 import numpy as np
 import numpy.typing as npt
+
+import bpe
 from corpus import Corpus
 from documents import DataError
 

@@ -19,10 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import box
-import sandbox
 import torch  # noqa: F401  imported here so that no box has to
 import torch._dynamo  # noqa: F401
+
+import box
+import sandbox
 
 Message = dict[str, object]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from difflib import unified_diff
+from difflib import SequenceMatcher
 
 from rich.console import Console
 from rich.table import Table
@@ -42,8 +42,8 @@ def beats_seed(history: History, candidate: Candidate) -> bool:
 
 def lines_changed(before: str, after: str) -> int:
     """Lines added plus lines removed."""
-    rows = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
-    return sum(1 for row in rows if row[:1] in "+-" and row[:3] not in ("+++", "---"))
+    blocks = SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False).get_opcodes()
+    return sum((i2 - i1) + (j2 - j1) for kind, i1, i2, j1, j2 in blocks if kind != "equal")
 
 
 def front_table(history: History) -> Table:

@@ -1,6 +1,6 @@
 """A judge without a target: speaks JSON lines like a real one, and does what the seed of a request says.
 
-Run as `python fake_judge.py [--never-ready REASON] --core K`. The program `train.py` holds `lr sleep` on its first line.
+Run as `python fake_judge.py [--never-ready REASON] --core K`. The first line of a program is `lr sleep`.
 """
 
 from __future__ import annotations

@@ -11,13 +11,12 @@ import os
 import random
 import sys
 import time
-from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from evolve.executors.inline import InlineExecutor
-from evolve.history import History, Place
+from evolve.history import History
 from evolve.loop import Loop
 from evolve.model import Outcome, Trial
 from evolve.records import mating_record

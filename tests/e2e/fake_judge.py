@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -44,9 +43,6 @@ def main() -> None:
     for option in ("--scale", "--core", "--data", "--cache"):
         parser.add_argument(option)
     print(json.dumps(hello(parser.parse_args().data)), flush=True)
-    if trace := os.environ.get("FAKE_JUDGE_TRACE"):
-        with open(trace, "a") as file:
-            print(os.getpid(), file=file)
     for line in sys.stdin:
         print(json.dumps(judge(json.loads(line))), flush=True)
 

@@ -109,7 +109,7 @@ def interrupt(process: subprocess.Popen[str], times: int) -> tuple[str, str]:
     return process.communicate(timeout=30)
 
 
-def test_an_interrupt_lets_running_trials_finish_and_the_run_goes_on(tmp_path: Path, target: Path, start: Start) -> None:
+def test_an_interrupt_finishes_running_trials_and_the_run_goes_on(tmp_path: Path, target: Path, start: Start) -> None:
     directory = tmp_path / "run"
     command = small_run(target, directory, "--budget", "0.2")
     process = start("evolve", *command)

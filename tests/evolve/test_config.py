@@ -75,7 +75,7 @@ def test_any_change_is_another_target(tmp_path: Path, part: str) -> None:
         ("budget = 20.0", "budget = = 1", "not valid TOML"),
         ("[harness]", "[other]", "lacks 'harness'"),
         ('script = "train.py"', 'script = "missing.py"', "missing.py: No such file"),
-        ('judge = "judge.py"', 'judge = "no_judge.py"', "no_judge.py: No such file"),
+        ('judge = "judge.py"', 'judge = "no_judge.py"', "a judge that is not there: .*no_judge.py"),
         ('script = "train.py"', "script = 3", "wrong kind"),
         ("max_bytes = 1000", 'max_bytes = "many"', "wrong kind"),
         ('contract = ["evaluate_bpb"]', "contract = 1", "wrong kind"),

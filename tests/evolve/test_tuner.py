@@ -22,6 +22,7 @@ ONE_INT = Knob("single", "int", 3, 3, False, 3)
 ONE_CHOICE = Knob("only", "choice", 7, 7, False, 7, (7,))
 KNOBS = (LR, BETA, HEADS, LAYERS, STEPS, ONE_FLOAT, ONE_INT, ONE_CHOICE)
 NOTHING = Study(())
+DEFAULTS: Params = {}  # an anchor without a number: every knob starts at its default
 
 
 def allowed(knob: Knob, value: Number) -> bool:
@@ -32,10 +33,10 @@ def allowed(knob: Knob, value: Number) -> bool:
 
 def tuner(
     knobs: Sequence[Knob],
-    anchor: Params = {},
+    anchor: Params = DEFAULTS,
     known: Study = NOTHING,
     inherited: Study = NOTHING,
-    seed: int = 0,  # noqa: B006
+    seed: int = 0,
 ) -> TpeTuner:
     return TpeTuner(anchor, known, inherited, [k.address for k in knobs], seed)
 

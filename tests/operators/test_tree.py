@@ -185,7 +185,7 @@ def test_diff_of_a_changed_class_header_replaces_the_class():
         ("# The model\n", "# The model\n\n\ndef f(x):\n    return x\n", ("insert_before", "Net")),
         ("B = 2\n", "B = 2\n\n\ndef f(x):\n    return x\n", ("insert_after", "B")),
         ("import math\n", "import math\n\nmath.fsum([])\n", ("insert_after", "@imports")),
-        ("def helper", "# ======\n# Aids\n\n\ndef helper", ("replace", "helper")),
+        ("B = 2\n", "\n# ======\n# More\n\nB = 2\n", ("replace", "B")),
     ],
 )
 def test_diff_inserts_on_the_right_side_of_a_banner(old, new, edit):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import corpus
 import numpy as np
 import pytest
+
+import corpus
 from texts import Scale, Texts
 
 pytest.importorskip("rustbpe")

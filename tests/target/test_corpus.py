@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import corpus
 import numpy as np
 import pytest
+
+import corpus
 from counts import bits_per_byte
 from documents import DataError, read_documents
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from scoring import Evaluation, Invalid, choose_rows
 
 V, T = 8, 16

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import corpus
 import numpy as np
 import pytest
+
+import corpus
 from reference import NOMINAL_MS, SteadyClock
 from session import WARMUP_BATCHES, Reply, Session, Terms
 from texts import Scale, Texts
