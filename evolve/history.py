@@ -120,7 +120,7 @@ class History:
         self.header = event.body
 
     def _on_session(self, event: Event) -> None:
-        """A process begins. What an earlier one had under way is lost; nobody knows how far it came: charged in full."""
+        """A process begins. What an earlier one had under way is lost, and charged in full for want of knowing."""
         for owner, n in self.running:
             self._charge(owner, self.trials[owner, n].budget)
             self.statuses["lost"] += 1

@@ -58,6 +58,7 @@ def state(history: History) -> dict[str, Any]:
 
 
 def run(loop: Loop) -> None:
+    loop.history.apply(loop.store.append("session", f"session/{os.getpid()}/{time.time_ns()}", {}))
     print("ready", flush=True)
     loop.run(toy.SEED)
     print(json.dumps(state(loop.history)), flush=True)
