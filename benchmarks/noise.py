@@ -44,7 +44,9 @@ def main() -> int:
         for label, neighbours in (("alone", 0), ("busy neighbour", (os.cpu_count() or 2) - 1)):
             with busy(neighbours):
                 rows.append(row(f"{label}, one seed", run(executor, seed, options.budget, [1] * options.runs)))
-                rows.append(row(f"{label}, {options.runs} seeds", run(executor, seed, options.budget, range(options.runs))))
+                rows.append(
+                    row(f"{label}, {options.runs} seeds", run(executor, seed, options.budget, range(options.runs)))
+                )
     finally:
         executor.close()
     head = "| runs | n | steps: mean | sd | val_bpb: mean | sd | reference ms: mean | sd | voided |"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from evolve import plugins
 from evolve.config import ConfigError, Limits, Settings, Target, budget_of, load_target
@@ -96,14 +96,18 @@ def judge_command(options: Namespace, target: Target) -> list[str]:
 
 
 @contextmanager
-def assemble(options: Namespace) -> Iterator[Run]:
-    """Everything up to the first trial. Raises `ConfigError`, `StoreError` or `JudgeError`; closes all at the end."""
+def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
+    """Everything up to the first trial; `say` is told what a judge says while it starts.
+
+    Raises `ConfigError`, `StoreError` or `JudgeError`; closes all at the end.
+    """
     target = load_target(Path(options.target))
     settings = settings_of(options, target)
     limits = limits_of(options, target)
     reader = plugins.load(plugins.READER)(target.rules)
     operators = plugins.load_operators(dict(settings.operators), reader)
     seed = _read_seed(reader, target, settings.scale)
+    cores = _cores(options.slots)
     store = Store.open(directory_of(options, settings))
     try:
         history = empty_history(settings, target, operators)
@@ -113,8 +117,10 @@ def assemble(options: Namespace) -> Iterator[Run]:
         def bind(trial: Trial) -> str:
             return str(reader.bind(trial.genome, trial.params))
 
-        with (store.directory / "judge.log").open("a") as log:
-            executor = LocalExecutor(judge_command(options, target), _cores(options.slots), bind, log)
+        path = store.directory / "judge.log"
+        with path.open("a") as log, path.open() as said:
+            said.seek(0, os.SEEK_END)
+            executor = LocalExecutor(judge_command(options, target), cores, bind, log, lambda: _pass_on(said, say))
             try:
                 settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
                 _begin(store, history, settings, target, executor, options.data)
@@ -131,6 +137,12 @@ def assemble(options: Namespace) -> Iterator[Run]:
                 executor.close()
     finally:
         store.close()
+
+
+def _pass_on(lines: IO[str], say: Callable[[str], None]) -> None:
+    """The lines that are new in a file."""
+    for line in lines.readlines():
+        say(line.rstrip())
 
 
 def _begin(
@@ -170,7 +182,7 @@ def _read_seed(reader: Any, target: Target, scale: str) -> Genome:
     try:
         source = reader.rewrite(target.source, target.scales[scale].get("bindings", {}))
         return reader.read(source)  # type: ignore[no-any-return]
-    except ValueError as error:
+    except (ValueError, SyntaxError) as error:
         raise ConfigError(f"the seed program {target.folder / 'train.py'} cannot be used: {error}") from error
 
 

@@ -117,7 +117,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    with assemble(options) as run:
+    with assemble(options, lambda line: console.print(line, highlight=False, markup=False)) as run:
         return _drive(run, console)
 
 
@@ -166,7 +166,9 @@ def _announce(run: Run, console: Console) -> None:
     )
     if history.trials:
         done = f"{len(history.outcomes)} trials and {len(history.candidates)} candidates done"
-        console.print(f"Resumed: {done}, {len(history.running)} trials were under way and are repeated.")
+        console.print(
+            f"Resumed: {done}; {history.statuses['lost']} trials lost so far, repeated where they are needed."
+        )
 
 
 def _summary(run: Run, console: Console) -> None:

@@ -57,7 +57,7 @@ class ParetoSearch:
         if self._operators[name][0] == 2:
             if mates := self._mates(parent):
                 mate = self._tournament(rng, mates)
-                base = self._common_ancestor(parent, mate)
+                base = self.common_ancestor(parent, mate)
                 return Mating(index, name, (parent, mate), base, seed, self._inspirations(rng, (parent, mate)))
             single = [n for n in names if self._operators[n][0] == 1]
             name = rng.choices(single, [self._operators[n][1] for n in single])[0]
@@ -75,11 +75,11 @@ class ParetoSearch:
             for other in self.population
             if other.genome.skeleton != parent.genome.skeleton
             and _pair(parent.id, other.id) not in self._mated
-            and (base := self._common_ancestor(parent, other)) is not None
+            and (base := self.common_ancestor(parent, other)) is not None
             and base.genome.skeleton not in (parent.genome.skeleton, other.genome.skeleton)
         ]
 
-    def _common_ancestor(self, left: Candidate, right: Candidate) -> Candidate | None:
+    def common_ancestor(self, left: Candidate, right: Candidate) -> Candidate | None:
         """The common ancestor with the fewest edits to both."""
         edits_left, edits_right = self._ancestors(left), self._ancestors(right)
         shared = edits_left.keys() & edits_right.keys()

@@ -17,6 +17,7 @@ from evolve.model import Edit
 from operators.addresses import FILE, EditError, Place, body_at, find
 from operators.layout import LINE, Statement, layout, render
 from operators.rename import rename
+from operators.syntax import nodes
 
 Body = tuple[Statement, ...]
 
@@ -151,9 +152,9 @@ def _indented(code: str, indent: str) -> str:
 
 def _string_lines(code: str) -> set[int]:
     """Lines (from 0) that begin within a string, docstrings aside."""
-    tree = ast.parse(code)
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    strings = (n for n in ast.walk(tree) if isinstance(n, ast.Constant | ast.JoinedStr) and id(n) not in docstrings)
+    every = nodes(code)
+    docstrings = {id(node.value) for node in every if isinstance(node, ast.Expr)}
+    strings = (n for n in every if isinstance(n, ast.Constant | ast.JoinedStr) and id(n) not in docstrings)
     return {
         line
         for s in strings

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from evolve.model import Rules
 from operators.names import premature, undefined
+from operators.syntax import nodes
 
 CALLS = frozenset({"__import__", "breakpoint", "compile", "eval", "exec", "globals", "input", "locals", "open", "vars"})
 DOTTED = frozenset({
@@ -34,10 +35,10 @@ def check(source: str, rules: Rules) -> str | None:
     reason = _text(source, rules.max_bytes) or _syntax(source)
     if reason:
         return reason
-    tree = ast.parse(source)
-    found = [*_imports(tree, rules), *_forbidden(tree), *_rebound(tree, rules), *_names(source)]
+    every = nodes(source)
+    found = [*_imports(every, rules), *_forbidden(every), *_rebound(every, rules), *_names(source)]
     reasons = [f"line {line}: {text}" for line, text in sorted(set(found))]
-    reasons += _uncalled(tree, rules)
+    reasons += _uncalled(every, rules)
     return "; ".join(reasons[:REPORTED]) or None
 
 
@@ -69,11 +70,12 @@ def _syntax(source: str) -> str | None:
 
 
 Found = Iterator[tuple[int, str]]
+Nodes = tuple[ast.AST, ...]
 
 
-def _imports(tree: ast.Module, rules: Rules) -> Found:
+def _imports(every: Nodes, rules: Rules) -> Found:
     """Modules outside the list. An allowed module brings its submodules."""
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -91,9 +93,9 @@ def _imports(tree: ast.Module, rules: Rules) -> Found:
                 yield node.lineno, f"import of {module!r} is not allowed; use {', '.join(rules.imports)}"
 
 
-def _forbidden(tree: ast.Module) -> Found:
+def _forbidden(every: Nodes) -> Found:
     """Ways to run text, reach files or the interpreter's insides."""
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, ast.Name) and node.id in CALLS | INTERNALS and isinstance(node.ctx, ast.Load):
             yield node.lineno, f"{node.id!r} is not allowed; write the code out, data comes from the imported module"
         elif isinstance(node, ast.Attribute) and node.attr in INTERNALS:
@@ -104,15 +106,15 @@ def _forbidden(tree: ast.Module) -> Found:
             yield node.lineno, f"the name {node.value!r} is not allowed in a string; use public attributes"
 
 
-def _rebound(tree: ast.Module, rules: Rules) -> Found:
+def _rebound(every: Nodes, rules: Rules) -> Found:
     """Protected names given another value in any scope, and attributes of protected things.
 
     A parameter without a default may have such a name: it hands on what the caller has.
     """
     protected = set(rules.protected)
-    owners = protected | _fixed_modules(tree, protected)
+    owners = protected | _fixed_modules(every, protected)
     cure = "it belongs to the fixed part of the task, choose another name"
-    for node in ast.walk(tree):
+    for node in every:
         for name in set(_binds(node)) & protected:
             arguments = [*node.args, *node.kwonlyargs] if isinstance(node, ast.arguments) else []
             line = arguments[0].lineno if arguments else getattr(node, "lineno", 1)
@@ -131,16 +133,16 @@ def _rebound(tree: ast.Module, rules: Rules) -> Found:
             yield node.lineno, f"{node.func.id} on {_dotted(node.args[0])!r} is not allowed; leave it as it is"
 
 
-def _fixed_modules(tree: ast.Module, protected: set[str]) -> set[str]:
+def _fixed_modules(every: Nodes, protected: set[str]) -> set[str]:
     """Local names of the modules from which protected names come."""
     homes = set(protected)
     local: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, ast.ImportFrom) and any(alias.name in protected for alias in node.names):
             homes.add(node.module or "")
         elif isinstance(node, ast.Import):
             local.update({alias.asname or alias.name.partition(".")[0]: alias.name for alias in node.names})
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, ast.Attribute) and node.attr in protected and isinstance(node.value, ast.Name):
             homes.add(local.get(node.value.id, ""))
     return {name for name, module in local.items() if module in homes}
@@ -174,8 +176,8 @@ def _names(source: str) -> Found:
         yield line, f"{name!r} is used before it is defined; move the definition up"
 
 
-def _uncalled(tree: ast.Module, rules: Rules) -> list[str]:
-    called = {_dotted(node.func).rpartition(".")[2] for node in ast.walk(tree) if isinstance(node, ast.Call)}
+def _uncalled(every: Nodes, rules: Rules) -> list[str]:
+    called = {_dotted(node.func).rpartition(".")[2] for node in every if isinstance(node, ast.Call)}
     return [f"{name!r} is never called; the task asks for it" for name in rules.contract if name not in called]
 
 

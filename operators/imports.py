@@ -6,6 +6,7 @@ import ast
 from dataclasses import replace
 
 from operators.layout import Statement, layout, render
+from operators.syntax import parse
 
 MAX_LINE = 120
 
@@ -28,13 +29,19 @@ def merged_import(base: Statement | None, left: Statement, right: Statement) -> 
 
 def import_of(source: str, name: str) -> Statement | None:
     """The top-level import that binds `name`, for that name alone. Raises SyntaxError."""
-    for node in ast.parse(source).body:
+    for node in parse(source).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name.partition(".")[0]) == name:
-                    node.names = [alias]
-                    return layout(ast.unparse(node) + "\n").statements[0]
+                    return layout(_import_line(node, alias)).statements[0]
     return None
+
+
+def _import_line(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    """The import of one of the names."""
+    if isinstance(node, ast.Import):
+        return f"import {ast.unparse(alias)}\n"
+    return f"from {'.' * node.level}{node.module or ''} import {ast.unparse(alias)}\n"
 
 
 def with_import(source: str, wanted: Statement) -> str:
@@ -53,5 +60,5 @@ def with_import(source: str, wanted: Statement) -> str:
 
 def _imported(statement: Statement | None) -> list[str]:
     """`name` or `name as other` for each name of a from-import."""
-    node = ast.parse(statement.text).body[0] if statement else None
+    node = parse(statement.text).body[0] if statement else None
     return [ast.unparse(alias) for alias in node.names] if isinstance(node, ast.ImportFrom) else []

@@ -103,7 +103,7 @@ def _declared(source: str, hints: Mapping[str, str]) -> tuple[tuple[Knob, ...], 
     return fit(knobs, every, overruled), places
 
 
-def _addressed(source: str, every: list[Literal], comments: Mapping[int, str]) -> dict[str, Literal]:
+def _addressed(source: str, every: Sequence[Literal], comments: Mapping[int, str]) -> dict[str, Literal]:
     """Constants and tunable literals by address, without those that share one."""
     named = [one for one in every if one.kind == "constant" or tunable(one) or _called(one, comments)]
     uses = Counter(one.address for one in named)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
+from operators.syntax import parse
+
 Kind = Literal["def", "class", "assign", "import", "doc", "block", "banner", "other"]
 
 RULER = re.compile(r"#\s*([-=#*~])\1{2,}")
@@ -54,7 +56,7 @@ class Layout(NamedTuple):
 def layout(source: str) -> Layout:
     """Cut `source` into statements. Raises SyntaxError."""
     reader = _Reader(LINE.findall(source))
-    statements, end = reader.block(ast.parse(source).body, 0, len(reader.lines))
+    statements, end = reader.block(parse(source).body, 0, len(reader.lines))
     return Layout(statements, reader.slice(end, len(reader.lines)))
 
 

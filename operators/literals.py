@@ -19,9 +19,11 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal as OneOf
 
 from evolve.model import Number
+from operators.syntax import nodes, parse
 
 Kind = OneOf["constant", "variable", "inline"]
 Span = tuple[int, int, int, int]
@@ -91,17 +93,19 @@ def rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def literals(source: str) -> list[Literal]:
+@lru_cache(maxsize=64)
+def literals(source: str) -> tuple[Literal, ...]:
     """The addressed decimal literals of `source` in the order of the text. Several may share an address.
 
     A default of a parameter that some call passes by keyword has no address: changing it would change nothing.
     Raises SyntaxError where `source` is no Python.
     """
-    text, tree = _Text(source), ast.parse(source)
+    text, tree = _Text(source), parse(source)
     found = (text.literal(node, place) for node, place in _walk_body(tree, _Place("")))
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    calls = (node for node in nodes(source) if isinstance(node, ast.Call))
     passed = {(_callee(call), keyword.arg) for call in calls for keyword in call.keywords}
-    return sorted((one for one in found if _decimal(one) and _parameter(one) not in passed), key=lambda one: one.start)
+    kept = (one for one in found if _decimal(one) and _parameter(one) not in passed)
+    return tuple(sorted(kept, key=lambda one: one.start))
 
 
 def _decimal(literal: Literal) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from random import Random
 
 import libcst as cst
@@ -27,7 +28,7 @@ class Catalogue:
         """A child that differs from its parent by one transformation."""
         parent = mating.parents[0]
         rng = Random(mating.seed)
-        module = cst.parse_module(parent.genome.source)
+        module = _tree(parent.genome.source)
         names = list(transformations())
         rng.shuffle(names)
         reason = ""
@@ -41,3 +42,9 @@ class Catalogue:
             edits = tuple(diff(parent.genome.source, genome.source, note=name))
             return Proposal(genome, edits, f"{name}: {move.IDEA}", inherit(genome.knobs, parent.params))
         return Rejected(f"no transformation applies; the last one said: {reason}")
+
+
+@lru_cache(maxsize=8)
+def _tree(source: str) -> cst.Module:
+    """The syntax tree of a parent: the same for each of its children, with all that was recognised in it."""
+    return cst.parse_module(source)

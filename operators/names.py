@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from operators.syntax import nodes, parse
+
 BUILTIN = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__"}
 
 
@@ -44,13 +46,13 @@ def premature(source: str) -> tuple[Use, ...]:
 
     What a function's body uses is not counted: it runs when the function is called.
     """
-    running = [list(_running(statement)) for statement in ast.parse(source).body]
-    bound = [set(_bound(nodes)) for nodes in running]
+    running = [list(_running(statement)) for statement in parse(source).body]
+    bound = [set(_bound(evaluated)) for evaluated in running]
     later: set[str] = set().union(*bound) - BUILTIN
     found: dict[str, Use] = {}
-    for nodes, names in zip(running, bound, strict=True):
+    for evaluated, names in zip(running, bound, strict=True):
         later -= names
-        for node in nodes:
+        for node in evaluated:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in later:
                 found.setdefault(node.id, Use(node.id, node.lineno))
     return tuple(sorted(found.values(), key=lambda use: use.line))
@@ -60,7 +62,7 @@ def premature(source: str) -> tuple[Use, ...]:
 def bindings(source: str) -> dict[str, int]:
     """The line of the first top-level statement that binds each global name. Raises SyntaxError."""
     found: dict[str, int] = {}
-    for statement in ast.parse(source).body:
+    for statement in parse(source).body:
         for name in _bound(_running(statement)):
             found.setdefault(name, statement.lineno)
     return found
@@ -74,16 +76,16 @@ def _scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 
 def _first_uses(source: str, names: set[str]) -> tuple[Use, ...]:
     first: dict[str, Use] = {}
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load | ast.Del):
             use = Use(node.id, node.lineno)
             first[node.id] = min(first.get(node.id, use), use, key=lambda u: u.line)
     return tuple(sorted(first.values(), key=lambda use: use.line))
 
 
-def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
+def _bound(evaluated: Iterable[ast.AST]) -> Iterator[str]:
     """The names that these nodes bind: generously, the targets of comprehensions among them."""
-    for node in nodes:
+    for node in evaluated:
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             yield node.id
         elif isinstance(node, ast.alias):

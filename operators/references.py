@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from operators.syntax import parse
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 REGISTERING = ("register_buffer", "register_parameter", "register_module", "add_module", "setattr")
 
@@ -37,7 +39,7 @@ class References(NamedTuple):
 @lru_cache(maxsize=64)
 def references(source: str) -> References:
     """Attributes that classes define and miss, and calls that fit no signature. Raises SyntaxError."""
-    reader = _Reader(ast.parse(source))
+    reader = _Reader(parse(source))
     return References(reader.defined, reader.missing(), tuple(reader.misfits()))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import keyword
 import symtable
 
 import libcst as cst
 
 from operators.addresses import EditError, addresses
+from operators.syntax import nodes
 
 
 def rename(source: str, address: str, name: str) -> str:
@@ -48,7 +48,7 @@ def _local(scope: symtable.SymbolTable, name: str) -> str | None:
 def _names(source: str) -> set[str]:
     """Every name and attribute that occurs in the program."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         for field in ("id", "attr", "name", "asname", "arg"):
             value = getattr(node, field, None)
             if isinstance(value, str):

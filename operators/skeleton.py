@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from evolve.model import digest
 from operators.layout import LINE
+from operators.syntax import parse
 
 Span = tuple[int, int, int, int]
 
@@ -22,7 +23,7 @@ def skeleton(source: str, knobs: Mapping[str, Span]) -> str:
     """
     lines = [] if source.isascii() else LINE.findall(source)
     spans = {(*_in_bytes(lines, *span[:2]), *_in_bytes(lines, *span[2:])) for span in knobs.values()}
-    return digest(ast.dump(_Normaliser(spans).visit(ast.parse(source))))
+    return digest(_shape(parse(source), spans))
 
 
 def _in_bytes(lines: list[str], line: int, column: int) -> tuple[int, int]:
@@ -30,20 +31,20 @@ def _in_bytes(lines: list[str], line: int, column: int) -> tuple[int, int]:
     return line, len(lines[line - 1][:column].encode()) if lines else column
 
 
-class _Normaliser(ast.NodeTransformer):
-    """Takes out docstrings and the values of knobs."""
-
-    def __init__(self, knobs: set[Span]) -> None:
-        self.knobs = knobs
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.expr):
-            span = node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0
-            if span in self.knobs:
-                return ast.Constant(value=None, kind="knob")
-        elif (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-        return self.generic_visit(node)
+def _shape(part: object, knobs: set[Span]) -> str:
+    """A node, or what a field of one holds, as text: without positions, docstrings and the values of knobs."""
+    if isinstance(part, list):
+        return f"[{','.join(_shape(item, knobs) for item in part)}]"
+    if not isinstance(part, ast.AST):
+        return repr(part)
+    if isinstance(part, ast.expr):
+        span = part.lineno, part.col_offset, part.end_lineno or part.lineno, part.end_col_offset or 0
+        if span in knobs:
+            return "knob"
+    fields = {name: getattr(part, name, None) for name in part._fields}
+    if (
+        isinstance(part, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and ast.get_docstring(part, clean=False) is not None
+    ):
+        fields["body"] = part.body[1:] or [ast.Pass()]
+    return f"{type(part).__name__}({','.join(_shape(value, knobs) for value in fields.values())})"

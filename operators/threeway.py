@@ -17,6 +17,7 @@ from typing import Literal
 from operators.addresses import is_constant
 from operators.imports import merged_import
 from operators.layout import Statement, render
+from operators.syntax import nodes
 
 Side = Literal["left", "right"]
 Body = tuple[Statement, ...]
@@ -204,7 +205,7 @@ def _effects(statements: Sequence[Statement]) -> tuple[set[str], set[str]]:
     """The dotted names that statements read and write. A call for its effect writes its receiver and arguments."""
     reads: set[str] = set()
     writes: set[str] = set()
-    for node in ast.walk(ast.parse(textwrap.dedent(render(statements)))):
+    for node in nodes(textwrap.dedent(render(statements))):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name):
                 dotted = ast.unparse(node)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 
+from corpus import unwritable
 from counts import bits_per_byte
 from scoring import choose_rows
 from texts import Scale, Texts
@@ -22,6 +23,9 @@ def load(texts: Texts, scale: Scale, say: Callable[[str], None]) -> dict[str, fl
     rows = choose_rows(texts.split("val"), scale.max_seq_len, scale.eval_tokens // scale.max_seq_len, texts.key)
     losses = {name: round(loss, 4) for name, loss in bits_per_byte(texts.corpus.text("train"), rows).items()}
     draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(losses))
-    draft.rename(path)
+    try:
+        draft.write_text(json.dumps(losses))
+        draft.rename(path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
     return losses

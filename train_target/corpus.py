@@ -89,8 +89,11 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
     splits, dropped = split_documents(documents)
     say(f"{sum(map(len, splits.values()))} documents, {dropped} near-duplicates dropped")
     splits["second"] = [text for text, _ in package_files("networkx", tests_only=True)]
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    except OSError as error:
+        raise unwritable(folder.parent, error) from error
     try:
         for split in SPLITS:
             _write(draft / f"{split}.bin", b"".join(text + SEPARATOR for text in splits[split]))
@@ -102,12 +105,18 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
         corpus = Corpus(name, _sha256(draft), Path(), sizes, dropped)
         _write(draft / "corpus.json", json.dumps(asdict(corpus) | {"folder": ""}).encode())
         draft.rename(folder)
-    except OSError:
+    except OSError as error:
         if not (folder / "corpus.json").exists():  # else another process was faster, with the same result
-            raise
+            raise unwritable(folder.parent, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     say(f"corpus {name}: " + ", ".join(f"{split} {size / 1e6:.2f} MB" for split, size in sizes.items()))
+
+
+def unwritable(cache: Path, error: OSError) -> DataError:
+    """What to say where the cache cannot be written."""
+    return DataError(f"cannot write the cache {cache}: {error}; mend that, or choose another folder with --cache "
+                     "(by hand EVOLVE_CACHE)")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -158,7 +158,8 @@ class Judge:
         if ended["exit"] == 0:
             return Verdict("crashed", "the script ended without a call of evaluate_bpb")
         if ended["exit"] < 0:
-            return Verdict("crashed", f"killed by {signal.Signals(-ended['exit']).name} during {session.phase}")
+            name = next((s.name for s in signal.Signals if s == -ended["exit"]), f"signal {-ended['exit']}")
+            return Verdict("crashed", f"killed by {name} during {session.phase}")
         return Verdict("crashed", f"exit code {ended['exit']} during {session.phase}")
 
     def steady(self, verdict: Verdict, milliseconds: float) -> Verdict:
@@ -187,9 +188,11 @@ class Judge:
 def answer(wire: Wire, session: Session, message: Message) -> None:
     """Answer one message, and pass on the descriptors that belong to the answer."""
     reply = session.handle(message)
-    wire.send(reply.message, reply.raw, reply.fds)
-    for fd in reply.fds:
-        os.close(fd)
+    try:
+        wire.send(reply.message, reply.raw, reply.fds)
+    finally:
+        for fd in reply.fds:
+            os.close(fd)
 
 
 def serve_engine(options: argparse.Namespace) -> None:
@@ -205,10 +208,11 @@ def serve_engine(options: argparse.Namespace) -> None:
                             f"(EVOLVE_SCALE={scale.name} python train.py); search at the scale cpu")
         texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
+        folder = box_folder(options.cache)
     except DataError as error:
         engine.reply({"ready": False, "error": str(error)})
         return
-    judge = Judge(scale, texts, engine, box_folder(options.cache), options.patience)
+    judge = Judge(scale, texts, engine, folder, options.patience)
     try:
         if not judge.nursery.ready["landlock"] and not options.unsafe_no_sandbox:
             engine.reply({"ready": False, "error": NO_ISOLATION})
@@ -221,11 +225,14 @@ def serve_engine(options: argparse.Namespace) -> None:
 
 
 def box_folder(cache: Path) -> Path:
-    """A folder for this judge's boxes; those of judges that are gone are removed."""
+    """A folder for this judge's boxes; those of judges that are gone are removed. Raises DataError."""
     boxes = cache.resolve() / "boxes"
-    boxes.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        boxes.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise corpus.unwritable(cache, error) from error
     for entry in boxes.iterdir():
-        if not Path(f"/proc/{entry.name}").exists():
+        if entry.name == str(os.getpid()) or not Path(f"/proc/{entry.name}").exists():
             shutil.rmtree(entry, ignore_errors=True)
     return boxes / str(os.getpid())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import socket
@@ -14,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from select import select
 
-from wire import Message, Wire
+from wire import Message, Wire, printable
 
 FOLDER = Path(__file__).resolve().parent
 START_WALL = 120.0  # seconds for importing torch
 END_WALL = 30.0  # seconds for a killed box to be gone
 SEND_WALL = 5.0  # seconds for a box to take an answer that it asked for
 HEAD, TAIL = 1024, 3000  # characters kept of a log
-CONTROL = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]|\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Infrastructure(Exception):
@@ -55,8 +53,8 @@ class Log:
 
     def text(self) -> str:
         """At most 4 kB without control characters."""
-        text = (self._head + (b"\n" if len(self._tail) == TAIL else b"") + self._tail).decode(errors="replace")
-        return CONTROL.sub("", text.replace("\r", "\n"))
+        text = self._head + (b"\n" if len(self._tail) == TAIL else b"") + self._tail
+        return printable(text.decode(errors="replace"))
 
 
 @dataclass
@@ -134,6 +132,12 @@ class Nursery:
         return message
 
     def clear(self) -> None:
+        """Remove what the last box left, also below folders that it closed to itself."""
+        self.folder.chmod(0o700)
+        for root, folders, _ in os.walk(self.folder):
+            for folder in (Path(root, name) for name in folders):
+                if not folder.is_symlink():
+                    folder.chmod(0o700)
         for entry in self.folder.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)

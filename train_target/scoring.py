@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 Tokens = npt.NDArray[np.integer]
 Logits = npt.NDArray[np.float32]
-PROBES = 2  # requests whose suffixes are replaced
-TOLERANCE = 1e-3  # of a logit, relative to the largest: same shape, same kernels
+Nats = npt.NDArray[np.float64]
+PROBED_ROWS = 64  # rows, in whole requests, that are asked for a second time with other suffixes
+TOLERANCE = 1e-3  # nats, and as much of the loss: same shape, same kernels
 MAX_LOGITS = 2**26  # numbers in one request, 256 MB
 
 
@@ -59,7 +60,7 @@ class Evaluation:
         self._next = 0
         self._bits = dict.fromkeys(texts, 0.0)
         self._bytes = dict.fromkeys(texts, 0)
-        self._awaited: dict[tuple[int, ...], tuple[Logits, npt.NDArray[np.int64] | None]] = {}
+        self._awaited: dict[tuple[int, ...], tuple[Nats, npt.NDArray[np.int64] | None]] = {}
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -89,9 +90,11 @@ class Evaluation:
         self._next += 1
         if not np.isfinite(logits).all():
             raise Invalid("non-finite: the logits hold NaN or infinity, or were not written in full")
+        nats = self._losses(request, logits)
         if request.cuts is None:
-            self._score(request, logits)
-        self._compare(request, logits)
+            self._bits[request.label] += float(nats.sum()) / math.log(2)
+            self._bytes[request.label] += int(self.lengths[self._targets(request)].sum())
+        self._compare(request, nats)
 
     def bits_per_byte(self) -> dict[str, float]:
         return {label: self._bits[label] / max(self._bytes[label], 1) for label in self.texts}
@@ -104,35 +107,44 @@ class Evaluation:
                 chosen = order[start : start + self.batch]
                 requests.append(_Request(label, chosen))
         full = [i for i, r in enumerate(requests) if len(r.rows) == self.batch] or [0]
-        for i in self._rng.choice(full, size=min(PROBES, len(full)), replace=False):
+        probes = min(math.ceil(PROBED_ROWS / self.batch), len(full))
+        for i in self._rng.choice(full, size=probes, replace=False):
             cuts = self._rng.integers(0, max(self.length - 1, 1), size=len(requests[i].rows))
             requests.append(_Request(requests[i].label, requests[i].rows, cuts))
         return [requests[i] for i in self._rng.permutation(len(requests))]
 
-    def _score(self, request: _Request, logits: Logits) -> None:
-        targets = self.texts[request.label][request.rows, 1:]
-        for row, target in zip(logits, targets, strict=False):
-            wide = row.astype(np.float64)
-            wide -= wide.max(axis=-1, keepdims=True)
-            nats = np.log(np.exp(wide).sum(axis=-1)) - wide[np.arange(self.length), target]
-            self._bits[request.label] += float(nats.sum()) / math.log(2)
-        self._bytes[request.label] += int(self.lengths[targets].sum())
+    def _targets(self, request: _Request) -> Tokens:
+        """The true next tokens (rows, T), also where the request had another suffix."""
+        return self.texts[request.label][request.rows, 1:]
 
-    def _compare(self, request: _Request, logits: Logits) -> None:
-        """Compare the two answers to the same rows, true and with another suffix, as soon as both are there."""
+    def _losses(self, request: _Request, logits: Logits) -> Nats:
+        """Loss (rows, T) at each true next token."""
+        targets = self._targets(request)
+        nats = np.empty(targets.shape)
+        for i, target in enumerate(targets):
+            wide = logits[i].astype(np.float64)
+            wide -= wide.max(axis=-1, keepdims=True)
+            nats[i] = np.log(np.exp(wide).sum(axis=-1)) - wide[np.arange(self.length), target]
+        return nats
+
+    def _compare(self, request: _Request, nats: Nats) -> None:
+        """Compare the two answers to the same rows, true and with another suffix, as soon as both are there.
+
+        Losses are compared, not logits: those may be shifted and stretched until any difference looks small.
+        """
         key = tuple(int(row) for row in request.rows)
         if key not in self._awaited:
             if any(r.cuts is not None and r.label == request.label and tuple(map(int, r.rows)) == key
                    for r in self._requests):
-                self._awaited[key] = (logits.copy(), request.cuts)
+                self._awaited[key] = (nats, request.cuts)
             return
         other, cuts = self._awaited.pop(key)
         cuts = request.cuts if cuts is None else cuts
         assert cuts is not None
         kept = np.arange(self.length) <= cuts[:, None]
-        difference = np.abs(logits - other)[: len(key)].max(axis=-1)
-        allowed = TOLERANCE * (1.0 + np.abs(other).max())
-        if (difference[kept] > allowed).any():
-            row, position = np.argwhere(kept & (difference > allowed))[0]
-            raise Invalid(f"causality: logits at position {position} changed by {difference[row, position]:.3g} when "
-                          f"only tokens after position {cuts[row]} were replaced")
+        difference = np.abs(nats - other)
+        changed = np.argwhere(kept & (difference > TOLERANCE * (1.0 + np.minimum(nats, other))))
+        if len(changed):
+            row, position = changed[0]
+            raise Invalid(f"causality: the loss at position {position} changed by {difference[row, position]:.3g} nats "
+                          f"when only tokens after position {cuts[row]} were replaced")

@@ -21,7 +21,7 @@ import bpe
 from clock import Clock
 from scoring import Evaluation, Invalid, choose_rows
 from texts import Scale, Texts
-from wire import Message
+from wire import Message, printable
 
 Phase = Literal["startup", "training", "evaluation", "over"]
 MAX_BATCH_TOKENS = 2**21  # in one request for a batch
@@ -32,6 +32,7 @@ WALL_FACTOR = 5  # wall seconds per charged second of training, besides the pati
 FIRST_LOGITS_WALL = 110.0  # seconds for the first forward pass, which may compile, besides the patience
 EVALUATION_FACTOR = 10  # times the wall time of the second forward pass, besides the patience
 OVERRUN = 1.5  # times the budget, after which a script is not waited for
+LATEST = 0.1  # of the budget, by which a last step may be late: a slow one must not buy another
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,13 @@ class Session:
     def _crash(self, message: Message) -> Reply:
         if self.verdict is None:
             status = message.get("status")
-            self._end(status if status in ("oom", "rejected") else "crashed", str(message.get("reason"))[:500])
+            reason = printable(str(message.get("reason")))[:500]
+            self._end(status if status in ("oom", "rejected") else "crashed", reason)
         return Reply({})
 
     def _batch(self, message: Message) -> Reply:
         rows, length, split = message.get("rows"), message.get("length"), message.get("split")
-        if not isinstance(rows, int) or not isinstance(length, int) or rows < 1 or length < 1:
+        if type(rows) is not int or type(length) is not int or rows < 1 or length < 1:
             raise Refusal(f"make_dataloader needs whole numbers B >= 1 and T >= 1, not B={rows!r}, T={length!r}")
         if rows * length > MAX_BATCH_TOKENS:
             raise Refusal(f"a batch of {rows} x {length} tokens is larger than {MAX_BATCH_TOKENS:,}; use several")
@@ -189,15 +191,16 @@ class Session:
         if self._evaluation is not None or self.phase == "over":
             raise Refusal("evaluate_bpb can be called once")
         batch = message.get("batch_size")
-        if not isinstance(batch, int) or batch < 1:
+        if type(batch) is not int or batch < 1:
             raise Refusal(f"evaluate_bpb needs a batch size of at least 1, not {batch!r}")
         self._asked = self.clock.read(exact=True)
         if self.phase == "training":
             self.charged = self._asked - self._start
-        limit = self.terms.budget + self._slowest + 0.02 * self.terms.budget + 0.05
-        if self.charged > limit:
+        late = min(self._slowest, LATEST * self.terms.budget)
+        if self.charged > 1.02 * self.terms.budget + late + 0.05:
             return self._end("timeout", f"evaluate_bpb was called {self.charged:.2f} s after the first batch; the "
-                                        f"budget is {self.terms.budget:g} s and the slowest step {self._slowest:.2f} s")
+                                        f"budget is {self.terms.budget:g} s, the slowest step {self._slowest:.2f} s: "
+                                        f"a last step may be late by that, but at most by {LATEST:.0%} of the budget")
         self.phase = "evaluation"
         self._wait(FIRST_LOGITS_WALL)
         order = np.random.default_rng([self.terms.seed, 1])

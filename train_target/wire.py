@@ -1,17 +1,19 @@
 """The judge's end of a wire: one JSON line per message, followed by raw bytes where the line announces them.
 
 A socket pair carries the messages; file descriptors may ride along. Nothing is ever unpickled, a line is at most
-64 kB, and the other end is not trusted: whatever is not a JSON object is a `WireError`.
+64 kB, and the other end is not trusted: whatever is not a JSON object of plain values is a `WireError`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 from typing import Any
 
 Message = dict[str, Any]
 MAX_LINE = 65536
+CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
 
 
 class WireError(Exception):
@@ -59,8 +61,13 @@ class Wire:
 def _parse(line: bytes) -> Message:
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {line[:80]!r}") from error
-    if not isinstance(message, dict):
-        raise WireError(f"not a JSON object: {line[:80]!r}")
+    if not isinstance(message, dict) or any(isinstance(value, dict | list) for value in message.values()):
+        raise WireError(f"not a JSON object of plain values: {line[:80]!r}")
     return message
+
+
+def printable(text: str) -> str:
+    """Text of a box without what could steer a terminal or cannot be encoded."""
+    return CONTROL.sub("", text.replace("\r", "\n"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import select
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ class LocalExecutor:
     """An `Executor` with one judge for each of `cores`. `bind` writes parameters into a program's text.
 
     `hello` is what the first judge said of itself when it was ready: corpus, isolation, device, versions, baselines.
-    Raises `JudgeError` if a judge does not start.
+    `waiting` is called now and then until it is. Raises `JudgeError` if a judge does not start.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class LocalExecutor:
         cores: Sequence[int],
         bind: Callable[[Trial], str],
         log: IO[str] | None = None,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self.slots = len(cores)
         self._bind = bind
@@ -51,9 +53,11 @@ class LocalExecutor:
         self._judges: list[Judge] = []
         self._threads: list[threading.Thread] = []
         try:
-            for core in cores:
-                self._judges.append(Judge([*command, "--core", str(core)], log))
-                self._judges[-1].ready()
+            for group in (cores[:1], cores[1:]):  # the first one prepares the data for all
+                started = [Judge([*command, "--core", str(core)], log) for core in group]
+                self._judges += started
+                for judge in started:
+                    judge.ready(waiting)
         except JudgeError:
             self.close()
             raise
@@ -119,8 +123,11 @@ class Judge:
             start_new_session=True,
         )
 
-    def ready(self) -> None:
+    def ready(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Wait until it says that it is ready. Raises `JudgeError` with its own words if it does not."""
+        assert self._process.stdout
+        while not select.select([self._process.stdout], [], [], 0.3)[0]:
+            waiting()
         answer = self._read()
         if answer is None or not answer.get("ready"):
             raise JudgeError(

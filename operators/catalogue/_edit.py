@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import libcst as cst
 import libcst.matchers as m
 
 from operators.catalogue import Refused
+from operators.catalogue._tree import find, names, spliced
 
 Statement: TypeAlias = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
 BLANK = cst.EmptyLine(indent=False)
+_NO_MODULE = cst.Module([])
 _FUTURE = m.SimpleStatementLine(body=[m.ImportFrom(module=m.Name("__future__"))])
 
 
@@ -43,12 +45,12 @@ def expression(code: str) -> cst.BaseExpression:
 
 def text(node: cst.CSTNode) -> str:
     """The source of `node`, without surrounding whitespace."""
-    return cst.Module([]).code_for_node(node).strip()
+    return _NO_MODULE.code_for_node(node).strip()
 
 
 def names_in_use(node: cst.CSTNode) -> set[str]:
     """Every identifier in `node`, attributes and keywords included: what a fresh name must avoid."""
-    return {name.value for name in m.findall(node, m.Name()) if isinstance(name, cst.Name)}
+    return set(names(node))
 
 
 def fresh(module: cst.Module, name: str) -> str:
@@ -65,15 +67,15 @@ def replace(module: cst.Module, old: cst.CSTNode, new: cst.CSTNode) -> cst.Modul
 
 def replace_all(module: cst.Module, changes: Mapping[cst.CSTNode, cst.CSTNode]) -> cst.Module:
     """Several nodes of this tree, none within another, replaced at once."""
-    return _spliced(module, {old: [new] for old, new in changes.items()})
+    return spliced(module, {old: [new] for old, new in changes.items()})
 
 
 def replace_statement(module: cst.Module, old: Statement, new: Sequence[Statement]) -> cst.Module:
     """The statement `old` of this tree replaced by `new`; what stood above it stands above the first new one."""
     if not new:
-        return _spliced(module, {old: []})
+        return spliced(module, {old: []})
     first = new[0].with_changes(leading_lines=[*old.leading_lines, *new[0].leading_lines])
-    return _spliced(module, {old: [first, *new[1:]]})
+    return spliced(module, {old: [first, *new[1:]]})
 
 
 def insert_before(module: cst.Module, anchor: Statement, code: str) -> cst.Module:
@@ -81,12 +83,12 @@ def insert_before(module: cst.Module, anchor: Statement, code: str) -> cst.Modul
     banner, own = _split(anchor.leading_lines)
     first, *rest = statements(code)
     first = first.with_changes(leading_lines=[*banner, *first.leading_lines])
-    return _spliced(module, {anchor: [first, *rest, anchor.with_changes(leading_lines=own)]})
+    return spliced(module, {anchor: [first, *rest, anchor.with_changes(leading_lines=own)]})
 
 
 def insert_after(module: cst.Module, anchor: Statement, code: str) -> cst.Module:
     """The statements in `code` put after the statement `anchor`."""
-    return _spliced(module, {anchor: [anchor, *statements(code)]})
+    return spliced(module, {anchor: [anchor, *statements(code)]})
 
 
 def insert_definition(module: cst.Module, code: str, *, before: str) -> cst.Module:
@@ -98,13 +100,13 @@ def insert_definition(module: cst.Module, code: str, *, before: str) -> cst.Modu
     banner, own = _split(anchor.leading_lines)
     first, *rest = _spaced(code)
     first = first.with_changes(leading_lines=[*banner, *_split(first.leading_lines)[1]])
-    return _spliced(module, {anchor: [first, *rest, anchor.with_changes(leading_lines=[BLANK, BLANK, *own])]})
+    return spliced(module, {anchor: [first, *rest, anchor.with_changes(leading_lines=[BLANK, BLANK, *own])]})
 
 
 def append_definition(module: cst.Module, code: str, *, after: str) -> cst.Module:
     """Classes and functions in `code`, two blank lines above each, after the top-level definition `after`."""
     anchor = definition(module, after)
-    return _spliced(module, {anchor: [anchor, *_spaced(code)]})
+    return spliced(module, {anchor: [anchor, *_spaced(code)]})
 
 
 def _spaced(code: str) -> list[Statement]:
@@ -125,7 +127,7 @@ def add_constant(module: cst.Module, name: str, value: object, comment: str = ""
 
     A string is taken as source text. Raises Refused if the module already binds the name.
     """
-    if m.findall(module, m.AssignTarget(m.Name(name)) | m.AnnAssign(target=m.Name(name))):
+    if find(module, m.AssignTarget(m.Name(name)) | m.AnnAssign(target=m.Name(name))):
         raise Refused(f"the script already has a `{name}`")
     line = statement(f"{name} = {value}" + (f"  # {comment}" if comment else ""))
     place = _end_of_constants(module)
@@ -137,10 +139,10 @@ def add_constant(module: cst.Module, name: str, value: object, comment: str = ""
 def drop_unused(module: cst.Module, name: str) -> cst.Module:
     """Without the constant, or dataclass field, `name` if nothing else in the module mentions it."""
     assignment = m.Assign(targets=[m.AssignTarget(m.Name(name))]) | m.AnnAssign(target=m.Name(name))
-    lines = m.findall(module, m.SimpleStatementLine(body=[assignment]))
-    if len(lines) != 1 or len(m.findall(module, m.Name(name))) != 1:
+    lines = find(module, m.SimpleStatementLine(body=[assignment]))
+    if len(lines) != 1 or names(module).count(name) != 1:
         return module
-    return _spliced(module, {lines[0]: []})
+    return spliced(module, {lines[0]: []})
 
 
 def add_import(module: cst.Module, name: str) -> cst.Module:
@@ -156,7 +158,7 @@ def add_import(module: cst.Module, name: str) -> cst.Module:
 
 def add_from_import(module: cst.Module, source: str, name: str) -> cst.Module:
     """`name` appended to the existing `from source import ...`, or such a line after the imports."""
-    for node in m.findall(module, m.ImportFrom()):
+    for node in find(module, m.ImportFrom()):
         assert isinstance(node, cst.ImportFrom)
         if node.module is None or text(node.module) != source or isinstance(node.names, cst.ImportStar):
             continue
@@ -174,26 +176,6 @@ def _appended(aliases: Sequence[cst.ImportAlias], name: str) -> list[cst.ImportA
     comma = before[-1].comma if before else cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
     new = cst.ImportAlias(cst.Name(name), comma=last.comma)
     return [*before, last.with_changes(comma=comma), new]
-
-
-class _Splice(cst.CSTTransformer):
-    """Puts nodes in the place of others, which are known by identity."""
-
-    def __init__(self, changes: Mapping[cst.CSTNode, Sequence[cst.CSTNode]]) -> None:
-        super().__init__()
-        self._changes = changes
-
-    def on_leave(self, original: cst.CSTNode, updated: cst.CSTNode) -> Any:
-        new = self._changes.get(original)
-        if new is None:
-            return super().on_leave(original, updated)
-        return new[0] if len(new) == 1 else cst.FlattenSentinel(new)
-
-
-def _spliced(module: cst.Module, changes: Mapping[cst.CSTNode, Sequence[cst.CSTNode]]) -> cst.Module:
-    changed = module.visit(_Splice(changes))
-    assert isinstance(changed, cst.Module)
-    return changed
 
 
 def _split(lines: Sequence[cst.EmptyLine]) -> tuple[list[cst.EmptyLine], list[cst.EmptyLine]]:

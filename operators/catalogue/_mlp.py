@@ -10,10 +10,10 @@ import libcst.matchers as m
 from operators.catalogue import Refused
 from operators.catalogue._edit import expression, insert_definition, replace, statement, text
 from operators.catalogue._model import Role, attention, block, callee, calls, roles
+from operators.catalogue._tree import find
 
 ACTIVATIONS = {"gelu", "relu", "silu", "leaky_relu", "elu", "selu", "mish", "hardswish", "relu6", "tanh"}
 ACTIVATION_MODULES = {"GELU", "ReLU", "SiLU", "LeakyReLU", "ELU", "SELU", "Mish", "Hardswish", "ReLU6", "Tanh"}
-
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _squared(forward: cst.FunctionDef, call: cst.Call) -> cst.BaseExpression:
     here: m.MatchIfTrue[cst.BaseExpression] = m.MatchIfTrue(lambda node: node is call)
     method = m.Call(func=m.Attribute(value=here, attr=m.Name("square") | m.Name("pow")))
     power = m.BinaryOperation(left=here, operator=m.Power(), right=m.Integer("2"))
-    return next((n for n in m.findall(forward, method | power) if isinstance(n, cst.BaseExpression)), call)
+    return next((n for n in find(forward, method | power) if isinstance(n, cst.BaseExpression)), call)
 
 
 def _local_activations(module: cst.Module) -> set[str]:
@@ -106,7 +106,7 @@ def residual_projections(module: cst.Module) -> list[str]:
     Raises Refused if some block lacks its MLP, that is, if the block asks whether it has one.
     """
     mlp = feed_forward(module)
-    for comparison in m.findall(block(module).forward, m.Comparison()):
+    for comparison in find(block(module).forward, m.Comparison()):
         if text(cst.ensure_type(comparison, cst.Comparison).left) == f"self.{mlp.attribute}":
             raise Refused("some blocks have no MLP")
     return [f"{block(module).attention}.{attention(module).output}", mlp.contract_path]

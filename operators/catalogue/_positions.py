@@ -8,6 +8,7 @@ import libcst.matchers as m
 from operators.catalogue import Refused
 from operators.catalogue._edit import names_in_use, replace, replace_statement, text
 from operators.catalogue._model import Model, assigned, body, callee, calls, embeddings, enclosing_statement, model
+from operators.catalogue._tree import find, names
 
 
 def position_embedding(module: cst.Module) -> cst.Call | None:
@@ -47,7 +48,7 @@ def _without_term(module: cst.Module, role: Model, lookup: cst.Call) -> cst.Modu
         module = replace_statement(module, statement, [])
     sums = [
         total
-        for total in m.findall(model(module).forward, m.BinaryOperation(operator=m.Add()))
+        for total in find(model(module).forward, m.BinaryOperation(operator=m.Add()))
         if isinstance(total, cst.BinaryOperation) and (total.right is lookup or (pair and text(total.right) == pair[0]))
     ]
     if len(sums) != 1:
@@ -55,11 +56,13 @@ def _without_term(module: cst.Module, role: Model, lookup: cst.Call) -> cst.Modu
     return replace(module, sums[0], sums[0].left)
 
 
-def _without_unused(module: cst.Module, names: set[str]) -> cst.Module:
+def _without_unused(module: cst.Module, candidates: set[str]) -> cst.Module:
     """Without assignments to those local names of the forward pass that nothing reads any more."""
     while True:
         forward = model(module).forward
-        unread = [s for s in body(forward) if (p := assigned(s)) and p[0] in names and _count(forward, p[0]) == 1]
+        unread = [
+            s for s in body(forward) if (p := assigned(s)) and p[0] in candidates and names(forward).count(p[0]) == 1
+        ]
         if not unread:
             return module
         module = replace_statement(module, unread[0], [])
@@ -71,10 +74,6 @@ def _locals(role: Model) -> set[str]:
 
 def _assignments(role: Model) -> list[tuple[str, cst.BaseExpression]]:
     return [pair for s in body(role.forward) if (pair := assigned(s))]
-
-
-def _count(function: cst.FunctionDef, name: str) -> int:
-    return len(m.findall(function, m.Name(name)))
 
 
 def _is_arange(node: cst.BaseExpression) -> bool:

@@ -15,6 +15,7 @@ import libcst.matchers as m
 from operators.catalogue import Refused
 from operators.catalogue import _edit as edit
 from operators.catalogue._edit import Statement, text
+from operators.catalogue._tree import find, path
 
 STEP = m.SimpleStatementLine(
     body=[m.Expr(m.Call(func=m.Attribute(value=m.Name(), attr=m.Name("step")), args=[]))],
@@ -73,16 +74,6 @@ class Loop:
         return statement
 
 
-def path(root: cst.CSTNode, node: cst.CSTNode) -> list[cst.CSTNode]:
-    """The nodes from `root` down to `node`, both included; empty if `node` is not in this tree."""
-    if root is node:
-        return [root]
-    for child in root.children:
-        if below := path(child, node):
-            return [root, *below]
-    return []
-
-
 def statement_of(module: cst.Module, node: cst.CSTNode) -> Statement:
     """The innermost statement that holds `node`."""
     kinds = cst.SimpleStatementLine | cst.BaseCompoundStatement
@@ -91,7 +82,7 @@ def statement_of(module: cst.Module, node: cst.CSTNode) -> Statement:
 
 def outside_classes(module: cst.Module, pattern: m.BaseMatcherNode) -> list[cst.CSTNode]:
     """Nodes that match and are not part of a class."""
-    return [node for part in module.body if not isinstance(part, cst.ClassDef) for node in m.findall(part, pattern)]
+    return [node for part in module.body if not isinstance(part, cst.ClassDef) for node in find(part, pattern)]
 
 
 def only(found: Sequence[cst.CSTNode], what: str) -> cst.CSTNode:
@@ -120,7 +111,7 @@ def training_loop(module: cst.Module) -> Loop:
     target = triple | m.Tuple(elements=[m.Element(m.Name()), m.Element(triple)])
     node = only(outside_classes(module, m.For(target=target)), "loop over batches `(x, y, epoch)`")
     assert isinstance(node, cst.For)
-    batch = m.findall(node.target, triple)[0]
+    batch = find(node.target, triple)[0]
     assert isinstance(batch, cst.Tuple)
     inputs, targets, _ = (text(element.value) for element in batch.elements)
     return Loop(node, inputs, targets)
@@ -129,7 +120,7 @@ def training_loop(module: cst.Module) -> Loop:
 def adamw(module: cst.Module) -> cst.Call:
     """The construction of `torch.optim.AdamW`, or of a class of this script derived from it."""
     base = m.Attribute(attr=m.Name("AdamW")) | m.Name("AdamW")
-    derived = m.findall(module, m.ClassDef(bases=[m.Arg(base)]))
+    derived = find(module, m.ClassDef(bases=[m.Arg(base)]))
     names = {"AdamW", *(node.name.value for node in derived if isinstance(node, cst.ClassDef))}
     call = m.Call(func=base | m.Name(value=m.MatchIfTrue(lambda name: name in names)))
     node = only(outside_classes(module, call), "construction of AdamW")
@@ -185,7 +176,7 @@ def require_name(module: cst.Module, node: cst.CSTNode, name: str) -> None:
     scopes: list[cst.CSTNode] = [n for n in path(module, node) if isinstance(n, cst.FunctionDef)]
     top = [part for part in module.body if not isinstance(part, cst.ClassDef | cst.FunctionDef)]
     bound = m.Param(name=m.Name(name)) | m.AssignTarget(target=m.Name(name))
-    if not any(m.findall(scope, bound) for scope in [*scopes, *top]):
+    if not any(find(scope, bound) for scope in [*scopes, *top]):
         raise Refused(f"`{name}` is not known where it is needed")
 
 
@@ -197,9 +188,9 @@ def blocks_attribute(module: cst.Module) -> str:
         targets=[m.AssignTarget(m.Attribute(value=m.Name("self")))],
         value=m.Call(func=m.Attribute(attr=m.Name("ModuleList")) | m.Name("ModuleList")),
     )
-    for node in m.findall(module, held):
+    for node in find(module, held):
         assert isinstance(node, cst.Assign)
-        if m.findall(node.value, own):
+        if find(node.value, own):
             return text(node.targets[0].target).removeprefix("self.")
     raise Refused("no `nn.ModuleList` of blocks was found")
 

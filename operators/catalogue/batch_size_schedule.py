@@ -13,10 +13,10 @@ from operators.catalogue import _training as training
 IDEA = "Early gradients agree with each other, so smaller batches and more steps are better at the start."
 SOURCE = "McCandlish et al. 2018, arXiv:1812.06162; modded-nanogpt record 46"
 
-CODE = '''
+CODE = """
 if progress() < SMALL_BATCH_UNTIL:
     {x}, {y} = {x}[: len({x}) // SMALL_BATCH_PARTS], {y}[: len({y}) // SMALL_BATCH_PARTS]
-'''
+"""
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:

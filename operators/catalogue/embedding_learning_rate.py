@@ -10,6 +10,7 @@ import libcst.matchers as m
 from operators.catalogue import Refused
 from operators.catalogue import _edit as edit
 from operators.catalogue import _training as training
+from operators.catalogue._tree import find
 
 IDEA = "Each row of an embedding is seen rarely, so embeddings want another learning rate than matrices."
 SOURCE = "Yang et al. 2022, arXiv:2203.03466; karpathy/nanochat, setup_optimizer"
@@ -18,7 +19,7 @@ SOURCE = "Yang et al. 2022, arXiv:2203.03466; karpathy/nanochat, setup_optimizer
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     """Refused where parameter groups have learning rates of their own already."""
     groups = training.adamw(module).args[0]
-    if m.findall(groups, m.Arg(keyword=m.Name("lr") | m.Name("lr_ratio"))) or m.findall(groups, m.SimpleString('"lr"')):
+    if find(groups, m.Arg(keyword=m.Name("lr") | m.Name("lr_ratio"))) or find(groups, m.SimpleString('"lr"')):
         raise Refused("some parameter groups have a learning rate of their own already")
     module = training.split_groups(module, "embeddings", training.EMBEDDINGS, "lr_ratio=EMBEDDING_LR_RATIO")
     module = training.scale_learning_rate(module, 'group.get("lr_ratio", 1.0)')

@@ -10,6 +10,7 @@ import libcst.matchers as m
 from operators.catalogue import Refused
 from operators.catalogue import _edit as edit
 from operators.catalogue import _training as training
+from operators.catalogue._tree import find, path
 
 IDEA = "Fewer steps on less noisy gradients allow a larger learning rate."
 SOURCE = "McCandlish et al. 2018, arXiv:1812.06162; Smith et al. 2018, arXiv:1711.00489"
@@ -23,12 +24,12 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     if "ACCUMULATION" in edit.names_in_use(module):
         raise Refused("gradients are accumulated already")
     step = training.optimizer_step(module)
-    block = training.path(module, step.once)[-2]
+    block = path(module, step.once)[-2]
     assert isinstance(block, cst.IndentedBlock | cst.Module)
     body = list(block.body)
     zero, backward = (_index(body, pattern) for pattern in (ZERO_GRAD, BACKWARD))
     last = max(body.index(step.once), zero)
-    if any(m.findall(node, m.Continue() | m.Break() | m.Return()) for node in body[backward:last]):
+    if any(find(node, m.Continue() | m.Break() | m.Return()) for node in body[backward:last]):
         raise Refused("the block of the optimizer's step is left early")
     update = [node for node in body[backward + 1 : last + 1] if node is not body[zero]] + [body[zero]]
     computed = {name for node in update for name in _assigned(node)}
@@ -44,7 +45,7 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
 
 
 def _assigned(node: cst.CSTNode) -> set[str]:
-    return {edit.text(cst.ensure_type(found, cst.AssignTarget).target) for found in m.findall(node, m.AssignTarget())}
+    return {edit.text(cst.ensure_type(found, cst.AssignTarget).target) for found in find(node, m.AssignTarget())}
 
 
 def _index(body: list[cst.BaseStatement], pattern: m.BaseMatcherNode) -> int:
@@ -56,7 +57,7 @@ def _index(body: list[cst.BaseStatement], pattern: m.BaseMatcherNode) -> int:
 
 def _divided(line: cst.BaseStatement) -> cst.BaseStatement:
     """`loss.backward()` as `(loss / ACCUMULATION).backward()`."""
-    call = m.findall(line, m.Attribute(attr=m.Name("backward")))[0]
+    call = find(line, m.Attribute(attr=m.Name("backward")))[0]
     value = cst.ensure_type(call, cst.Attribute).value
     changed = line.deep_replace(value, edit.expression(f"({edit.text(value)} / ACCUMULATION)"))
     return cst.ensure_type(changed, cst.SimpleStatementLine)

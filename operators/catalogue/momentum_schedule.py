@@ -18,12 +18,12 @@ def warmed_up(done, final):
     """Rises from BETA1_START to its final value over the first BETA1_WARMUP of the budget."""
     return BETA1_START + (final - BETA1_START) * min(1.0, done / BETA1_WARMUP)
 '''
-STEP = '''
+STEP = """
 for group in {groups}:
     if "betas" in group:
         beta1, beta2 = group.setdefault("initial_betas", group["betas"])
         group["betas"] = (warmed_up(progress(), beta1), beta2)
-'''
+"""
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:

@@ -8,7 +8,8 @@ import libcst as cst
 import libcst.matchers as m
 
 from operators.catalogue import Refused
-from operators.catalogue._edit import expression
+from operators.catalogue._edit import expression, replace_all
+from operators.catalogue._tree import find
 
 IDEA = "The linear layer after a norm can learn its gain, so that the norm needs no parameters."
 SOURCE = "OLMo, Groeneveld et al. 2024, arXiv:2402.00838 (non-parametric layer norm); modded-nanogpt"
@@ -22,9 +23,10 @@ NORM = m.Call(
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     """Precondition: the script constructs norms that have gains by default."""
-    if not m.findall(module, NORM):
+    found = find(module, NORM)
+    if not found:
         raise Refused("the script constructs no norm with a gain")
-    return cst.ensure_type(m.replace(module, NORM, lambda call, _: _plain(call)), cst.Module)
+    return replace_all(module, {call: _plain(call) for call in found})
 
 
 def _plain(node: cst.CSTNode) -> cst.Call:

@@ -10,6 +10,7 @@ import libcst.matchers as m
 from operators.catalogue import Refused, muon
 from operators.catalogue import _edit as edit
 from operators.catalogue import _training as training
+from operators.catalogue._tree import find, path
 
 IDEA = "Orthogonalised updates still favour some neurons; dividing rows by their running size evens them out."
 SOURCE = "Li et al. 2025, arXiv:2510.05491 (NorMuon), algorithm 1; modded-nanogpt record 41"
@@ -33,7 +34,7 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     if not any("muon" in name.lower() for name in names):
         module = muon.apply(module, rng)
     line = _orthogonalized(module)
-    owner = next(node for node in training.path(module, line) if isinstance(node, cst.ClassDef))
+    owner = next(node for node in path(module, line) if isinstance(node, cst.ClassDef))
     name = edit.text(line.with_changes(leading_lines=[])).split(" =")[0]
     module = edit.insert_after(module, line, f"{name} = equalize_rows({name}, state)")
     module = edit.insert_definition(module, CODE, before=owner.name.value)
@@ -43,11 +44,11 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
 def _orthogonalized(module: cst.Module) -> edit.Statement:
     """The statement of an optimizer that assigns an orthogonalised matrix, where `state` is known."""
     functions = [node for node in module.body if isinstance(node, cst.FunctionDef)]
-    iterative = {f.name.value for f in functions if m.findall(f, m.For()) and m.findall(f, m.MatrixMultiply())}
+    iterative = {f.name.value for f in functions if find(f, m.For()) and find(f, m.MatrixMultiply())}
     assigned = m.Assign(
         targets=[m.AssignTarget(m.Name())],
         value=m.Call(func=m.Name(value=m.MatchIfTrue(lambda name: name in iterative))),
     )
-    line = training.only(m.findall(module, m.SimpleStatementLine(body=[assigned])), "orthogonalised update")
+    line = training.only(find(module, m.SimpleStatementLine(body=[assigned])), "orthogonalised update")
     training.require_name(module, line, "state")
     return training.statement_of(module, line)

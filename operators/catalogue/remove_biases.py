@@ -8,7 +8,8 @@ import libcst as cst
 import libcst.matchers as m
 
 from operators.catalogue import Refused
-from operators.catalogue._edit import expression
+from operators.catalogue._edit import expression, replace_all
+from operators.catalogue._tree import find
 
 IDEA = "Biases contribute nothing at this size, and cost time in every step."
 SOURCE = "Chowdhery et al. 2022, PaLM, arXiv:2204.02311 (no biases)"
@@ -21,12 +22,13 @@ LAYER_NORM = m.Call(func=m.Attribute(attr=m.Name("LayerNorm")), args=[m.AtLeastN
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     """Precondition: some layer has a bias by default, and no code counts on one."""
-    if not m.findall(module, LINEAR | LAYER_NORM):
+    found = find(module, LINEAR | LAYER_NORM)
+    if not found:
         raise Refused("every linear layer and layer norm says whether it has a bias")
-    guarded = m.findall(module, m.Comparison(left=m.Attribute(attr=m.Name("bias"))))
-    if not guarded and m.findall(module, m.Attribute(attr=m.Name("bias"))):
+    guarded = find(module, m.Comparison(left=m.Attribute(attr=m.Name("bias"))))
+    if not guarded and find(module, m.Attribute(attr=m.Name("bias"))):
         raise Refused("the script uses biases without asking whether they are there")
-    return cst.ensure_type(m.replace(module, LINEAR | LAYER_NORM, lambda call, _: _unbiased(call)), cst.Module)
+    return replace_all(module, {call: _unbiased(call) for call in found})
 
 
 def _unbiased(node: cst.CSTNode) -> cst.Call:

@@ -8,6 +8,8 @@ import libcst as cst
 import libcst.matchers as m
 
 from operators.catalogue import Refused
+from operators.catalogue._edit import replace_all
+from operators.catalogue._tree import find
 
 IDEA = "Normalising by the root mean square alone, without centring and without a bias, is enough."
 SOURCE = "Zhang & Sennrich 2019, Root Mean Square Layer Normalization, arXiv:1910.07467"
@@ -17,9 +19,10 @@ LAYER_NORM = m.Call(func=m.Attribute(attr=m.Name("LayerNorm")))
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     """Precondition: the script constructs `nn.LayerNorm`."""
-    if not m.findall(module, LAYER_NORM):
+    found = find(module, LAYER_NORM)
+    if not found:
         raise Refused("the script constructs no nn.LayerNorm")
-    return cst.ensure_type(m.replace(module, LAYER_NORM, lambda call, _: _rms_norm(call)), cst.Module)
+    return replace_all(module, {call: _rms_norm(call) for call in found})
 
 
 def _rms_norm(node: cst.CSTNode) -> cst.Call:

@@ -11,6 +11,7 @@ from operators.catalogue import Refused
 from operators.catalogue._edit import add_constant, insert_before, insert_definition
 from operators.catalogue._model import attention, refuse_if_used
 from operators.catalogue._positions import position_embedding, without_position_embedding
+from operators.catalogue._tree import find
 
 IDEA = "Attention that sees relative positions, as angles between queries and keys, needs no learned positions."
 SOURCE = "Su et al. 2021, RoFormer, arXiv:2104.09864; modded-nanogpt record 2"
@@ -29,7 +30,7 @@ def rotary(x):
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     """Precondition: attention with named queries and keys, and no sine in the script. Learned positions are removed."""
-    if m.findall(module, m.Attribute(attr=m.Name("sin"))):
+    if find(module, m.Attribute(attr=m.Name("sin"))):
         raise Refused("the script computes sines: it has rotary or sinusoidal positions already")
     refuse_if_used(module, "rotary")
     module = add_constant(module, "ROTARY_BASE", 10_000, "knob: 100..1e6 log")

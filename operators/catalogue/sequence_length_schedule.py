@@ -13,11 +13,11 @@ from operators.catalogue import _training as training
 IDEA = "Short sequences are cheaper and teach what is learned first; long ones are needed only later."
 SOURCE = "Li et al. 2022, arXiv:2108.06084; modded-nanogpt record 13"
 
-CODE = '''
+CODE = """
 if progress() < SHORT_SEQUENCES_UNTIL:
     length = {x}.shape[1] // SEQUENCE_PARTS
     {x}, {y} = {x}.reshape(-1, length), {y}.reshape(-1, length)
-'''
+"""
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:

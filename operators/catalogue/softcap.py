@@ -10,6 +10,7 @@ import libcst.matchers as m
 from operators.catalogue import Refused
 from operators.catalogue._edit import add_constant, replace_statement, statements, text
 from operators.catalogue._model import callee, calls, model
+from operators.catalogue._tree import names
 
 IDEA = "Logits that cannot exceed a cap keep the gradient of the loss tame early in training."
 SOURCE = "Gemma Team 2024, Gemma 2, arXiv:2408.00118; modded-nanogpt records 9 and 18"
@@ -20,7 +21,7 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     role = model(module)
     if any(callee(call) == "tanh" for call in calls(role.forward)):
         raise Refused(f"`{role.name}.forward` computes a tanh already: its logits are capped")
-    if "logits" in {name.value for name in m.findall(role.forward, m.Name()) if isinstance(name, cst.Name)}:
+    if "logits" in names(role.forward):
         raise Refused(f"`{role.name}.forward` uses the name `logits` for something")
     module = add_constant(module, "SOFTCAP", 15.0, "knob: 5..50 log")
     forward = model(module).forward

@@ -21,6 +21,7 @@ from operators.catalogue._model import (
     model,
     refuse_if_used,
 )
+from operators.catalogue._tree import find
 
 IDEA = "Values that know their token directly, whatever the stream has become, make attention's work easier."
 SOURCE = "Zhou et al. 2024, Value Residual Learning, arXiv:2410.17897; modded-nanogpt record 14"
@@ -33,7 +34,7 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     lookups = [c for c in calls(role.forward) if [text(a.value) for a in c.args] == [role.input]]
     if len(lookups) != 1:
         raise Refused(f"`{role.name}` looks something else up by its tokens already")
-    if not m.findall(module, m.Call(func=m.Attribute(value=m.Name(), attr=m.Name("parameters")))):
+    if not find(module, m.Call(func=m.Attribute(value=m.Name(), attr=m.Name("parameters")))):
         raise Refused("the optimizer takes the parameters of chosen parts of the model")
     size = ", ".join(text(arg.value) for arg in embeddings(role)[role.tokens].args)
     tokens = next(s for s in body(role.init) if (pair := assigned(s)) and pair[0] == f"self.{role.tokens}")

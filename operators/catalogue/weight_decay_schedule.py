@@ -13,11 +13,11 @@ from operators.catalogue import _training as training
 IDEA = "Weight decay is useful early and holds the weights back late, so it should fall with time."
 SOURCE = "karpathy/nanochat, weight decay schedule; Xie et al. 2023, arXiv:2011.11152"
 
-STEP = '''
+STEP = """
 for group in {groups}:
     initial = group.setdefault("initial_weight_decay", group["weight_decay"])
     group["weight_decay"] = initial * (1.0 + (FINAL_WEIGHT_DECAY - 1.0) * progress())
-'''
+"""
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:

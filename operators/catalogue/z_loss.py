@@ -10,6 +10,7 @@ import libcst.matchers as m
 from operators.catalogue import Refused
 from operators.catalogue import _edit as edit
 from operators.catalogue import _training as training
+from operators.catalogue._tree import find
 
 IDEA = "Logits whose normaliser is held near one drift less, and training is steadier."
 SOURCE = "Chowdhery et al. 2022, arXiv:2204.02311 (PaLM), section 5"
@@ -21,7 +22,7 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
         raise Refused("the normaliser is penalised already")
     call = training.loss(module)
     line = training.statement_of(module, call)
-    assigned = [node for node in m.findall(line, m.Assign(targets=[m.AssignTarget(m.Name())])) if call in node.children]
+    assigned = [node for node in find(line, m.Assign(targets=[m.AssignTarget(m.Name())])) if call in node.children]
     if not assigned:
         raise Refused("the cross-entropy is not assigned to a name")
     name = edit.text(cst.ensure_type(assigned[0], cst.Assign).targets[0].target)

@@ -69,7 +69,7 @@ def test_an_exported_program_stands_alone_with_its_tuned_numbers(
 def test_resume_repeats_nothing(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = open_history(run_dir)
     said = output(capsys, "resume", "--generations", "1", "--run-dir", run_dir)
-    assert f"Resumed: {len(before.outcomes)} trials" in said and "0 trials were under way" in said
+    assert f"Resumed: {len(before.outcomes)} trials" in said and "0 trials lost" in said
     after = open_history(run_dir)
     assert after.outcomes == before.outcomes and after.charged == before.charged
     assert list(after.candidates) == list(before.candidates)

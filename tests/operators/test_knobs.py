@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.model import Knob, Number
@@ -272,7 +272,6 @@ def test_a_device_batch_divides_the_total_for_any_sequence_length() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None, derandomize=True)
 def test_binding_touches_only_the_literals_of_its_addresses(script: str, data: st.DataObject) -> None:
     source = SCRIPTS[script]
     params = data.draw(bindings(script))
@@ -284,7 +283,6 @@ def test_binding_touches_only_the_literals_of_its_addresses(script: str, data: s
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None, derandomize=True)
 def test_rewriting_the_defaults_restores_the_bytes(script: str, data: st.DataObject) -> None:
     source = SCRIPTS[script]
     params = data.draw(bindings(script))
@@ -361,7 +359,6 @@ def test_a_child_inherits_by_address_and_clamps() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @given(other=st.sampled_from(sorted(SCRIPTS)), data=st.data())
-@settings(max_examples=15, deadline=None, derandomize=True)
 def test_what_is_inherited_can_be_bound(script: str, other: str, data: st.DataObject) -> None:
     params = data.draw(bindings(other))
     bind(SCRIPTS[script], inherit(KNOBS[script], params))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.model import Rules
@@ -17,7 +17,6 @@ from operators.tree import addresses, read
 from tests.operators.strategies import AUTORESEARCH, DATACLASS, SEED, scripts, versions
 
 RULES = Rules(protected=("evaluate_bpb",), imports=("torch", "math", "time", "prepare"), contract=("evaluate_bpb",))
-FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def changed(source: str, *replacements: tuple[str, str]) -> str:
@@ -199,7 +198,6 @@ def test_what_does_not_parse_is_no_parent():
         merge(SEED, "x = (\n", ROTARY)
 
 
-@FEW
 @given(st.data(), scripts())
 def test_one_sided_changes_are_taken_whole(data, base):
     other = data.draw(versions(base))
@@ -208,7 +206,6 @@ def test_one_sided_changes_are_taken_whole(data, base):
     assert merge(base, other, other).source == other
 
 
-@FEW
 @given(st.data(), scripts())
 def test_merges_are_sound_and_symmetric(data, base):
     left, right = data.draw(versions(base)), data.draw(versions(base))
@@ -223,7 +220,6 @@ def test_merges_are_sound_and_symmetric(data, base):
     assert {use.name for use in undefined(source)} <= known
 
 
-@FEW
 @given(st.data(), scripts())
 def test_disjoint_edits_are_both_in_the_child(data, base):
     definitions = [a for a in addresses(base) if not a.startswith("@") and "." not in a]

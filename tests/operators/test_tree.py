@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.model import Edit
@@ -16,7 +16,6 @@ from tests.operators.strategies import AUTORESEARCH, DATACLASS, SCRIPTS, SEED, s
 
 KNOBS = {name: find(source) for name, source in SCRIPTS.items()}
 SPANS = {name: spans(source) for name, source in SCRIPTS.items()}
-FEW = settings(max_examples=30, deadline=None, derandomize=True)
 
 SMALL = '''\
 """What it does."""
@@ -202,14 +201,12 @@ def test_diff_of_equal_texts_is_empty():
     assert diff(SEED, SEED) == ()
 
 
-@FEW
 @given(st.data(), scripts())
 def test_the_difference_applied_gives_the_other(data, before):
     after = data.draw(versions(before))
     assert apply(before, diff(before, after)) == after
 
 
-@FEW
 @given(st.data(), scripts())
 def test_replace_changes_the_bytes_of_its_target_only(data, source):
     address = data.draw(st.sampled_from(addresses(source)))
@@ -221,7 +218,6 @@ def test_replace_changes_the_bytes_of_its_target_only(data, source):
     assert after[len(after) - (len(before) - end + 1) :] == before[end - 1 :]
 
 
-@FEW
 @given(st.data(), scripts())
 def test_addresses_elsewhere_survive_an_edit(data, source):
     address = data.draw(st.sampled_from([a for a in addresses(source) if not a.startswith("@")]))
@@ -229,7 +225,6 @@ def test_addresses_elsewhere_survive_an_edit(data, source):
     assert set(addresses(source)) <= set(addresses(changed))
 
 
-@FEW
 @given(st.data(), st.sampled_from(sorted(SCRIPTS)))
 def test_the_skeleton_is_blind_to_the_values_of_knobs(data, script):
     source = SCRIPTS[script]

@@ -88,6 +88,15 @@ def test_unusable_data_is_told_with_cause(tmp_path: Path, name: str, content: by
     assert not list(tmp_path.glob("cache/.draft-*"))
 
 
+def test_unwritable_cache_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(300):
+        (tmp_path / "data" / f"{i}.txt").write_text(make_text(i))
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot write the cache"):
+        corpus.load(tmp_path / "file" / "cache", tmp_path / "data", quiet)
+
+
 def test_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no folder"):
         corpus.load(tmp_path, tmp_path / "nowhere", quiet)

@@ -63,8 +63,23 @@ def test_a_model_that_looks_ahead_is_found(reach: int) -> None:
     def peek(x: np.ndarray) -> np.ndarray:
         return last_token(x) + 0.1 * np.eye(V)[np.roll(x, -reach, axis=1)]
 
-    with pytest.raises(Invalid, match="causality: logits at position"):
+    with pytest.raises(Invalid, match="causality: the loss at position"):
         evaluate(peek, {"val": rows(32)}, batch=8)
+
+
+@pytest.mark.parametrize("disguise", [lambda z: z + 1e5, lambda z: np.where(np.arange(V) == 0, -1e5, z)])
+def test_large_logits_do_not_hide_that_a_model_looks_ahead(disguise: Model) -> None:
+    with pytest.raises(Invalid, match="causality"):
+        evaluate(lambda x: disguise(9.0 * np.eye(V)[np.roll(x, -1, axis=1)]), {"val": rows(32)}, batch=8)
+
+
+def test_looking_ahead_at_few_positions_is_found_with_single_rows() -> None:
+    def peek(x: np.ndarray) -> np.ndarray:
+        ahead = np.arange(T) % 8 == 0
+        return np.where(ahead[:, None], 9.0 * np.eye(V)[np.roll(x, -1, axis=1)], 0.0)
+
+    with pytest.raises(Invalid, match="causality"):
+        evaluate(peek, {"val": rows(200)}, batch=1)
 
 
 def test_a_causal_model_passes_for_all_batch_sizes() -> None:

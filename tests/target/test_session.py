@@ -60,11 +60,21 @@ def test_clock_starts_with_the_first_batch_and_the_stream_ends_with_the_budget(t
     shares = []
     while "end" not in (reply := batch(session)).message:
         shares.append(reply.message["progress"])
-        clock.now += 4.0
-    assert shares == [0.0, 0.4, 0.8] and reply.message["progress"] == 1.0
+        clock.now += 3.5
+    assert shares == [0.0, 0.35, 0.7] and reply.message["progress"] == 1.0
     assert score(session).message == {"val_bpb": 8.0}
-    assert session.verdict is not None and session.verdict.status == "ok" and session.charged == 12.0
+    assert session.verdict is not None and session.verdict.status == "ok" and session.charged == 10.5
     assert session.verdict.metrics["startup_seconds"] == 50.0 and session.verdict.metrics["tokens"] == 48
+
+
+def test_a_slow_step_does_not_buy_another_one(texts: Texts) -> None:
+    session, clock = begin(texts)
+    batch(session)
+    clock.now += 9.9
+    batch(session)
+    clock.now += 9.9
+    score(session)
+    assert session.verdict is not None and session.verdict.status == "timeout"
 
 
 @pytest.mark.parametrize(("late", "status"), [(1.2, "ok"), (1.5, "timeout")])
@@ -105,8 +115,9 @@ def test_only_a_report_opens_the_sealed_texts(texts: Texts) -> None:
         ({"op": "batch", "rows": 2, "length": 8, "split": "val"}, "validation text stays with the judge"),
         ({"op": "batch", "rows": 10**9, "length": 8, "split": "train"}, "is larger than"),
         ({"op": "batch", "rows": "2", "length": 8, "split": "train"}, "whole numbers"),
-        ({"op": "batch", "rows": True, "length": 0, "split": "train"}, "whole numbers"),
+        ({"op": "batch", "rows": True, "length": 8, "split": "train"}, "whole numbers"),
         ({"op": "evaluate", "batch_size": 0}, "at least 1"),
+        ({"op": "evaluate", "batch_size": True}, "at least 1"),
         ({"op": "logits"}, "no logits were asked for"),
         ({"op": "shutdown"}, "unknown request"),
         ({}, "unknown request"),

@@ -103,6 +103,26 @@ def test_failures_have_a_status_and_a_reason(slot: Slot, source: str, status: st
     assert reason in outcome["reason"] and len(outcome["reason"]) < 450
 
 
+@pytest.mark.parametrize("line", ["'[' * 60000", "'{\"op\":' + '[' * 900 + ']' * 900 + '}'", "'1'", "'x' * 200000"])
+def test_lines_that_are_no_messages_end_the_trial_not_the_judge(slot: Slot, line: str) -> None:
+    send = f"import prepare\nprepare._judge._sock.sendall(({line}).encode() + b'\\n')\nprepare._judge.ask()\n"
+    outcome = slot.run(TINY + send)
+    assert outcome["status"] == "crashed" and "broke the protocol" in outcome["reason"], outcome
+
+
+def test_reason_holds_nothing_that_steers_a_terminal(slot: Slot) -> None:
+    outcome = slot.run(TINY + r"raise ValueError('\x1b[2Jred\udc80\x07')")
+    assert outcome["reason"] == "ValueError at line 7: red"
+
+
+def test_a_folder_closed_by_one_script_is_gone_for_the_next(slot: Slot) -> None:
+    close = "import os\nos.makedirs('kept/below')\nos.chmod('kept', 0)\nos.chmod('tmp', 0)\nos.chmod('.', 0)\n"
+    assert slot.run(TINY + close + SCORE)["status"] == "ok"
+    look = "import os\nassert sorted(os.listdir('.')) == ['tmp', 'train.py'], os.listdir('.')\n"
+    outcome = slot.run(TINY + look + SCORE)
+    assert outcome["status"] == "ok", outcome
+
+
 def test_model_that_sees_the_future_is_invalid(slot: Slot) -> None:
     cheat = """
 class Cheat(nn.Module):
