@@ -46,7 +46,7 @@ class Slot:
         assert self.process.stdout is not None
         return dict(json.loads(self.process.stdout.readline()))
 
-    def send(self, source: str, budget: float = 0.3, purpose: str = "rung", seed: int = 0, rung: float = 0.02) -> None:
+    def send(self, source: str, budget: float = 0.3, purpose: str = "tune", seed: int = 0, rung: float = 0.02) -> None:
         (self.folder / "train.py").write_text(source)
         request = {"job": str(self.folder), "budget": budget, "rung": rung, "seed": seed, "purpose": purpose}
         assert self.process.stdin is not None

@@ -95,12 +95,14 @@ def test_batches_are_windows_of_the_training_text_and_follow_the_seed(texts: Tex
     assert all(raw[0][i : i + 17] in train for i in range(0, 68, 17))
 
 
-def test_a_rung_scores_its_share_of_the_same_rows(texts: Texts) -> None:
-    tokens = {}
-    for rung in (0.5, 1.0):
-        session, _ = begin(texts, rung=rung)
-        tokens[rung] = {row.tobytes() for row in session._rows()["val"]}
-    assert tokens[0.5] < tokens[1.0] and len(tokens[1.0]) == 32
+def rows(texts: Texts, rung: float, purpose: str) -> set[bytes]:
+    return {row.tobytes() for row in begin(texts, rung=rung, purpose=purpose)[0]._rows()["val"]}
+
+
+def test_a_tuning_trial_scores_its_share_of_the_rows_and_a_fitness_all_of_them(texts: Texts) -> None:
+    everything = rows(texts, 1.0, "rung")
+    assert len(everything) == 32
+    assert rows(texts, 0.5, "tune") < everything == rows(texts, 0.5, "rung") == rows(texts, 0.25, "confirm")
 
 
 def test_only_a_report_opens_the_sealed_texts(texts: Texts) -> None:
