@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m evolve", description="Improve a training script by evolution. Without a command: run."
+        prog="python -m evolve",
+        description="Improve a training script by evolution. Without a command: run.",
+        epilog="The options of a run: python -m evolve run --help",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="start a run, or continue it (the default)")
