@@ -37,9 +37,16 @@ def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | 
     sys.stdout.reconfigure(line_buffering=True)
     temporary = folder / "tmp"
     os.environ.clear()
-    os.environ.update(HOME=str(folder), TMPDIR=str(temporary), USER="box", LANG="C.UTF-8", OMP_NUM_THREADS="1",
-                      PATH="/usr/local/bin:/usr/bin:/bin", TORCHINDUCTOR_CACHE_DIR=str(temporary / "inductor"),
-                      EVOLVE_BOX_FD=str(sock))
+    os.environ.update(
+        HOME=str(folder),
+        TMPDIR=str(temporary),
+        USER="box",
+        LANG="C.UTF-8",
+        OMP_NUM_THREADS="1",
+        PATH="/usr/local/bin:/usr/bin:/bin",
+        TORCHINDUCTOR_CACHE_DIR=str(temporary / "inductor"),
+        EVOLVE_BOX_FD=str(sock),
+    )
     tempfile.tempdir = None  # forget what was found before the environment changed
     os.chdir(folder)
     sandbox.limit(memory_mb)

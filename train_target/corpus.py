@@ -100,8 +100,10 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
         sizes = {split: (draft / f"{split}.bin").stat().st_size for split in SPLITS}
         for split, least in SMALLEST.items():
             if sizes[split] < least:
-                raise DataError(f"too little text: {sizes[split]:,} bytes of {split} text, at least {least:,} are "
-                                f"needed; give more documents (about {10 * least:,} bytes)")
+                raise DataError(
+                    f"too little text: {sizes[split]:,} bytes of {split} text, at least {least:,} are "
+                    f"needed; give more documents (about {10 * least:,} bytes)"
+                )
         corpus = Corpus(name, _sha256(draft), Path(), sizes, dropped)
         _write(draft / "corpus.json", json.dumps(asdict(corpus) | {"folder": ""}).encode())
         draft.rename(folder)
@@ -115,8 +117,10 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
 
 def unwritable(cache: Path, error: OSError) -> DataError:
     """What to say where the cache cannot be written."""
-    return DataError(f"cannot write the cache {cache}: {error}; mend that, or choose another folder with --cache "
-                     "(by hand EVOLVE_CACHE)")
+    return DataError(
+        f"cannot write the cache {cache}: {error}; mend that, or choose another folder with --cache "
+        "(by hand EVOLVE_CACHE)"
+    )
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -171,11 +175,16 @@ def _sympy_source() -> Source:
     try:
         version = importlib.metadata.version("sympy")
     except importlib.metadata.PackageNotFoundError as error:
-        raise DataError("sympy is not installed and its source is the default corpus; pip install "
-                        f"sympy=={SYMPY_VERSION}, or give a folder of text with --data") from error
+        raise DataError(
+            "sympy is not installed and its source is the default corpus; pip install "
+            f"sympy=={SYMPY_VERSION}, or give a folder of text with --data"
+        ) from error
     if version != SYMPY_VERSION:
-        print(f"sympy {version} is installed, not {SYMPY_VERSION}: losses cannot be compared with those of others; "
-              f"for the pinned corpus pip install sympy=={SYMPY_VERSION}", file=sys.stderr)
+        print(
+            f"sympy {version} is installed, not {SYMPY_VERSION}: losses cannot be compared with those of others; "
+            f"for the pinned corpus pip install sympy=={SYMPY_VERSION}",
+            file=sys.stderr,
+        )
     return f"sympy-{version}", hashlib.sha256(version.encode()).hexdigest(), lambda: package_files("sympy")
 
 

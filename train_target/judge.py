@@ -92,8 +92,13 @@ class Judge:
         """Run one trial; the reply holds what evolve.model.Outcome does."""
         try:
             source = (Path(request["job"]) / "train.py").read_bytes()
-            terms = Terms(float(request["budget"]), float(request["rung"]), int(request["seed"]),
-                          str(request["purpose"]), self.patience)
+            terms = Terms(
+                float(request["budget"]),
+                float(request["rung"]),
+                int(request["seed"]),
+                str(request["purpose"]),
+                self.patience,
+            )
         except (KeyError, TypeError, ValueError, OSError) as error:
             return self.outcome(Verdict("infrastructure", f"bad request: {type(error).__name__}: {error}"))
         try:
@@ -167,14 +172,23 @@ class Judge:
         self.references = [*self.references, milliseconds][-RECENT:]
         usual = statistics.median(self.references)
         if max(milliseconds / usual, usual / milliseconds) > DRIFT:
-            return Verdict("infrastructure", f"the core was not at its usual speed: the reference work took "
-                                             f"{milliseconds:.2f} ms instead of {usual:.2f} ms; run the trial again")
+            return Verdict(
+                "infrastructure",
+                f"the core was not at its usual speed: the reference work took "
+                f"{milliseconds:.2f} ms instead of {usual:.2f} ms; run the trial again",
+            )
         verdict.metrics["reference_ms"] = milliseconds
         return verdict
 
     def outcome(self, verdict: Verdict, seconds: float = 0.0, log: str = "") -> Message:
-        return {"status": verdict.status, "metrics": verdict.metrics, "log_tail": log, "seconds": seconds,
-                "device": self.device, "reason": verdict.reason}
+        return {
+            "status": verdict.status,
+            "metrics": verdict.metrics,
+            "log_tail": log,
+            "seconds": seconds,
+            "device": self.device,
+            "reason": verdict.reason,
+        }
 
     def ready(self, about: Message) -> Message:
         ready = self.nursery.ready
@@ -204,8 +218,10 @@ def serve_engine(options: argparse.Namespace) -> None:
     try:
         scale = Scale.read(options.scale)
         if scale.device != "cpu":
-            raise DataError(f"boxes are on the CPU only, so the scale {scale.name} runs by hand "
-                            f"(EVOLVE_SCALE={scale.name} python train.py); search at the scale cpu")
+            raise DataError(
+                f"boxes are on the CPU only, so the scale {scale.name} runs by hand "
+                f"(EVOLVE_SCALE={scale.name} python train.py); search at the scale cpu"
+            )
         texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
         folder = box_folder(options.cache)

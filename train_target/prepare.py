@@ -180,8 +180,10 @@ def make_dataloader(tokenizer: Tokenizer, B: int, T: int, split: str) -> Iterato
     above MAX_SEQ_LEN.
     """
     if split not in ("train", "warmup"):
-        raise ValueError(f'no split {split!r} here: "train" and "warmup" are; evaluate_bpb scores on validation text, '
-                         "which stays with the judge")
+        raise ValueError(
+            f'no split {split!r} here: "train" and "warmup" are; evaluate_bpb scores on validation text, '
+            "which stays with the judge"
+        )
     if not 1 <= T <= MAX_SEQ_LEN:
         raise ValueError(f"T is {T}, but must be from 1 to MAX_SEQ_LEN, {MAX_SEQ_LEN}")
     if B < 1:
@@ -216,8 +218,10 @@ def _checked(logits: object, shape: tuple[int, ...]) -> torch.Tensor:
     if not isinstance(logits, torch.Tensor):
         raise ValueError(f"model(x) must return logits, a tensor of shape {shape}; it returned {type(logits).__name__}")
     if tuple(logits.shape) != shape or not logits.is_floating_point():
-        raise ValueError(f"model(x) must return floating-point logits of shape {shape}, not {logits.dtype} of shape "
-                         f"{tuple(logits.shape)}")
+        raise ValueError(
+            f"model(x) must return floating-point logits of shape {shape}, not {logits.dtype} of shape "
+            f"{tuple(logits.shape)}"
+        )
     return logits
 
 

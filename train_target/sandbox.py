@@ -21,9 +21,23 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS =
 CAPABILITY_VERSION_3 = 0x20080522
 MASKED = {"sympy", "networkx"}  # packages whose `tests` folders hold validation or test text
 READ = AccessFS.READ_FILE | AccessFS.READ_DIR | AccessFS.EXECUTE
-SYSTEM = ("/bin", "/lib", "/lib64", "/usr/bin", "/usr/libexec", "/usr/include", "/etc/ld.so.cache", "/etc/localtime",
-          "/etc/alternatives", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system", "/dev/urandom", "/dev/random",
-          "/dev/zero")
+SYSTEM = (
+    "/bin",
+    "/lib",
+    "/lib64",
+    "/usr/bin",
+    "/usr/libexec",
+    "/usr/include",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/alternatives",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/sys/devices/system",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+)
 LIBRARY_ROOTS = ("/usr/lib", "/usr/local/lib", "/usr/lib64")  # whatever is below them but Python's packages
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -48,8 +62,9 @@ def unshare() -> bool:
 
 def limit(memory_mb: int) -> None:
     """Resource limits; `memory_mb` is on top of what the process has now. Never RLIMIT_AS: it breaks reservations."""
-    data = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
-                if line.startswith("VmData"))
+    data = next(
+        int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData")
+    )
     for kind, value in (
         (resource.RLIMIT_DATA, data * 1024 + memory_mb * 2**20),
         (resource.RLIMIT_FSIZE, 2**30),

@@ -134,8 +134,10 @@ class Evaluation:
         """
         key = tuple(int(row) for row in request.rows)
         if key not in self._awaited:
-            if any(r.cuts is not None and r.label == request.label and tuple(map(int, r.rows)) == key
-                   for r in self._requests):
+            if any(
+                r.cuts is not None and r.label == request.label and tuple(map(int, r.rows)) == key
+                for r in self._requests
+            ):
                 self._awaited[key] = (nats, request.cuts)
             return
         other, cuts = self._awaited.pop(key)
@@ -146,5 +148,7 @@ class Evaluation:
         changed = np.argwhere(kept & (difference > TOLERANCE * (1.0 + np.minimum(nats, other))))
         if len(changed):
             row, position = changed[0]
-            raise Invalid(f"causality: the loss at position {position} changed by {difference[row, position]:.3g} nats "
-                          f"when only tokens after position {cuts[row]} were replaced")
+            raise Invalid(
+                f"causality: the loss at position {position} changed by {difference[row, position]:.3g} nats "
+                f"when only tokens after position {cuts[row]} were replaced"
+            )

@@ -104,8 +104,15 @@ class Session:
 
     def handle(self, message: Message) -> Reply:
         """Answer one message. Faults of the script are told to it as `{"error": ...}`."""
-        operations = {"hello": self._hello, "batch": self._batch, "evaluate": self._evaluate, "logits": self._take,
-                      "tokenizer": self._tokenizer, "told": self._tell, "crash": self._crash}
+        operations = {
+            "hello": self._hello,
+            "batch": self._batch,
+            "evaluate": self._evaluate,
+            "logits": self._take,
+            "tokenizer": self._tokenizer,
+            "told": self._tell,
+            "crash": self._crash,
+        }
         operation = operations.get(str(message.get("op")))
         try:
             if operation is None:
@@ -123,8 +130,15 @@ class Session:
 
     def _hello(self, message: Message) -> Reply:
         scale = self.scale
-        return Reply({"budget": self.terms.budget, "seed": self.terms.seed, "device": scale.device,
-                      "max_seq_len": scale.max_seq_len, "vocab_size": self.texts.vocab_size})
+        return Reply(
+            {
+                "budget": self.terms.budget,
+                "seed": self.terms.seed,
+                "device": scale.device,
+                "max_seq_len": scale.max_seq_len,
+                "vocab_size": self.texts.vocab_size,
+            }
+        )
 
     def _tokenizer(self, message: Message) -> Reply:
         """Bytes of all tokens as hexadecimal text, and the pattern of pieces that merges stay within."""
@@ -153,8 +167,10 @@ class Session:
         if split == "warmup":
             return self._warmup(rows, length)
         if split != "train":
-            raise Refusal(f'no split {split!r} for a script: "train" and "warmup" are; validation text stays with the '
-                          "judge, evaluate_bpb scores on it")
+            raise Refusal(
+                f'no split {split!r} for a script: "train" and "warmup" are; validation text stays with the '
+                "judge, evaluate_bpb scores on it"
+            )
         if self.phase in ("evaluation", "over"):
             raise Refusal("no training batches after evaluate_bpb was called")
         used = self._advance()
@@ -198,9 +214,12 @@ class Session:
             self.charged = self._asked - self._start
         late = min(self._slowest, LATEST * self.terms.budget)
         if self.charged > 1.02 * self.terms.budget + late + 0.05:
-            return self._end("timeout", f"evaluate_bpb was called {self.charged:.2f} s after the first batch; the "
-                                        f"budget is {self.terms.budget:g} s, the slowest step {self._slowest:.2f} s: "
-                                        f"a last step may be late by that, but at most by {LATEST:.0%} of the budget")
+            return self._end(
+                "timeout",
+                f"evaluate_bpb was called {self.charged:.2f} s after the first batch; the "
+                f"budget is {self.terms.budget:g} s, the slowest step {self._slowest:.2f} s: "
+                f"a last step may be late by that, but at most by {LATEST:.0%} of the budget",
+            )
         self.phase = "evaluation"
         self._wait(FIRST_LOGITS_WALL)
         order = np.random.default_rng([self.terms.seed, 1])
@@ -216,8 +235,11 @@ class Session:
         share = {"smoke": 0.0, "tune": self.terms.rung, "control": self.terms.rung}.get(self.terms.purpose, 1.0)
         count = max(SMALLEST_EVALUATION, round(self.scale.eval_tokens * share / length))
         labels = ("val", "test", "second") if self.terms.purpose == "report" else ("val",)
-        return {label: choose_rows(text, length, count, self.texts.key)
-                for label in labels if len(text := self.texts.split(label)) > length}
+        return {
+            label: choose_rows(text, length, count, self.texts.key)
+            for label in labels
+            if len(text := self.texts.split(label)) > length
+        }
 
     def _make_buffer(self, shape: tuple[int, int, int]) -> int:
         """A sealed memory file of float32 of this shape, mapped here; returns its descriptor, for the box."""

@@ -121,9 +121,7 @@ if COMPILE:
     model = torch.compile(model)
 autocast = torch.autocast(device_type=DEVICE, dtype=torch.bfloat16, enabled=DEVICE == "cuda")
 
-optimizer = torch.optim.AdamW(
-    model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY
-)
+optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY)
 
 
 def train_step(x, y):

@@ -37,8 +37,15 @@ class Zygote:
 
     def serve(self) -> None:
         """Until the judge closes the control socket."""
-        self.tell({"ready": True, "landlock": self.ruleset is not None, "namespaces": can_unshare(),
-                   "baseline_mb": _resident_mb(), "torch": torch.__version__})
+        self.tell(
+            {
+                "ready": True,
+                "landlock": self.ruleset is not None,
+                "namespaces": can_unshare(),
+                "baseline_mb": _resident_mb(),
+                "torch": torch.__version__,
+            }
+        )
         while True:
             line, fds, _, _ = socket.recv_fds(self.control, 4096, 2)
             if not line:

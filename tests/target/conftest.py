@@ -38,7 +38,9 @@ class Slot:
         self.cache, self.folder = cache, folder
         self.process = subprocess.Popen(
             [sys.executable, str(TARGET / "judge.py"), "--scale=cpu", "--core=0", f"--cache={cache}", *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.ready = self.read()
 

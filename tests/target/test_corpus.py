@@ -123,7 +123,7 @@ def test_a_large_document_is_cut_at_line_ends(tmp_path: Path) -> None:
 def test_count_models_find_what_is_there() -> None:
     """A cycle of four bytes has 2 bits as single bytes and next to none given one byte before."""
     cycle = np.tile(np.frombuffer(b"abcd", dtype=np.uint8), 5000)
-    losses = bits_per_byte(cycle, cycle[:129 * 4].reshape(4, 129))
+    losses = bits_per_byte(cycle, cycle[: 129 * 4].reshape(4, 129))
     assert losses["unigram"] == pytest.approx(2.0, abs=0.05)
     assert losses["bigram"] < 0.02 and losses["trigram"] < 0.02
 
