@@ -6,7 +6,6 @@ writes, and nothing here decides anything but what follows from the log.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from itertools import islice
@@ -21,6 +20,7 @@ from evolve.selection import hypervolume, would_enter
 from evolve.store import Event
 from evolve.tuner import Study
 
+HALVED = 16  # candidates at a rung that a new one is compared with
 LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
 ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged
 LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
@@ -96,9 +96,13 @@ class History:
             self.sessions[-1] = (self.sessions[-1][0], event.at)
 
     def goes_on(self, rung: str, loss: float) -> bool:
-        """Successive halving over the run: in the better half of all seen at the rung; every eighth regardless."""
+        """Successive halving over the run: in the better half of the last seen at the rung; every eighth regardless.
+
+        Of the last and not of all: children of a population that improves would nearly all beat the median of all.
+        """
         seen = self.seen_losses[rung]
-        return bisect_left(seen, loss) * 2 <= len(seen) or (len(seen) + 1) % LUCKY == 0
+        recent = seen[-HALVED:]
+        return sum(other < loss for other in recent) * 2 <= len(recent) or (len(seen) + 1) % LUCKY == 0
 
     def would_enter(self, fitness: Fitness) -> bool:
         """Whether no confirmed member of the front is at least as good in everything."""
@@ -178,7 +182,7 @@ class History:
         body = event.body
         self.answers[body["owner"], body["name"]] = body["answer"]
         if not body["name"].startswith("front"):
-            insort(self.seen_losses[body["name"]], body["loss"])
+            self.seen_losses[body["name"]].append(body["loss"])
             self.deciding[body["owner"], body["name"]] = body["loss"]
 
     def _on_tell(self, event: Event) -> None:
@@ -195,7 +199,7 @@ class History:
         if candidate.index == 0:
             self.first_of[candidate.genome.key] = candidate.id
             for rung, losses in candidate.losses.items():
-                insort(self.seen_losses[rung], fmean(losses))
+                self.seen_losses[rung].append(fmean(losses))
         if any(member is candidate for member in self.front):
             self.last_gain = self.finished
             best = self.best_loss

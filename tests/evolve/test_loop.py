@@ -207,3 +207,13 @@ def test_more_generations_continue_a_finished_run(tmp_path: Path) -> None:
     _, second = run(tmp_path, 3)
     assert second.history.finished == 12
     assert list(second.history.candidates)[: len(first.history.candidates)] == list(first.history.candidates)
+
+
+def test_a_candidate_goes_on_if_it_is_in_the_better_half_of_the_last_ones(tmp_path: Path) -> None:
+    history = toy.new_history()
+    assert history.goes_on("0.25", 9.0), "the first one has nobody to be worse than"
+    history.seen_losses["0.25"] = [9.0] * 30 + [1.0 + i / 10 for i in range(16)]
+    assert history.goes_on("0.25", 1.75) and not history.goes_on("0.25", 1.85)
+    assert not history.goes_on("0.25", 5.0), "better than most of all, worse than all of the last"
+    history.seen_losses["0.25"].append(1.0)
+    assert history.goes_on("0.25", 99.0), "every eighth goes on regardless"
