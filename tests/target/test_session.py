@@ -61,24 +61,24 @@ def test_clock_starts_with_the_first_batch_and_the_stream_ends_with_the_budget(t
     while "end" not in (reply := batch(session)).message:
         shares.append(reply.message["progress"])
         clock.now += 3.5
-    assert shares == [0.0, 0.35, 0.7] and reply.message["progress"] == 1.0
+    assert shares == [0.0, 0.35, 0.7], "a fourth step would end later than the third was early"
+    assert reply.message["progress"] == 1.0
     assert score(session).message == {"val_bpb": 8.0}
     assert session.verdict is not None and session.verdict.status == "ok" and session.charged == 10.5
     assert session.verdict.metrics["startup_seconds"] == 50.0 and session.verdict.metrics["tokens"] == 48
 
 
-def test_a_slow_step_does_not_buy_another_one(texts: Texts) -> None:
+def test_a_step_that_would_end_far_too_late_is_not_begun(texts: Texts) -> None:
     session, clock = begin(texts)
     batch(session)
-    clock.now += 9.9
-    batch(session)
-    clock.now += 9.9
+    clock.now += 7.0
+    assert "end" in batch(session).message
     score(session)
-    assert session.verdict is not None and session.verdict.status == "timeout"
+    assert session.verdict is not None and session.verdict.status == "ok" and session.charged == 7.0
 
 
-@pytest.mark.parametrize(("late", "status"), [(1.2, "ok"), (1.5, "timeout")])
-def test_evaluation_may_be_late_by_one_step(texts: Texts, late: float, status: str) -> None:
+@pytest.mark.parametrize(("late", "status"), [(1.5, "ok"), (1.6, "timeout")])
+def test_the_end_may_be_late_by_half_a_step_and_a_tolerance(texts: Texts, late: float, status: str) -> None:
     session, clock = begin(texts)
     batch(session)
     clock.now += 1.0

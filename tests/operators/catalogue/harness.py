@@ -26,6 +26,8 @@ PATHS = {
     "dataclass": ROOT / "tests/scripts/dataclass_style.py",
     "autoresearch": ROOT / "tests/scripts/autoresearch_style.py",
 }
+ARGUMENTS = "model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY"
+OPTIMIZER = f"optimizer = torch.optim.AdamW({ARGUMENTS})"  # a line of the plain script
 SCRIPTS = {name: path.read_text() for name, path in PATHS.items()}
 VOCABULARY, LENGTH, ROWS, BATCHES = 61, 32, 2, 8
 

@@ -1,14 +1,14 @@
 """`amsgrad`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import amsgrad
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import OPTIMIZER, SCRIPTS, changed_lines, refusal, transformed
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(amsgrad, SCRIPTS["plain"]))
-    assert gone == ["    model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY"]
+    assert gone == [OPTIMIZER]
     assert [line for line in new if line.strip()] == [
-        "    model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY, amsgrad=True",
+        OPTIMIZER.removesuffix(")") + ", amsgrad=True)",
     ]
 
 

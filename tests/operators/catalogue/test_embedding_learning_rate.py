@@ -2,20 +2,20 @@
 
 from operators.catalogue import embedding_learning_rate
 from operators.catalogue._training import SPLIT_GROUPS
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import OPTIMIZER, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = SPLIT_GROUPS.splitlines()
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(embedding_learning_rate, SCRIPTS["plain"]))
-    assert gone == ["    model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY"]
+    assert gone == [OPTIMIZER]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
         "EMBEDDING_LR_RATIO = 3.0  # knob: 0.3..30 log",
         "def embeddings(model):",
         "    return [p for part in model.modules() if isinstance(part, nn.Embedding) for p in part.parameters()]",
         "parameter_groups = split_groups(model.parameters(), embeddings(model), lr_ratio=EMBEDDING_LR_RATIO)",
-        "    parameter_groups, lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY",
+        OPTIMIZER.replace("model.parameters()", "parameter_groups"),
         "    for group in optimizer.param_groups:",
         '        group["lr"] = group.setdefault("initial_lr", group["lr"]) * group.get("lr_ratio", 1.0)',
     ]

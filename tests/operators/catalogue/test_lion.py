@@ -1,17 +1,17 @@
 """`lion`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import lion
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import OPTIMIZER, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = lion.CODE.splitlines()
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(lion, SCRIPTS["plain"]))
-    assert gone == ["optimizer = torch.optim.AdamW("]
+    assert gone == [OPTIMIZER]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
         "LION_LR_RATIO = 0.2  # knob: 0.03..1.0 log",
-        "optimizer = Lion(",
+        OPTIMIZER.replace("torch.optim.AdamW", "Lion"),
     ]
 
 

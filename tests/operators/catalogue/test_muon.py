@@ -2,7 +2,7 @@
 
 from operators.catalogue import muon
 from operators.catalogue._training import SPLIT_GROUPS
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import OPTIMIZER, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = (muon.CODE + SPLIT_GROUPS).splitlines()
 
@@ -10,8 +10,7 @@ DEFINED = (muon.CODE + SPLIT_GROUPS).splitlines()
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(muon, SCRIPTS["plain"]))
     assert gone == [
-        "optimizer = torch.optim.AdamW(",
-        "    model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY",
+        OPTIMIZER,
     ]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
         "MUON_SCALE = 0.2  # knob: 0.1..4.0 log",
@@ -20,8 +19,7 @@ def test_changes_these_lines_and_no_others() -> None:
         "def block_matrices(model):",
         "    return [p for p in model.blocks.parameters() if p.ndim == 2]",
         "parameter_groups = split_groups(model.parameters(), block_matrices(model), muon=True)",
-        "optimizer = Muon(",
-        "    parameter_groups, lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY",
+        OPTIMIZER.replace("torch.optim.AdamW(model.parameters()", "Muon(parameter_groups"),
     ]
 
 

@@ -2,20 +2,20 @@
 
 from operators.catalogue import parameter_groups
 from operators.catalogue._training import SPLIT_GROUPS
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import OPTIMIZER, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = SPLIT_GROUPS.splitlines()
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(parameter_groups, SCRIPTS["plain"]))
-    assert gone == ["    model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY"]
+    assert gone == [OPTIMIZER]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
         "def undecayed(model):",
         "    return [p for part in model.modules() for p in part.parameters(recurse=False) if "
         "p.ndim < 2 or isinstance(part, nn.Embedding)]",
         "parameter_groups = split_groups(model.parameters(), undecayed(model), weight_decay=0.0)",
-        "    parameter_groups, lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY",
+        OPTIMIZER.replace("model.parameters()", "parameter_groups"),
     ]
 
 
