@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ import numpy as np
 from documents import DataError, read_documents
 
 SYMPY_VERSION = "1.14.0"
+NETWORKX_VERSION = "3.6.1"  # of the second corpus, which is part of the hash
 SYMPY_SHA256 = "29f1c8400d913782"
 RECIPE = 1  # to be raised when the split changes: then the cache is made anew
 SPLITS = ("train", "val", "test", "second")
@@ -52,9 +52,24 @@ class Corpus:
         """The bytes of a split, mapped read-only."""
         return np.memmap(self.folder / f"{split}.bin", dtype=np.uint8, mode="r")
 
+    @property
+    def other(self) -> str:
+        """Why losses on this corpus cannot be compared with those on the pinned one; "" where they can be, and for
+        the user's own text, which nobody takes for it."""
+        if not self.name.startswith("sympy-") or self.sha256.startswith(SYMPY_SHA256):
+            return ""
+        return (
+            f"this is not the pinned corpus: its SHA-256 begins with {self.sha256[:16]}, not {SYMPY_SHA256}, so "
+            f"losses cannot be compared with those of others; {self.name} and networkx {_version('networkx') or 'none'} are "
+            f"installed, pinned are the unchanged files of sympy {SYMPY_VERSION} and networkx {NETWORKX_VERSION}: "
+            f"pip install --force-reinstall sympy=={SYMPY_VERSION} networkx=={NETWORKX_VERSION}, then remove "
+            f"{self.folder}"
+        )
+
     def describe(self) -> dict[str, object]:
         """What the ready line tells of it."""
-        return {"name": self.name, "sha256": self.sha256, "bytes": self.sizes, "near_duplicates_dropped": self.dropped}
+        name = f"{self.name}, not the pinned text" if self.other else self.name
+        return {"name": name, "sha256": self.sha256, "bytes": self.sizes, "near_duplicates_dropped": self.dropped}
 
 
 def default_cache() -> Path:
@@ -70,7 +85,18 @@ def load(cache: Path, data: Path | None, say: Callable[[str], None]) -> Corpus:
     if not (folder / "corpus.json").exists():
         say(f"preparing corpus {name} in {folder}")
         _prepare(folder, name, documents(), say)
-    return _open(folder)
+    corpus = _open(folder)
+    if corpus.other:
+        say(corpus.other)
+    return corpus
+
+
+def _version(package: str) -> str:
+    """The installed version of a package, or ""."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _open(folder: Path) -> Corpus:
@@ -172,18 +198,11 @@ Source = tuple[str, str, Callable[[], Iterator[Document]]]
 
 def _sympy_source() -> Source:
     """Name, fingerprint and documents of the installed sympy."""
-    try:
-        version = importlib.metadata.version("sympy")
-    except importlib.metadata.PackageNotFoundError as error:
+    version = _version("sympy")
+    if not version:
         raise DataError(
             "sympy is not installed and its source is the default corpus; pip install "
             f"sympy=={SYMPY_VERSION}, or give a folder of text with --data"
-        ) from error
-    if version != SYMPY_VERSION:
-        print(
-            f"sympy {version} is installed, not {SYMPY_VERSION}: losses cannot be compared with those of others; "
-            f"for the pinned corpus pip install sympy=={SYMPY_VERSION}",
-            file=sys.stderr,
         )
     return f"sympy-{version}", hashlib.sha256(version.encode()).hexdigest(), lambda: package_files("sympy")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,37 @@ def make_text(number: int) -> str:
 
 
 def test_default_corpus_is_the_pinned_one(cache: Path) -> None:
-    prepared = corpus.load(cache, None, quiet)
-    assert prepared.sha256.startswith(corpus.SYMPY_SHA256)
+    said: list[str] = []
+    prepared = corpus.load(cache, None, said.append)
+    assert prepared.sha256.startswith(corpus.SYMPY_SHA256) and not any("pinned" in text for text in said)
+    assert prepared.describe()["name"] == "sympy-1.14.0"
     assert prepared.sizes["train"] > 20e6 and min(prepared.sizes["val"], prepared.sizes["test"]) > 5e5
     assert (prepared.folder / "val.bin").stat().st_mode & 0o077 == 0
     assert corpus.load(cache, None, quiet) == prepared
+
+
+def small_files(package: str, tests_only: bool = False) -> Iterator[corpus.Document]:
+    """What another sympy could hold."""
+    return ((make_text(i).encode(), True) for i in range(300))
+
+
+@pytest.mark.parametrize("version", [corpus.SYMPY_VERSION, "1.13.3"])
+def test_text_that_is_not_the_pinned_one_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(corpus, "package_files", small_files)
+    monkeypatch.setattr(corpus, "_version", {"sympy": version, "networkx": "9.9"}.get)
+    for _ in range(2):  # when it is prepared, and from the cache
+        said: list[str] = []
+        other = corpus.load(tmp_path, None, said.append)
+        assert "not the pinned corpus" in said[-1] and other.sha256[:16] in said[-1] and "networkx 9.9" in said[-1]
+        assert other.describe()["name"] == f"sympy-{version}, not the pinned text"
+
+
+def test_missing_sympy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "_version", lambda package: "")
+    with pytest.raises(DataError, match="sympy is not installed"):
+        corpus.load(tmp_path, None, quiet)
 
 
 def test_validation_text_comes_from_tests_and_is_not_in_the_training_text(cache: Path) -> None:
