@@ -76,6 +76,12 @@ def test_tokenizer_is_of_bytes(slot: Slot) -> None:
     assert outcome["status"] == "ok", outcome
 
 
+def test_peak_memory_is_what_a_script_adds(slot: Slot) -> None:
+    large = "big = bytearray(200 * 2**20)\nbig[::4096] = b'x' * len(big[::4096])\ndel big\n"
+    few, many = (slot.run(TINY + extra + SCORE)["metrics"]["peak_memory_mb"] for extra in ("", large))
+    assert few > 5 and many - few == pytest.approx(200, abs=15), (few, many)
+
+
 def test_warmup_is_free_and_bounded(slot: Slot) -> None:
     warm = 'batches = [x for x, y, e in make_dataloader(tokenizer, 4, 128, "warmup")]\nassert 0 < len(batches) < 100\n'
     outcome = slot.run(TINY + warm + SCORE)
