@@ -60,7 +60,7 @@ class Corpus:
             return ""
         return (
             f"this is not the pinned corpus: its SHA-256 begins with {self.sha256[:16]}, not {SYMPY_SHA256}, so "
-            f"losses cannot be compared with those of others; {self.name} and networkx {_version('networkx') or 'none'} are "
+            f"losses cannot be compared with those of others; {self.name} and networkx {_version('networkx')} are "
             f"installed, pinned are the unchanged files of sympy {SYMPY_VERSION} and networkx {NETWORKX_VERSION}: "
             f"pip install --force-reinstall sympy=={SYMPY_VERSION} networkx=={NETWORKX_VERSION}, then remove "
             f"{self.folder}"
