@@ -61,8 +61,8 @@ def settings_of(options: Namespace, target: Target) -> Settings:
 def limits_of(options: Namespace, target: Target) -> Limits:
     """When to stop: the target's criteria, overridden by options. Raises `ConfigError` for a count below 1."""
     stop = target.stop
-    generations = int(stop.get("generations", 50)) if options.generations is None else options.generations
-    if generations < 1:
+    generations = int(stop.get("generations", 50))  # of a target 0, which is no limit
+    if options.generations is not None and (generations := options.generations) < 1:
         raise ConfigError(f"--generations must be at least 1, not {generations}")
     for name in ("total", "time_limit"):
         if not 0 <= getattr(options, name) < math.inf:

@@ -160,10 +160,12 @@ def _announce(run: Run, console: Console) -> None:
     console.print(f"Operators: {names}. No LLM: children are made by the built-in catalogue and by merging.")
     console.print(f"Isolation: {hello['isolation']}")
     console.print(f"Text: {hello['corpus']['name']} ({hello['corpus']['sha256'][:12]}); device: {hello['device']}")
-    total = run.limits.generations * settings["offspring"]
-    expected = forecast(run.plan, max(0, total - history.finished), run.executor.slots)
+    total = (run.limits.generations or 1) * settings["offspring"]
+    left = max(0, total - history.finished) if run.limits.generations else total
+    scope = "" if run.limits.generations else " of one generation"
+    expected = forecast(run.plan, left, run.executor.slots, history.seed is None)
     console.print(
-        f"Forecast: about {expected.trials} trials, {expected.charged:.0f} charged seconds, "
+        f"Forecast{scope}: about {expected.trials} trials, {expected.charged:.0f} charged seconds, "
         f"{clock(expected.wall)} on {run.executor.slots} slots. Run directory: {run.store.directory}"
     )
     if history.trials:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Literal, cast
 from evolve.model import Objective, Rules, digest
 
 DESCRIPTION = "target.toml"
+STOP = ("generations", "total", "wall", "target_loss", "stale_generations", "refusals")
 
 
 class ConfigError(Exception):
@@ -81,9 +83,9 @@ def load_target(folder: Path) -> Target:
             rules=_rules(table),
             objectives=_objectives(table["objectives"]),
             rungs=_rungs(table["rungs"]),
-            stop=dict(table.get("stop", {})),
+            stop=_stop(table.get("stop", {})),
             judge=judge.resolve(),
-            scales={name: dict(scale) for name, scale in table["scales"].items()},
+            scales={name: {**scale, "budget": float(scale["budget"])} for name, scale in table["scales"].items()},
             fingerprint=digest(text + "".join(_read(part) for part in sorted(folder.glob("*.py")))),
         )
     except tomllib.TOMLDecodeError as error:
@@ -121,20 +123,36 @@ def _objective(table: Mapping[str, str]) -> Objective:
     return Objective(name, cast(Literal["minimize", "maximize"], direction))
 
 
+def _stop(table: Mapping[str, float]) -> dict[str, float]:
+    """Stopping criteria; one that is misspelt would be one that never stops."""
+    if unknown := set(table) - set(STOP):
+        raise ConfigError(f"[stop] knows {', '.join(STOP)}, not {', '.join(sorted(unknown))}")
+    found = {name: float(value) for name, value in table.items()}
+    if wrong := [name for name, value in found.items() if not 0 <= value < math.inf]:
+        raise ConfigError(f"[stop] {wrong[0]} must be 0 (off) or above, not {found[wrong[0]]:g}")
+    return found
+
+
 def _rules(table: Mapping[str, Any]) -> Rules:
     rules = table["rules"]
     return Rules(
         protected=tuple(rules["protected"]),
         imports=tuple(rules["imports"]),
         contract=tuple(rules["contract"]),
-        hints=dict(table.get("hints", {})),
+        hints={name: _text(directive, f"the hint for {name}") for name, directive in table.get("hints", {}).items()},
         max_bytes=int(rules["max_bytes"]),
     )
 
 
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{what} must be text in quotes, not {value!r}")
+    return value
+
+
 def _rungs(values: list[float]) -> tuple[float, ...]:
     rungs = tuple(float(v) for v in values)
-    if len(rungs) < 2 or rungs != tuple(sorted(set(rungs))) or rungs[-1] != 1.0 or rungs[0] <= 0:
+    if len(rungs) < 2 or rungs != tuple(sorted(set(rungs))) or rungs[-1] != 1.0 or not rungs[0] > 0:
         raise ConfigError(f"rungs must be ascending shares of the budget that end with 1.0, not {list(values)}")
     return rungs
 
@@ -143,7 +161,7 @@ def budget_of(target: Target, scale: str, budget: float | None) -> float:
     """The budget of a full trial in charged seconds. Raises `ConfigError` for an unknown scale or a budget <= 0."""
     if scale not in target.scales:
         raise ConfigError(f"unknown scale {scale!r}: {target.name} has {', '.join(target.scales)}")
-    chosen = float(target.scales[scale]["budget"]) if budget is None else budget
+    chosen: float = target.scales[scale]["budget"] if budget is None else budget
     if not 0 < chosen < float("inf"):
         raise ConfigError(f"--budget must be a number of seconds above 0, not {chosen:g}")
     return chosen

@@ -19,8 +19,8 @@ class Forecast:
     wall: float
 
 
-def forecast(plan: Plan, candidates: int, slots: int) -> Forecast:
-    """Expected cost of the seed and of `candidates` children, half of which are promoted at each rung."""
+def forecast(plan: Plan, candidates: int, slots: int, seed: bool = True) -> Forecast:
+    """Expected cost of the seed, unless it is done, and of `candidates` children; half are promoted at each rung."""
     low, *middle = plan.rungs[:-1]
     jobs = [(plan.tune_trials, low, 1.0)]
     share = 1.0
@@ -32,6 +32,6 @@ def forecast(plan: Plan, candidates: int, slots: int) -> Forecast:
     jobs += [(FRONT_SEEDS - 1, rung, ENTERS) for rung in plan.rungs]
     trials = sum(n * share for n, _, share in jobs)
     seconds = sum(n * rung * share for n, rung, share in jobs) * plan.budget + plan.smoke_seconds
-    of_seed = FRONT_SEEDS * sum(plan.rungs) * plan.budget
-    charged = of_seed + candidates * seconds
-    return Forecast(round(FRONT_SEEDS * len(plan.rungs) + candidates * trials), charged, charged * OVERHEAD / slots)
+    seeds = FRONT_SEEDS if seed else 0
+    charged = seeds * sum(plan.rungs) * plan.budget + candidates * seconds
+    return Forecast(round(seeds * len(plan.rungs) + candidates * trials), charged, charged * OVERHEAD / slots)

@@ -21,8 +21,9 @@ def load(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"cannot load {name!r}: {error}. Write it as package.module:name.") from error
+    except Exception as error:  # the boundary: importing a module runs it
+        cause = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"cannot load {name!r} ({cause}). Write it as package.module:name.") from error
 
 
 def load_operators(weights: dict[str, float], reader: Any) -> dict[str, Any]:
@@ -31,10 +32,22 @@ def load_operators(weights: dict[str, float], reader: Any) -> dict[str, Any]:
     for key in weights:
         if key not in OPERATORS and ":" not in key:
             raise ConfigError(f"unknown operator {key!r}: choose from {', '.join(OPERATORS)}, or package.module:Class")
-        operators[key] = load(OPERATORS.get(key, key))(reader)
+        operators[key] = _operator(key, reader)
     if all(operator.arity != 1 for operator in operators.values()):
         raise ConfigError(f"{', '.join(operators)} need two parents, and at first there is one: add catalogue or tune")
     return operators
+
+
+def _operator(key: str, reader: Any) -> Any:
+    """One operator, found to be one. Raises `ConfigError`."""
+    made = load(OPERATORS.get(key, key))
+    try:
+        operator = made(reader)
+    except Exception as error:  # the boundary: a class of anybody's
+        raise ConfigError(f"operator {key!r} cannot be made: {type(error).__name__}: {error}") from error
+    if getattr(operator, "arity", None) not in (1, 2) or not callable(getattr(operator, "propose", None)):
+        raise ConfigError(f"{key!r} is no operator: it needs an arity of 1 or 2 and a method propose(mating)")
+    return operator
 
 
 def reader_for(header: dict[str, Any]) -> Any:

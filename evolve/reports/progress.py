@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 
@@ -56,7 +57,8 @@ class Progress:
         elapsed = time.monotonic() - self._start
         statuses = " ".join(f"{n} {status}" for status, n in sorted(history.statuses.items())) or "none yet"
         charged = history.charged - (self._charged_before or 0.0)
-        facts = {"generation": f"{generation(history)}/{loop.limits.generations}"}
+        of = f"/{loop.limits.generations}" if loop.limits.generations else ""
+        facts = {"generation": f"{generation(history)}{of}"}
         facts |= {"candidates": str(history.finished), "front": str(len(history.front))}
         for label, candidate in (("best", history.front[0] if history.front else None), ("seed", history.seed)):
             if candidate and candidate.fitness:
@@ -75,10 +77,10 @@ class Progress:
         total = loop.limits.generations * int(history.header["settings"]["offspring"])
         if done < 3:
             return "not known yet"
-        seconds = max(0, total - history.finished) * elapsed / done
+        seconds = max(0, total - history.finished) * elapsed / done if total else math.inf
         if loop.limits.wall:
             seconds = min(seconds, max(0.0, loop.limits.wall - history.wall))
-        return f"about {clock(seconds)}"
+        return f"about {clock(seconds)}" if math.isfinite(seconds) else "until a criterion is met"
 
     def _panel(self, loop: Loop) -> Table:
         table = Table.grid(padding=(0, 2))

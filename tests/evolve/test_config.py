@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from evolve.assemble import limits_of
 from evolve.config import ConfigError, Target, budget_of, load_target
-from evolve.model import Objective
+from evolve.model import Mating, Objective, Rejected
 from evolve.plugins import load, load_operators
 
 TOML = """
@@ -134,6 +137,9 @@ class OneParent:
     def __init__(self, reader: object) -> None:
         self.reader = reader
 
+    def propose(self, mating: Mating) -> Rejected:
+        return Rejected("a name is all that is asked of it")
+
 
 class TwoParents(OneParent):
     name, arity = "two", 2
@@ -158,3 +164,38 @@ def test_operators_are_loaded_by_name() -> None:
 def test_operators_that_cannot_be_used(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_operators({name: 1.0}, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("generations = 7", 'generations = "many"', "wrong kind"),
+        ("generations = 7", "generations = -1", r"\[stop\] generations must be 0 \(off\) or above"),
+        ("generations = 7", "wall = nan", r"\[stop\] wall must be"),
+        ("generations = 7", "time_limit = 60", r"\[stop\] knows generations, .*not time_limit"),
+        ("budget = 20.0", "", "lacks 'budget'"),
+        ("budget = 20.0", 'budget = "long"', "wrong kind"),
+        ('"1e-4..1e-1 log"', "6", "hint for \\*_LR must be text"),
+        ("[0.25, 0.5, 1.0]", "[nan, 1.0]", "rungs must be"),
+    ],
+)
+def test_numbers_that_are_used_only_later_are_looked_at_when_they_are_read(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    assert old in TOML
+    with pytest.raises(ConfigError, match=words):
+        load_target(write(tmp_path / "toy", TOML.replace(old, new)))
+
+
+@pytest.mark.parametrize("name", ["os:path", ":x", "..x:y", "evolve.model:Genome", "builtins:print", "antigravity_:x"])
+def test_what_is_no_operator_is_refused_with_its_name(name: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(name)):
+        load_operators({name: 1.0}, "reader")
+
+
+def test_a_target_may_set_no_limit_of_generations_and_an_option_may_not(tmp_path: Path) -> None:
+    target = load_target(write(tmp_path / "toy", TOML.replace("generations = 7", "generations = 0")))
+    options = Namespace(generations=None, total=5.0, time_limit=0.0)
+    assert limits_of(options, target).generations == 0
+    with pytest.raises(ConfigError, match="--generations must be at least 1"):
+        limits_of(Namespace(generations=0, total=5.0, time_limit=0.0), target)

@@ -42,3 +42,9 @@ def test_a_run_costs_what_was_forecast_within_a_factor_of_two(tmp_path: Path) ->
     executor.close()
     loop.store.close()
     assert 0.5 < loop.history.charged / forecast(toy.plan(), 20, 1).charged < 2.0
+
+
+def test_a_seed_that_is_done_costs_nothing_more() -> None:
+    whole, rest = forecast(PLAN, 6, 1), forecast(PLAN, 6, 1, seed=False)
+    assert whole.trials - rest.trials == forecast(PLAN, 0, 1).trials
+    assert whole.charged - rest.charged == pytest.approx(forecast(PLAN, 0, 1).charged)

@@ -215,3 +215,14 @@ def test_progress_tells_where_a_run_is(directory: Path) -> None:
 def test_records_of_every_candidate_of_a_run_come_back(history: History) -> None:
     for candidate in history.candidates.values():
         assert records.candidate_from(records.candidate_record(candidate), history.genomes) == candidate
+
+
+def test_progress_of_a_run_without_a_limit_of_generations(directory: Path) -> None:
+    executor = InlineExecutor(toy.run_trial)
+    loop = toy.make_loop(directory, 0, executor, total=1e6)
+    progress = Progress(Console(file=StringIO()), 1)
+    progress._charged_before = 0.0
+    facts = progress.facts(loop)
+    assert facts["generation"] == "6" and facts["remaining"] == "until a criterion is met"
+    executor.close()
+    loop.store.close()
