@@ -19,12 +19,12 @@ held_gradients = {}
 
 def hold_every_second(model):
     """Add up the embeddings' gradients of two steps; in the first of them the optimizer sees none."""
-    for part in model.modules():
-        for p in part.parameters() if isinstance(part, nn.Embedding) else ():
-            if p.grad is not None and p in held_gradients:
-                p.grad.add_(held_gradients.pop(p))
-            elif p.grad is not None:
-                held_gradients[p], p.grad = p.grad, None
+    tables = (part for part in model.modules() if isinstance(part, nn.Embedding))
+    for p in {p for table in tables for p in table.parameters()}:  # one table may hold another
+        if p.grad is not None and p in held_gradients:
+            p.grad.add_(held_gradients.pop(p))
+        elif p.grad is not None:
+            held_gradients[p], p.grad = p.grad, None
 '''
 
 
