@@ -1,4 +1,8 @@
-"""Replaces AdamW by Lion, with the same arguments; its learning rate is a fraction of the one given."""
+"""Replaces AdamW by Lion, with the same arguments; its learning rate is a fraction of the one given.
+
+The paper raises the weight decay by as much as it lowers the rate, so their product, what is taken off a weight in a
+step, stays what it was under AdamW.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ SOURCE = "Chen et al. 2023, arXiv:2302.06675, algorithm 2"
 
 CODE = '''
 class Lion(torch.optim.Optimizer):
-    """Sign of an interpolated momentum, decoupled weight decay; the rate is LION_LR_RATIO times `lr`."""
+    """Sign of an interpolated momentum, weight decay as AdamW's; the rate is LION_LR_RATIO times `lr`."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0):  # knob: fixed
         super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
@@ -30,7 +34,7 @@ class Lion(torch.optim.Optimizer):
             momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
             rate, (beta1, beta2) = LION_LR_RATIO * group["lr"], group["betas"]
             updates = torch._foreach_sign(torch._foreach_lerp(grads, momenta, beta1))
-            torch._foreach_mul_(params, 1.0 - rate * group["weight_decay"])
+            torch._foreach_mul_(params, 1.0 - group["lr"] * group["weight_decay"])  # as strong as AdamW's
             torch._foreach_add_(params, updates, alpha=-rate)
             torch._foreach_lerp_(momenta, grads, 1.0 - beta2)
 '''

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 from operators.catalogue import (
     Transformation,
+    cautious_weight_decay,
     embeddings_every_second_step,
     hashed_bigram,
+    lion,
 )
 from tests.operators.catalogue.harness import SCRIPTS, transformed
 
@@ -38,3 +41,16 @@ def test_a_table_within_a_table_is_held_once() -> None:
         hold(nn.ModuleList([table]))
         seen.append(None if table.pairs.weight.grad is None else table.pairs.weight.grad.max().item())
     assert seen == [None, 2.0, None, 2.0]
+
+
+@pytest.mark.parametrize("weight", [1.0, -1.0])
+def test_cautious_decay_gives_back_no_more_than_lion_took(weight: float) -> None:
+    give_back = defined(cautious_weight_decay.CODE)["give_back_decay"]
+    p = nn.Parameter(torch.full((2,), weight))
+    p.grad = torch.tensor([1.0, -1.0])
+    optimizer = defined(lion.CODE, LION_LR_RATIO=0.2)["Lion"]([p], lr=0.1, weight_decay=0.5)
+    before = [[p.detach().clone()]]
+    optimizer.step()
+    give_back(optimizer, before)
+    decayed = [0.05 * weight if weight * sign > 0 else 0.0 for sign in (1, -1)]
+    assert p.detach().tolist() == pytest.approx([weight - 0.02 - decayed[0], weight + 0.02 - decayed[1]])
