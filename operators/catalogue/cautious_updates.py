@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 
 import libcst as cst
+import libcst.matchers as m
 
 from operators.catalogue import Refused
 from operators.catalogue import _edit as edit
 from operators.catalogue import _training as training
+from operators.catalogue._tree import find
 
 IDEA = "A coordinate whose momentum disagrees with its gradient should not move in this step."
 SOURCE = "Liang et al. 2024, arXiv:2411.16085, algorithm 1"
@@ -29,10 +31,12 @@ AFTER = "take_back_uphill({0}, before)"
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:
-    """Refused where updates are cautious already."""
+    """Refused where updates are cautious already. Cautious weight decay comes first: it reads what the step added."""
     if "take_back_uphill" in edit.names_in_use(module):
         raise Refused("updates are cautious already")
     module = training.define(module, training.optimizer_step(module).once, CODE)
     step = training.optimizer_step(module)
     module = edit.insert_before(module, step.line, BEFORE.format(step.optimizer))
-    return edit.insert_after(module, training.optimizer_step(module).line, AFTER.format(step.optimizer))
+    decay = find(module, m.SimpleStatementLine(body=[m.Expr(m.Call(func=m.Name("give_back_decay")))]))
+    last = training.statement_of(module, decay[0]) if decay else training.optimizer_step(module).line
+    return edit.insert_after(module, last, AFTER.format(step.optimizer))

@@ -34,14 +34,20 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self):
+        stepped = []
         for group in self.param_groups:
             shapes = {}
             for p in group["params"] if group.get("muon") else []:
                 if p.grad is not None:
                     shapes.setdefault(p.shape, []).append(p)
+                    stepped.append((p, p.grad))
             for params in shapes.values():
                 self.step_stack(params, group["lr"], group["weight_decay"])
-        super().step()  # leaves out what has no gradient any more
+        for p, _ in stepped:
+            p.grad = None  # AdamW leaves out what has no gradient
+        super().step()
+        for p, grad in stepped:
+            p.grad = grad
 
     def step_stack(self, params, lr, weight_decay):
         grads = torch.stack([p.grad for p in params])
@@ -51,7 +57,6 @@ class Muon(torch.optim.AdamW):
         scale = MUON_SCALE * max(grads.shape[1:]) ** 0.5
         for p, u in zip(params, update):
             p.mul_(1.0 - lr * weight_decay).add_(u, alpha=-lr * scale)
-            p.grad = None
 '''
 
 

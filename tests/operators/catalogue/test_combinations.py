@@ -11,11 +11,14 @@ import torch.nn.functional as F
 
 from operators.catalogue import (
     Transformation,
+    cautious_updates,
     cautious_weight_decay,
     embeddings_every_second_step,
     hashed_bigram,
     lion,
+    muon,
 )
+from operators.catalogue import _training as training
 from tests.operators.catalogue.harness import SCRIPTS, transformed
 
 
@@ -54,3 +57,31 @@ def test_cautious_decay_gives_back_no_more_than_lion_took(weight: float) -> None
     give_back(optimizer, before)
     decayed = [0.05 * weight if weight * sign > 0 else 0.0 for sign in (1, -1)]
     assert p.detach().tolist() == pytest.approx([weight - 0.02 - decayed[0], weight + 0.02 - decayed[1]])
+
+
+def test_an_update_of_muon_can_be_cautious() -> None:
+    scope = defined(muon.CODE + training.SPLIT_GROUPS, MUON_ITERATIONS=5, MUON_MOMENTUM=0.95, MUON_SCALE=0.2)
+    take_back = defined(cautious_updates.CODE)["take_back_uphill"]
+    p = nn.Parameter(torch.zeros(8, 4))
+    optimizer = scope["Muon"](scope["split_groups"]([p], [p], muon=True), lr=0.1)
+    generator = torch.Generator().manual_seed(0)
+    p.grad = torch.randn(8, 4, generator=generator)
+    optimizer.step()
+    p.grad = -0.1 * p.grad * torch.randn(8, 4, generator=generator).sign()
+    before, gradient = [p.detach().clone()], p.grad.clone()
+    optimizer.step()
+    take_back(optimizer, before)
+    assert p.grad is not None
+    assert torch.equal(p.grad, gradient)
+    assert ((p.detach() - before[0]) * gradient <= 1e-9).all()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_decay_is_given_back_before_updates_are_taken_back(order: int) -> None:
+    source = both(*(cautious_updates, cautious_weight_decay)[::order])
+    lines = [line.strip() for line in source.splitlines()]
+    step = lines.index("optimizer.step()")
+    assert lines[step + 1 : step + 3] == [
+        "give_back_decay(optimizer, undecayed)",
+        "take_back_uphill(optimizer, before)",
+    ]
