@@ -16,6 +16,7 @@ IDEA = "Fewer steps on less noisy gradients allow a larger learning rate."
 SOURCE = "McCandlish et al. 2018, arXiv:1812.06162; Smith et al. 2018, arXiv:1711.00489"
 
 ZERO_GRAD = m.SimpleStatementLine(body=[m.Expr(m.Call(func=m.Attribute(attr=m.Name("zero_grad"))))])
+CALLED = m.SimpleStatementLine(body=[m.Expr(m.Call())])
 BACKWARD = m.SimpleStatementLine(body=[m.Expr(m.Call(func=m.Attribute(m.Name(), m.Name("backward"))))])
 
 
@@ -29,6 +30,8 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     body = list(block.body)
     zero, backward = (_index(body, pattern) for pattern in (ZERO_GRAD, BACKWARD))
     last = max(body.index(step.once), zero)
+    while last + 1 < len(body) and m.matches(body[last + 1], CALLED):
+        last += 1  # what is called right after a step, such as an average of the weights, belongs to it
     if any(find(node, m.Continue() | m.Break() | m.Return()) for node in body[backward:last]):
         raise Refused("the block of the optimizer's step is left early")
     update = [node for node in body[backward + 1 : last + 1] if node is not body[zero]] + [body[zero]]

@@ -14,8 +14,10 @@ from operators.catalogue import (
     cautious_updates,
     cautious_weight_decay,
     embeddings_every_second_step,
+    gradient_accumulation,
     hashed_bigram,
     lion,
+    lookahead,
     muon,
 )
 from operators.catalogue import _training as training
@@ -85,3 +87,10 @@ def test_decay_is_given_back_before_updates_are_taken_back(order: int) -> None:
         "give_back_decay(optimizer, undecayed)",
         "take_back_uphill(optimizer, before)",
     ]
+
+
+def test_slow_weights_follow_once_an_update_with_accumulated_gradients_too() -> None:
+    in_one_order, in_the_other = both(lookahead, gradient_accumulation), both(gradient_accumulation, lookahead)
+    call = next(line for line in in_the_other.splitlines() if "lookahead.update(" in line)
+    assert call.startswith(" " * 8)
+    assert call in in_one_order.splitlines()
