@@ -13,6 +13,8 @@ from operators.catalogue import (
     Transformation,
     cautious_updates,
     cautious_weight_decay,
+    clip_per_parameter,
+    clip_removal,
     embeddings_every_second_step,
     gradient_accumulation,
     hashed_bigram,
@@ -94,3 +96,9 @@ def test_slow_weights_follow_once_an_update_with_accumulated_gradients_too() -> 
     call = next(line for line in in_the_other.splitlines() if "lookahead.update(" in line)
     assert call.startswith(" " * 8)
     assert call in in_one_order.splitlines()
+
+
+@pytest.mark.parametrize("script", ["plain", "dataclass"])
+def test_clipping_one_by_one_goes_with_its_loop(script: str) -> None:
+    removed = transformed(clip_removal, SCRIPTS[script])
+    assert both(clip_per_parameter, clip_removal, script) == removed
