@@ -14,7 +14,7 @@ from operators.catalogue._tree import find
 IDEA = "The linear layer after a norm can learn its gain, so that the norm needs no parameters."
 SOURCE = "OLMo, Groeneveld et al. 2024, arXiv:2402.00838 (non-parametric layer norm); modded-nanogpt"
 
-_SILENT = m.DoesNotMatch(m.Arg(keyword=m.Name("elementwise_affine") | m.Name("bias")))
+_SILENT = m.DoesNotMatch(m.Arg(keyword=m.Name("elementwise_affine")))
 NORM = m.Call(
     func=m.Attribute(attr=m.Name("LayerNorm") | m.Name("RMSNorm")),
     args=[m.AtLeastN(_SILENT, n=1)],
@@ -32,4 +32,5 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
 def _plain(node: cst.CSTNode) -> cst.Call:
     call = cst.ensure_type(node, cst.Call)
     plain = cst.ensure_type(expression("f(elementwise_affine=False)"), cst.Call).args[0]
-    return call.with_changes(args=[*call.args, plain])
+    kept = [arg for arg in call.args if arg.keyword is None or arg.keyword.value != "bias"]
+    return call.with_changes(args=[*kept, plain])

@@ -14,7 +14,7 @@ from operators.catalogue._tree import find
 IDEA = "Biases contribute nothing at this size, and cost time in every step."
 SOURCE = "Chowdhery et al. 2022, PaLM, arXiv:2204.02311 (no biases)"
 
-_SILENT = m.DoesNotMatch(m.Arg(keyword=m.Name("bias")))
+_SILENT = m.DoesNotMatch(m.Arg(keyword=m.Name("bias") | m.Name("elementwise_affine")))
 _TWO = [m.Arg(keyword=None), m.Arg(keyword=None)]
 LINEAR = m.Call(func=m.Attribute(attr=m.Name("Linear")), args=_TWO)
 LAYER_NORM = m.Call(func=m.Attribute(attr=m.Name("LayerNorm")), args=[m.AtLeastN(_SILENT, n=1)])

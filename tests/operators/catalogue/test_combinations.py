@@ -21,9 +21,11 @@ from operators.catalogue import (
     lion,
     lookahead,
     muon,
+    norm_no_affine,
+    remove_biases,
 )
 from operators.catalogue import _training as training
-from tests.operators.catalogue.harness import SCRIPTS, transformed
+from tests.operators.catalogue.harness import SCRIPTS, refusal, transformed
 
 
 def defined(code: str, **constants: float) -> dict[str, Any]:
@@ -102,3 +104,10 @@ def test_slow_weights_follow_once_an_update_with_accumulated_gradients_too() -> 
 def test_clipping_one_by_one_goes_with_its_loop(script: str) -> None:
     removed = transformed(clip_removal, SCRIPTS[script])
     assert both(clip_per_parameter, clip_removal, script) == removed
+
+
+def test_a_norm_without_a_bias_may_lose_its_gain() -> None:
+    source = both(remove_biases, norm_no_affine)
+    assert source.count("nn.LayerNorm(DIM, elementwise_affine=False)") == 3
+    assert refusal(norm_no_affine, source)
+    assert refusal(remove_biases, source)
