@@ -15,7 +15,8 @@ SOURCE = "McCandlish et al. 2018, arXiv:1812.06162; modded-nanogpt record 46"
 
 CODE = """
 if progress() < SMALL_BATCH_UNTIL:
-    {x}, {y} = {x}[: len({x}) // SMALL_BATCH_PARTS], {y}[: len({y}) // SMALL_BATCH_PARTS]
+    rows = max(1, len({x}) // SMALL_BATCH_PARTS)
+    {x}, {y} = {x}[:rows], {y}[:rows]
 """
 
 

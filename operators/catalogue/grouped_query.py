@@ -15,4 +15,4 @@ SOURCE = "Ainslie et al. 2023, GQA, arXiv:2305.13245"
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     """Precondition: queries, keys and values are linear in the input, and no heads are shared yet."""
-    return with_shared_heads(add_constant(module, "KV_HEADS", 2, "knob: 2|4"), "KV_HEADS")
+    return with_shared_heads(add_constant(module, "KV_HEADS", 2, "knob: 1|2"), "KV_HEADS")

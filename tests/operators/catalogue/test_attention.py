@@ -76,7 +76,7 @@ def test_attention_gate_scales_what_the_heads_found() -> None:
 
 def test_grouped_query_narrows_a_fused_projection() -> None:
     _, new = changed_lines(SCRIPTS["plain"], transformed(grouped_query, SCRIPTS["plain"]))
-    assert "KV_HEADS = 2  # knob: 2|4" in new
+    assert "KV_HEADS = 2  # knob: 1|2" in new
     assert "        self.qkv = nn.Linear(DIM, DIM + 2 * KV_HEADS * DIM // HEADS)" in new
 
 

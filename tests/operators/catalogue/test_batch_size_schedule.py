@@ -14,7 +14,8 @@ def test_changes_these_lines_and_no_others() -> None:
         "SMALL_BATCH_UNTIL = 0.3  # knob: 0.05..0.7",
         "SMALL_BATCH_PARTS = 2  # knob: 2|4|8",
         "    if progress() < SMALL_BATCH_UNTIL:",
-        "        x, y = x[: len(x) // SMALL_BATCH_PARTS], y[: len(y) // SMALL_BATCH_PARTS]",
+        "        rows = max(1, len(x) // SMALL_BATCH_PARTS)",
+        "        x, y = x[:rows], y[:rows]",
     ]
 
 

@@ -9,14 +9,17 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from operators import knobs
 from operators.catalogue import (
     Transformation,
+    batch_size_schedule,
     cautious_updates,
     cautious_weight_decay,
     clip_per_parameter,
     clip_removal,
     embeddings_every_second_step,
     gradient_accumulation,
+    grouped_query,
     hashed_bigram,
     lion,
     lookahead,
@@ -25,7 +28,7 @@ from operators.catalogue import (
     remove_biases,
 )
 from operators.catalogue import _training as training
-from tests.operators.catalogue.harness import SCRIPTS, refusal, transformed
+from tests.operators.catalogue.harness import SCRIPTS, assert_trains, refusal, transformed
 
 
 def defined(code: str, **constants: float) -> dict[str, Any]:
@@ -38,6 +41,11 @@ def defined(code: str, **constants: float) -> dict[str, Any]:
 def both(first: Transformation, second: Transformation, script: str = "plain") -> str:
     """A script after two transformations."""
     return transformed(second, transformed(first, SCRIPTS[script]))
+
+
+def test_a_batch_smaller_than_its_parts_keeps_a_row() -> None:
+    source = transformed(batch_size_schedule, SCRIPTS["autoresearch"])
+    assert_trains(knobs.bind(source, {"SMALL_BATCH_PARTS": 8}))
 
 
 def test_a_table_within_a_table_is_held_once() -> None:
@@ -111,3 +119,12 @@ def test_a_norm_without_a_bias_may_lose_its_gain() -> None:
     assert source.count("nn.LayerNorm(DIM, elementwise_affine=False)") == 3
     assert refusal(norm_no_affine, source)
     assert refusal(remove_biases, source)
+
+
+@pytest.mark.parametrize("script", ["plain", "dataclass"])
+def test_the_number_of_shared_heads_is_a_knob(script: str) -> None:
+    source = transformed(grouped_query, SCRIPTS[script])
+    knob = next(k for k in knobs.find(source) if k.address == "KV_HEADS")
+    assert knob.values == (1, 2)
+    for value in knob.values:
+        assert_trains(knobs.bind(source, {"KV_HEADS": value}))
