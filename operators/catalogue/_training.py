@@ -6,6 +6,7 @@ The model's inside is not known here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -229,7 +230,9 @@ def scale_learning_rate(module: cst.Module, factor: str) -> cst.Module:
 
 
 def _times(node: cst.Assign, factor: str) -> cst.Assign:
-    """The assignment with its value multiplied."""
+    """The assignment with its value multiplied; `group` in the factor is what is assigned to."""
+    owner = text(cst.ensure_type(node.targets[0].target, cst.Subscript).value)
+    factor = re.sub(r"\bgroup\b", lambda _: owner, factor)
     simple = isinstance(node.value, _ATOMS) or m.matches(node.value, m.BinaryOperation(operator=m.Multiply()))
     value = text(node.value) if simple else f"({text(node.value)})"
     return node.with_changes(value=edit.expression(f"{value} * {factor}"))

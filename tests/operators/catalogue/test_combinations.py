@@ -26,6 +26,7 @@ from operators.catalogue import (
     muon,
     norm_no_affine,
     remove_biases,
+    transformations,
 )
 from operators.catalogue import _training as training
 from tests.operators.catalogue.harness import SCRIPTS, assert_trains, refusal, transformed
@@ -128,3 +129,11 @@ def test_the_number_of_shared_heads_is_a_knob(script: str) -> None:
     assert knob.values == (1, 2)
     for value in knob.values:
         assert_trains(knobs.bind(source, {"KV_HEADS": value}))
+
+
+@pytest.mark.parametrize("name", ["cooldown_linear", "embedding_learning_rate"])
+def test_a_learning_rate_may_be_assigned_under_any_name(name: str) -> None:
+    before = (
+        SCRIPTS["dataclass"].replace("for group in optimizer", "for g in optimizer").replace('group["lr"]', 'g["lr"]')
+    )
+    assert_trains(transformed(transformations()[name], before))
