@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from evolve.forecast import forecast
 from evolve.loop import Loop
 from evolve.reports.doctor import print_doctor
 from evolve.reports.front import beats_seed, print_front
-from evolve.reports.open import find_candidate, find_run, open_history
+from evolve.reports.open import find_candidate, find_program, find_run, open_history
 from evolve.reports.progress import Progress, clock
 from evolve.reports.show import print_candidate
 from evolve.reports.source import export_source, print_diff
@@ -146,7 +147,8 @@ def _drive(run: Run, console: Console) -> int:
         loop = Loop(run.store, run.history, run.executor, run.operators, run.plan, run.limits, progress)
         with _interruptible(loop, console):
             reason = loop.run(run.seed)
-    console.print(f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds.")
+    ended = f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds."
+    console.print(ended, markup=False)
     if run.history.seed is None or run.history.seed.verdict != "ok":
         return INTERRUPTED if loop.interrupted else 1
     _summary(run, console)
@@ -158,15 +160,17 @@ def _announce(run: Run, console: Console) -> None:
     settings = history.header["settings"]
     names = ", ".join(settings["operators"])
     console.print(f"Operators: {names}. No LLM: children are made by the built-in catalogue and by merging.")
-    console.print(f"Isolation: {hello['isolation']}")
-    console.print(f"Text: {hello['corpus']['name']} ({hello['corpus']['sha256'][:12]}); device: {hello['device']}")
+    console.print(f"Isolation: {hello['isolation']}", markup=False)
+    text = f"{hello['corpus']['name']} ({hello['corpus']['sha256'][:12]})"
+    console.print(f"Text: {text}; device: {hello['device']}", markup=False)
     total = (run.limits.generations or 1) * settings["offspring"]
     left = max(0, total - history.finished) if run.limits.generations else total
     scope = "" if run.limits.generations else " of one generation"
     expected = forecast(run.plan, left, run.executor.slots, history.seed is None)
     console.print(
         f"Forecast{scope}: about {expected.trials} trials, {expected.charged:.0f} charged seconds, "
-        f"{clock(expected.wall)} on {run.executor.slots} slots. Run directory: {run.store.directory}"
+        f"{clock(expected.wall)} on {run.executor.slots} slots. Run directory: {run.store.directory}",
+        markup=False,
     )
     if history.trials:
         done = f"{len(history.outcomes)} trials and {len(history.candidates)} candidates done"
@@ -181,7 +185,9 @@ def _summary(run: Run, console: Console) -> None:
     if winners and run.history.seed:
         best = winners[0]
         print_diff(console, plugins.load(plugins.READER)(run.target.rules), run.history.seed, best)
-        console.print(f"\nTake it home: python -m evolve export {best.id} -o train.py --run-dir {run.store.directory}")
+        where = shlex.quote(str(run.store.directory))
+        command = f"python -m evolve export {best.id} -o train.py --run-dir {where}"
+        console.print(f"\nTake it home: {command}", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -215,23 +221,23 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 
 def _diff(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
-    pair = [find_candidate(history, name) for name in (options.a, options.b)]
+    pair = [find_program(history, name) for name in (options.a, options.b)]
     print_diff(console, plugins.reader_for(history.header), *pair)
     return 0
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
-    candidate = find_candidate(history, options.id)
+    candidate = find_program(history, options.id)
     text = export_source(plugins.reader_for(history.header), candidate, options.upstream)
     if options.output == "-":
         print(text, end="")
         return 0
     try:
-        Path(options.output).write_text(text)
+        Path(options.output).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {options.output}: {error.strerror}") from error
-    console.print(f"wrote {options.output}: candidate {candidate.id} with its tuned numbers")
+    console.print(f"wrote {options.output}: candidate {candidate.id} with its tuned numbers", markup=False)
     return 0
 
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from evolve import plugins
 from evolve.assemble import DEFAULT_OPERATORS, judge_command
@@ -24,7 +25,7 @@ def print_doctor(console: Console, options: Namespace) -> int:
         seed = reader.read(target.source)
         operators = plugins.load_operators(DEFAULT_OPERATORS, reader)
     except (ConfigError, ValueError) as error:
-        console.print(f"[red]no[/red]  target: {error}")
+        console.print(f"[red]no[/red]  target: {escape(str(error))}")
         return 1
     moves = len(plugins.load("operators.catalogue:transformations")())
     console.print(f"yes target: {target.name}, {len(seed.knobs)} knobs, a full trial is {budget:g} s ({options.scale})")
@@ -34,16 +35,15 @@ def print_doctor(console: Console, options: Namespace) -> int:
             judge_command(options, target), [0], lambda trial: str(reader.bind(trial.genome, trial.params)), sys.stderr
         )
     except JudgeError as error:
-        console.print(f"[red]no[/red]  judge: {error}")
+        console.print(f"[red]no[/red]  judge: {escape(str(error))}")
         return 1
     try:
         for part in ("device", "isolation", "corpus", "baselines", "versions"):
-            console.print(f"yes {part}: {executor.hello.get(part, 'not told')}")
+            console.print(f"yes {part}: {executor.hello.get(part, 'not told')}", markup=False)
         trial = Trial(seed, {}, 0.5, target.rungs[0], options.scale, 0, "smoke")
         outcome = executor.submit(trial).result()
-        console.print(
-            f"{'yes' if outcome.status == 'ok' else 'no '} a trial of the seed: {outcome.status} {outcome.reason}"
-        )
+        said = f"{'yes' if outcome.status == 'ok' else 'no '} a trial of the seed: {outcome.status} {outcome.reason}"
+        console.print(said, markup=False)
         return 0 if outcome.status == "ok" else 1
     finally:
         executor.close()

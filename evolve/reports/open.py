@@ -15,10 +15,16 @@ def find_run(run_dir: str | None) -> Path:
     """The given run directory, or the one under `runs/` that was written last. Raises `ConfigError` without any."""
     if run_dir:
         return Path(run_dir)
-    runs = sorted(Path("runs").glob(f"*/{FILE}"), key=lambda p: p.stat().st_mtime)
+    runs = sorted(Path("runs").glob(f"*/{FILE}"), key=_written)
     if not runs:
         raise ConfigError("no run under runs/. Start one with: python -m evolve, or name one with --run-dir.")
     return runs[-1].parent
+
+
+def _written(path: Path) -> float:
+    """When a log was last written: the newest events are in SQLite's write-ahead log until it is checkpointed."""
+    ahead = path.with_name(f"{path.name}-wal")
+    return max(p.stat().st_mtime for p in (path, ahead) if p.exists())
 
 
 def open_history(directory: Path) -> History:
@@ -37,11 +43,21 @@ def open_history(directory: Path) -> History:
     return history
 
 
+def find_program(history: History, name: str) -> Candidate:
+    """As `find_candidate`, for what needs its text. Raises `ConfigError` for a child that was never made."""
+    candidate = find_candidate(history, name)
+    if candidate.verdict == "rejected":
+        raise ConfigError(f"candidate {name} has no program: it was refused ({candidate.reason})")
+    return candidate
+
+
 def find_candidate(history: History, name: str) -> Candidate:
     """A candidate by its id, by "seed" or "best". Raises `ConfigError` that says which there are."""
     if name == "best" and history.front:
         return history.front[0]
     candidate = history.candidates.get("0" if name == "seed" else name)
+    if candidate is None and name.isdecimal() and int(name) in history.matings:
+        raise ConfigError(f"candidate {name} is still being made or measured; try again later")
     if candidate is None:
         known = ", ".join(c.id for c in history.front) or "none yet"
         raise ConfigError(

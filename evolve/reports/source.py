@@ -21,9 +21,8 @@ def export_source(reader: Any, candidate: Candidate, upstream: bool = False) -> 
 def print_diff(console: Console, reader: Any, before: Candidate, after: Candidate) -> None:
     """The edits by address, then the plain diff of the two programs with their tuned numbers."""
     edits = plugins.load("operators.tree:diff")(before.genome.source, after.genome.source)
-    console.print(
-        f"\n{before.id} to {after.id}: " + (", ".join(f"{e.op} {e.target}" for e in edits) or "same structure")
-    )
+    named = ", ".join(f"{e.op} {e.target}" for e in edits) or "same structure"
+    console.print(f"\n{before.id} to {after.id}: {named}", markup=False)
     old, new = (export_source(reader, c).splitlines(keepends=True) for c in (before, after))
     rows = unified_diff(old, new, f"{before.id}/train.py", f"{after.id}/train.py", n=1)
     console.print(Syntax("".join(rows), "diff", background_color="default", word_wrap=True))

@@ -184,6 +184,16 @@ def test_a_seed_program_that_crashes_fails_the_run_and_says_why(
     assert "the seed program failed: crashed at smoke: RuntimeError: CRASH" in capsys.readouterr().out
 
 
+def test_words_of_a_program_are_printed_as_they_are(
+    target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets mean something to what prints the lines, but not in the message of an exception."""
+    change(target / "train.py", "import time\n", "import time  # CRASH\n")
+    change(target / "judge.py", "RuntimeError: CRASH,", "KeyError: '[/x]' of [bold],")
+    assert main(small_run(target, tmp_path / "run")) == 1
+    assert "KeyError: '[/x]' of [bold]," in capsys.readouterr().out
+
+
 VIEWS = [["front"], ["show", "best"], ["diff", "seed", "best"], ["export", "best"]]
 
 

@@ -17,7 +17,7 @@ from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.model import Candidate, Estimate, Fitness, Trial
 from evolve.reports.front import beats_seed, gain, lines_changed, print_front, verdict, with_error
-from evolve.reports.open import find_candidate, find_run, open_history
+from evolve.reports.open import find_candidate, find_program, find_run, open_history
 from evolve.reports.progress import Progress, clock
 from evolve.reports.show import print_candidate
 from evolve.store import Store, StoreError
@@ -226,3 +226,29 @@ def test_progress_of_a_run_without_a_limit_of_generations(directory: Path) -> No
     assert facts["generation"] == "6" and facts["remaining"] == "until a criterion is met"
     executor.close()
     loop.store.close()
+
+
+def test_a_run_is_as_new_as_its_write_ahead_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a run is on, and after a kill, the newest events are not in the main file."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Store.open(Path("runs") / name).close()
+    os.utime("runs/b/run.sqlite", (2e9, 2e9))
+    Path("runs/a/run.sqlite-wal").touch()
+    os.utime("runs/a/run.sqlite-wal", (2.1e9, 2.1e9))
+    assert find_run(None) == Path("runs/a")
+
+
+def test_a_child_that_was_never_made_has_no_program(history: History) -> None:
+    """Its record holds the text of its parent, which would be exported under its name."""
+    refused = next(c for c in history.candidates.values() if c.verdict == "rejected")
+    assert find_candidate(history, refused.id) is refused
+    with pytest.raises(ConfigError, match=f"candidate {refused.id} has no program: it was refused"):
+        find_program(history, refused.id)
+    assert find_program(history, "seed").index == 0
+
+
+def test_a_candidate_that_is_under_way_is_not_called_unknown(history: History) -> None:
+    del history.candidates["3"]
+    with pytest.raises(ConfigError, match="3 is still being made or measured"):
+        find_candidate(history, "3")
