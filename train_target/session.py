@@ -163,6 +163,8 @@ class Session:
         rows, length, split = message.get("rows"), message.get("length"), message.get("split")
         if type(rows) is not int or type(length) is not int or rows < 1 or length < 1:
             raise Refusal(f"make_dataloader needs whole numbers B >= 1 and T >= 1, not B={rows!r}, T={length!r}")
+        if length > self.scale.max_seq_len:
+            raise Refusal(f"T is {length}, but must be from 1 to MAX_SEQ_LEN, {self.scale.max_seq_len}")
         if rows * length > MAX_BATCH_TOKENS:
             raise Refusal(f"a batch of {rows} x {length} tokens is larger than {MAX_BATCH_TOKENS:,}; use several")
         if split == "warmup":

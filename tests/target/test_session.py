@@ -116,6 +116,7 @@ def test_only_a_report_opens_the_sealed_texts(texts: Texts) -> None:
     [
         ({"op": "batch", "rows": 2, "length": 8, "split": "val"}, "validation text stays with the judge"),
         ({"op": "batch", "rows": 10**9, "length": 8, "split": "train"}, "is larger than"),
+        ({"op": "batch", "rows": 1, "length": 33, "split": "train"}, "MAX_SEQ_LEN, 32"),
         ({"op": "batch", "rows": "2", "length": 8, "split": "train"}, "whole numbers"),
         ({"op": "batch", "rows": True, "length": 8, "split": "train"}, "whole numbers"),
         ({"op": "evaluate", "batch_size": 0}, "at least 1"),
