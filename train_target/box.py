@@ -69,9 +69,12 @@ def run(sock: int, folder: Path) -> int:
     try:
         source = script.read_bytes()
         code = compile(source, str(script), "exec", dont_inherit=True)
+    except (RecursionError, MemoryError) as error:
+        return _tell(sock, "rejected", f"{type(error).__name__}: nested too deeply to be compiled")
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
-        return _tell(sock, "rejected", f"{type(error).__name__} at line {line}: {error}")
+        place = f" at line {line}" if line else ""
+        return _tell(sock, "rejected", f"{type(error).__name__}{place}: {error}")
     try:
         builtins.exec(code, module.__dict__)
     except SystemExit as stop:

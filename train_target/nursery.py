@@ -104,9 +104,15 @@ class Nursery:
         ours, theirs = socket.socketpair()
         ours.settimeout(SEND_WALL)
         read, write = os.pipe()
-        self.control.send({"op": "start"}, fds=(theirs.fileno(), write))
-        theirs.close()
-        os.close(write)
+        try:
+            self.control.send({"op": "start"}, fds=(theirs.fileno(), write))
+        except OSError as error:
+            os.close(read)
+            ours.close()
+            raise Infrastructure(f"the zygote has gone ({error}); see the judge's standard error") from error
+        finally:
+            theirs.close()
+            os.close(write)
         born = self.expect("pid", END_WALL)
         pid = int(born["pid"])
         return Box(Wire(ours), Log(read), pid, os.pidfd_open(pid))

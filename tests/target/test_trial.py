@@ -93,6 +93,7 @@ def test_warmup_is_free_and_bounded(slot: Slot) -> None:
     [
         (TINY + "raise RuntimeError('boom' * 500)\n", "crashed", "RuntimeError at line 7: boomboom"),
         (TINY + "def f(:\n", "rejected", "SyntaxError at line 7"),
+        (TINY + "x = " + "-" * 10**5 + "1\n", "rejected", "nested too deeply"),
         (TINY, "crashed", "without a call of evaluate_bpb"),
         (TINY + "import os; os._exit(3)\n", "crashed", "exit code 3"),
         (TINY + "import ctypes; ctypes.string_at(0)\n", "crashed", "SIGSEGV"),
@@ -223,6 +224,16 @@ def test_daemon_of_a_script_does_not_outlive_it(slot: Slot) -> None:
     outcome = slot.run(TINY + DAEMON + SCORE)
     assert outcome["status"] == "ok", outcome
     assert len(below(slot)) == 1  # the zygote
+
+
+def test_a_zygote_that_was_killed_costs_one_trial(cache: Path, tmp_path: Path) -> None:
+    slot = Slot(cache, tmp_path)
+    for process in below(slot):
+        process.kill()
+    outcome = slot.run(TINY + SCORE)
+    assert outcome["status"] == "infrastructure" and "zygote" in outcome["reason"], outcome
+    assert slot.run(TINY + SCORE)["status"] == "ok"
+    assert slot.close() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
