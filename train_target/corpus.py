@@ -122,7 +122,7 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
         raise unwritable(folder.parent, error) from error
     try:
         for split in SPLITS:
-            _write(draft / f"{split}.bin", b"".join(text + SEPARATOR for text in splits[split]))
+            _write(draft / f"{split}.bin", (part for text in splits[split] for part in (text, SEPARATOR)))
         sizes = {split: (draft / f"{split}.bin").stat().st_size for split in SPLITS}
         for split, least in SMALLEST.items():
             if sizes[split] < least:
@@ -131,7 +131,7 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
                     f"needed; give more documents (about {10 * least:,} bytes)"
                 )
         corpus = Corpus(name, _sha256(draft), Path(), sizes, dropped)
-        _write(draft / "corpus.json", json.dumps(asdict(corpus) | {"folder": ""}).encode())
+        _write(draft / "corpus.json", [json.dumps(asdict(corpus) | {"folder": ""}).encode()])
         draft.rename(folder)
     except OSError as error:
         if not (folder / "corpus.json").exists():  # else another process was faster, with the same result
@@ -149,9 +149,9 @@ def unwritable(cache: Path, error: OSError) -> DataError:
     )
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, parts: Iterable[bytes]) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 
@@ -159,7 +159,9 @@ def _write(path: Path, content: bytes) -> None:
 def _sha256(folder: Path) -> str:
     digest = hashlib.sha256()
     for split in SPLITS:
-        digest.update((folder / f"{split}.bin").read_bytes())
+        with (folder / f"{split}.bin").open("rb") as file:
+            while part := file.read(2**20):
+                digest.update(part)
     return digest.hexdigest()
 
 

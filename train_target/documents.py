@@ -44,7 +44,8 @@ def _json_lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield json.loads(line)["text"].encode()
+                if line.strip():
+                    yield json.loads(line)["text"].encode(errors="replace")
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DataError(f'{path}, line {number}: not a JSON object with a text in "text"') from error
 
@@ -60,6 +61,15 @@ def _parquet(path: Path) -> Iterator[bytes]:
             if "text" not in file.schema_arrow.names:
                 raise DataError(f'{path} has no column "text", only {", ".join(file.schema_arrow.names)}')
             for batch in file.iter_batches(columns=["text"]):
-                yield from (text.encode() for text in batch.column(0).to_pylist() if text)
-    except pyarrow.ArrowException as error:
+                yield from map(_encoded, filter(None, batch.column(0).to_pylist()))
+    except TypeError as error:
+        raise DataError(f'{path}: the column "text" holds no text: {error}') from error
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no readable parquet file: {error}") from error
+
+
+def _encoded(text: object) -> bytes:
+    """Text as bytes; a column of bytes is taken as it is."""
+    if not isinstance(text, str | bytes):
+        raise TypeError(f"{type(text).__name__} is neither text nor bytes")
+    return text.encode() if isinstance(text, str) else text

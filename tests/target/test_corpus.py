@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,39 @@ def test_a_folder_of_text_is_split(tmp_path: Path, kind: str) -> None:
     prepared = corpus.load(tmp_path / "cache", data, quiet)
     held_out = (prepared.sizes["val"] + prepared.sizes["test"]) / sum(len(t) + 1 for t in texts)
     assert 0.1 < held_out < 0.3
+
+
+def test_blank_lines_and_lone_surrogates_are_no_fault_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n\n{"text": "b\\ud800"}\n\n')
+    assert list(read_documents(tmp_path / "a.jsonl")) == [b"a", b"b?"]
+
+
+def test_a_column_that_holds_no_text_is_told(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    write = pytest.importorskip("pyarrow.parquet").write_table
+    write(pyarrow.table({"text": [b"as it is", None]}), tmp_path / "bytes.parquet")
+    assert list(read_documents(tmp_path / "bytes.parquet")) == [b"as it is"]
+    write(pyarrow.table({"text": [1, 2]}), tmp_path / "numbers.parquet")
+    with pytest.raises(DataError, match="holds no text"):
+        list(read_documents(tmp_path / "numbers.parquet"))
+    wrong = pyarrow.Array.from_buffers(pyarrow.string(), 1, pyarrow.array([b"\xff"]).buffers())
+    write(pyarrow.table({"text": wrong}), tmp_path / "wrong.parquet")
+    with pytest.raises(DataError, match="no readable parquet file"):
+        list(read_documents(tmp_path / "wrong.parquet"))
+
+
+def test_preparing_holds_a_text_in_memory_once(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for i in range(200):
+        (data / f"{i}.txt").write_text("".join(f"{i} {j} {'z' * 5000}\n" for j in range(20)))
+    tracemalloc.start()
+    try:
+        prepared = corpus.load(tmp_path / "cache", data, quiet)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * sum(prepared.sizes.values()), peak
 
 
 @pytest.mark.parametrize(
