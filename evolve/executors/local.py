@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -54,11 +55,12 @@ class LocalExecutor:
         self._threads: list[threading.Thread] = []
         try:
             for group in (cores[:1], cores[1:]):  # the first one prepares the data for all
-                started = [Judge([*command, "--core", str(core)], log) for core in group]
-                self._judges += started
-                for judge in started:
+                begun = len(self._judges)
+                for core in group:
+                    self._judges.append(Judge([*command, "--core", str(core)], log))
+                for judge in self._judges[begun:]:
                     judge.ready(waiting)
-        except JudgeError:
+        except BaseException:  # an interrupt too: a judge that loads its text does not notice that nobody waits
             self.close()
             raise
         self.hello: dict[str, Any] = self._judges[0].hello
@@ -139,12 +141,13 @@ class Judge:
         """One trial; `rejected` if its numbers do not fit its text, `infrastructure` if there is no proper answer.
 
         A judge that died or does not keep to the protocol is started again: its next line could be an answer to an
-        earlier question.
+        earlier question. What such a trial is charged is how long it took, at most its budget.
         """
         try:
             source = bind(trial)
         except ValueError as error:
             return Outcome("rejected", reason=str(error))
+        begun = time.monotonic()
         try:
             with tempfile.TemporaryDirectory(prefix="trial-", ignore_cleanup_errors=True) as folder:
                 (Path(folder) / "train.py").write_text(source, encoding="utf-8")
@@ -152,7 +155,8 @@ class Judge:
                 return _outcome(self._ask(_request(trial, folder)))
         except (JudgeError, OSError) as error:
             self.kill()
-            return Outcome("infrastructure", reason=str(error))
+            seconds = min(trial.budget, time.monotonic() - begun)
+            return Outcome("infrastructure", seconds=seconds, reason=str(error))
 
     def _revive(self) -> None:
         if self._process.poll() is not None and not self._closed:
