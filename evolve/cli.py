@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
     for viewer in (resume, front, show, diff, export):
         viewer.add_argument("--run-dir", help="the run; default: the one under runs/ that was written last")
+    for reading in (resume, diff, export):
+        reading.add_argument("--target", help="where the target of the run is now, if it was moved")
     return parser
 
 
@@ -120,7 +122,10 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    with assemble(options, lambda line: console.print(line, highlight=False, markup=False)) as run:
+    with (
+        _ended_like_by_ctrl_c(),
+        assemble(options, lambda line: console.print(line, highlight=False, markup=False)) as run,
+    ):
         return _drive(run, console)
 
 
@@ -131,12 +136,8 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     for name in ("scale", "budget", "seed", "population", "offspring", "tune_trials"):
         setattr(options, name, known[name])
     options.operator = [f"{name}={weight}" for name, weight in known["operators"].items()]
-    options.target, options.data, options.slots, options.run_dir = (
-        header["target"],
-        header.get("data"),
-        None,
-        str(directory),
-    )
+    options.target = str(plugins.target_of(header, options.target))
+    options.data, options.slots, options.run_dir = header.get("data"), None, str(directory)
     return _run(options, console)
 
 
@@ -191,6 +192,17 @@ def _summary(run: Run, console: Console) -> None:
 
 
 @contextmanager
+def _ended_like_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, so that what was started is closed, also before the first trial."""
+    before = {s: signal.signal(s, signal.default_int_handler) for s in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _interruptible(loop: Loop, console: Console) -> Iterator[None]:
     """Ctrl-C once (or SIGTERM, SIGHUP) finishes the running trials; twice stops now."""
 
@@ -222,14 +234,14 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 def _diff(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
     pair = [find_program(history, name) for name in (options.a, options.b)]
-    print_diff(console, plugins.reader_for(history.header), *pair)
+    print_diff(console, plugins.reader_for(history.header, options.target), *pair)
     return 0
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
     candidate = find_program(history, options.id)
-    text = export_source(plugins.reader_for(history.header), candidate, options.upstream)
+    text = export_source(plugins.reader_for(history.header, options.target), candidate, options.upstream)
     if options.output == "-":
         print(text, end="")
         return 0

@@ -17,7 +17,7 @@ from evolve.correlation import Correlation, spearman
 from evolve.model import Candidate, Estimate, Fitness, Genome, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.search import ParetoSearch
 from evolve.selection import hypervolume, would_enter
-from evolve.store import Event
+from evolve.store import FILE, Event, StoreError
 from evolve.tuner import Study
 
 HALVED = 16  # candidates at a rung that a new one is compared with
@@ -87,8 +87,15 @@ class History:
         return sum(end - start for start, end in self.sessions)
 
     def replay(self, events: Iterable[Event]) -> None:
+        """Apply what is on disk. Raises `StoreError` for an event that cannot follow those before it."""
         for event in events:
-            self.apply(event)
+            try:
+                self.apply(event)
+            except (LookupError, AttributeError, TypeError, ValueError, AssertionError) as error:
+                raise StoreError(
+                    f"event {event.seq} ({event.kind}) of the run makes no sense ({type(error).__name__}: {error}): "
+                    f"{FILE} is damaged, or of another version. Restore it from a copy, or choose another --run-dir."
+                ) from error
 
     def apply(self, event: Event) -> None:
         getattr(self, f"_on_{event.kind}")(event)

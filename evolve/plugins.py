@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from evolve.config import ConfigError, load_target
+from evolve.config import DESCRIPTION, ConfigError, load_target
 
 OPERATORS = {
     "catalogue": "operators.mutate:Catalogue",
@@ -50,6 +50,13 @@ def _operator(key: str, reader: Any) -> Any:
     return operator
 
 
-def reader_for(header: dict[str, Any]) -> Any:
-    """The reader of a recorded run."""
-    return load(READER)(load_target(Path(header["target"])).rules)
+def reader_for(header: dict[str, Any], moved_to: str | None = None) -> Any:
+    """The reader of a recorded run. Raises `ConfigError` if its target is no longer where it was."""
+    return load(READER)(load_target(target_of(header, moved_to)).rules)
+
+
+def target_of(header: dict[str, Any], moved_to: str | None = None) -> Path:
+    """The folder of a recorded run's target. Raises `ConfigError` if it is gone."""
+    if moved_to is None and not Path(header["target"], DESCRIPTION).is_file():
+        raise ConfigError(f"the target of this run is no longer in {header['target']}: say where it is with --target")
+    return Path(moved_to or header["target"])

@@ -110,8 +110,11 @@ class Store:
             raise _explain(error, self.directory) from error
 
     def has_space(self) -> bool:
-        """Whether enough disk is free to start new work."""
-        disk = os.statvfs(self.directory)
+        """Whether enough disk is free to start new work. Raises `StoreError` if the directory is gone."""
+        try:
+            disk = os.statvfs(self.directory)
+        except OSError as error:
+            raise StoreError(f"run directory {self.directory} is gone: {error.strerror}") from error
         return disk.f_bavail * disk.f_frsize >= FREE_SPACE_FLOOR
 
     def close(self) -> None:

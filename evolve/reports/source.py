@@ -9,12 +9,21 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from evolve import plugins
+from evolve.config import ConfigError
 from evolve.model import Candidate
 
 
 def export_source(reader: Any, candidate: Candidate, upstream: bool = False) -> str:
-    """The program with its tuned numbers written in; `upstream` leaves out what karpathy/autoresearch lacks."""
-    source = str(reader.bind(candidate.genome, candidate.params))
+    """The program with its tuned numbers written in; `upstream` leaves out what karpathy/autoresearch lacks.
+
+    Raises `ConfigError` if the rules of the target no longer allow these numbers.
+    """
+    try:
+        source = str(reader.bind(candidate.genome, candidate.params))
+    except ValueError as error:
+        raise ConfigError(
+            f"the numbers of candidate {candidate.id} do not fit the target, which was changed since: {error}"
+        ) from error
     return str(plugins.load("operators.upstream:convert")(source)) if upstream else source
 
 

@@ -156,6 +156,25 @@ def test_other_settings_other_text_or_another_program(
     assert (run_dir / FILE).read_bytes() == before
 
 
+def test_a_target_that_was_moved(target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--run-dir", tmp_path / "run"]
+    assert main(small_run(target, tmp_path / "run")) == 0
+    (tmp_path / "elsewhere").mkdir()
+    moved = target.rename(tmp_path / "elsewhere" / "target")
+    for words in (["resume", "--generations", "1"], ["diff", "seed", "seed"], ["export", "seed"]):
+        assert f"no longer in {target}: say where it is with --target" in refused(capsys, *words, *where)
+        assert main([str(w) for w in (*words, *where, "--target", moved)]) == 0
+
+
+def test_a_target_whose_hints_were_changed_after_the_run(
+    target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(small_run(target, tmp_path / "run")) == 0
+    change(target / "target.toml", 'LEARNING_RATE = "1e-4..3e-2 log"', 'LEARNING_RATE = "fixed"')
+    error = refused(capsys, "export", "seed", "--run-dir", tmp_path / "run")
+    assert "do not fit the target, which was changed since" in error and "LEARNING_RATE" in error
+
+
 @pytest.mark.parametrize("what", ["page", "garbage", "schema"])
 def test_a_run_file_that_cannot_be_trusted(
     target: Path, run_dir: Path, capsys: pytest.CaptureFixture[str], what: str
@@ -174,6 +193,13 @@ def test_a_run_file_that_cannot_be_trusted(
         error = refused(capsys, *words)
         assert ("schema 99" if what == "schema" else "run.sqlite") in error
         assert path.read_bytes() == damaged
+
+
+def test_an_event_that_makes_no_sense(target: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with sqlite3.connect(run_dir / FILE) as database:
+        database.execute("UPDATE events SET kind = 'genoMe' WHERE seq = 3")
+    for words in (small_run(target, run_dir), ["front", "--run-dir", run_dir]):
+        assert "event 3 (genoMe) of the run makes no sense" in refused(capsys, *words)
 
 
 def test_a_seed_program_that_crashes_fails_the_run_and_says_why(

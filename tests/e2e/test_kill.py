@@ -148,3 +148,22 @@ def test_children_do_not_outlive_a_killed_driver(tmp_path: Path, target: Path, s
     judges = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     assert psutil.wait_procs(judges, 5)[1] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_the_judges_start_leaves_none_of_them(
+    tmp_path: Path, target: Path, start: Start, number: signal.Signals
+) -> None:
+    """A judge that loads its text does not look at its input, so it has to be ended."""
+    judge = target / "judge.py"
+    judge.write_text(judge.read_text().replace("def main() -> None:\n", "def main() -> None:\n    time.sleep(60)\n"))
+    process = start("evolve", *small_run(target, tmp_path / "run"))
+    while not (judges := psutil.Process(process.pid).children(recursive=True)):
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130, errors
+    assert errors == "evolve: stopped at once; the same command continues the run\n"
+    assert psutil.wait_procs(judges, 2)[1] == []
