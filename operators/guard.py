@@ -95,8 +95,9 @@ def _imports(every: Nodes, rules: Rules) -> Found:
 
 def _forbidden(every: Nodes) -> Found:
     """Ways to run text, reach files or the interpreter's insides."""
+    own = _own(every)
     for node in every:
-        if isinstance(node, ast.Name) and node.id in CALLS | INTERNALS and isinstance(node.ctx, ast.Load):
+        if isinstance(node, ast.Name) and node.id in CALLS | INTERNALS and node not in own:
             yield node.lineno, f"{node.id!r} is not allowed; write the code out, data comes from the imported module"
         elif isinstance(node, ast.Attribute) and node.attr in INTERNALS:
             yield node.lineno, f"access to {node.attr!r} is not allowed; use public attributes"
@@ -104,6 +105,17 @@ def _forbidden(every: Nodes) -> Found:
             yield node.lineno, f"{name!r} is not allowed; a program has no files, processes or other modules"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in INTERNALS:
             yield node.lineno, f"the name {node.value!r} is not allowed in a string; use public attributes"
+
+
+def _own(every: Nodes) -> set[ast.AST]:
+    """Uses of names in functions that have a parameter of that name, such as `input`, and all that are no uses."""
+    found: set[ast.AST] = {node for node in every if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    for node in every:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            parameters = {parameter.arg for parameter in ast.walk(node.args) if isinstance(parameter, ast.arg)}
+            for part in node.body if isinstance(node.body, list) else [node.body]:
+                found.update(n for n in ast.walk(part) if isinstance(n, ast.Name) and n.id in parameters & CALLS)
+    return found
 
 
 def _rebound(every: Nodes, rules: Rules) -> Found:

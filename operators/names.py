@@ -44,11 +44,12 @@ def undefined(source: str) -> tuple[Use, ...]:
 def premature(source: str) -> tuple[Use, ...]:
     """Global names that a top-level statement uses as it runs, although only later ones bind them, by line.
 
-    What a function's body uses is not counted: it runs when the function is called.
+    What a function's body uses is not counted: it runs when the function is called, and may set what it calls global.
     """
     running = [list(_running(statement)) for statement in parse(source).body]
     bound = [set(_bound(evaluated)) for evaluated in running]
-    later: set[str] = set().union(*bound) - BUILTIN
+    set_by_calls = {name for node in nodes(source) if isinstance(node, ast.Global) for name in node.names}
+    later: set[str] = set().union(*bound) - BUILTIN - set_by_calls
     found: dict[str, Use] = {}
     for evaluated, names in zip(running, bound, strict=True):
         later -= names
