@@ -34,6 +34,8 @@ def _groups(knobs: Sequence[Knob], literals: Sequence[Literal]) -> dict[str, lis
     groups: dict[str, list[Knob]] = {}
     for literal in literals:
         known, value = family(literal), literal.value
+        if known == "width" and literal.part:
+            continue  # `hidden = 4 * DIM` is as wide as DIM allows
         if known and isinstance(value, int) and not isinstance(value, bool) and value > 0:
             knob = by_address.get(literal.address) or Knob(literal.address, "int", value, value, False, value)
             groups.setdefault(known, []).append(_as_choice(knob))

@@ -42,7 +42,8 @@ class Literal:
     `name` is the last part of the address without an index: what the number is called. `kind` says how public it is:
     "constant" for an upper-case name of the module or a field of a class, "variable" for another name at top level,
     "inline" for the rest. `start` and `end` are offsets into the text, `span` is the same as line (from 1), column,
-    end line, end column, in characters. `base` marks the base of a power.
+    end line, end column, in characters. `base` marks the base of a power, `part` a number in the arithmetic of names,
+    such as the 4 of `hidden = 4 * DIM`, which is not what it is called.
     """
 
     address: str
@@ -54,6 +55,7 @@ class Literal:
     end: int
     span: Span
     base: bool = False
+    part: bool = False
 
     def written(self, value: Number) -> str:
         """`value` in this literal's own form: as a power, with an exponent, with underscores where it has them.
@@ -136,6 +138,7 @@ class _Place:
     name: str = ""
     kind: Kind = "inline"
     base: bool = False
+    part: bool = False
 
     def named(self, name: str, kind: Kind = "inline") -> _Place:
         """The place of what is bound to `name`."""
@@ -172,7 +175,7 @@ class _Text:
         text = self.source[start:end]
         value = number(node)
         assert value is not None, f"no number at {place.address}"
-        return Literal(place.address, place.name, place.kind, value, text, start, end, span, place.base)
+        return Literal(place.address, place.name, place.kind, value, text, start, end, span, place.base, place.part)
 
 
 def number(node: ast.AST) -> Number | None:
@@ -248,6 +251,8 @@ def _walk_expression(node: ast.expr, place: _Place) -> _Found:
 
 def _operands(node: ast.expr, place: _Place) -> list[tuple[ast.expr, _Place]]:
     """The parts of an expression that may hold a number to tune; its structure is left out."""
+    if isinstance(node, ast.BinOp) and any(isinstance(inner, ast.Name) for inner in ast.walk(node)):
+        place = replace(place, part=True)
     match node:
         case ast.BinOp(op=ast.Pow(), left=left):
             return [(left, replace(place, base=True))]

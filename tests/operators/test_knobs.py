@@ -249,6 +249,12 @@ def test_widths_respect_heads_that_are_not_tuned() -> None:
     assert the("DIM = 64\nHEADS = 16  # knob: fixed").values == (32, 64, 96, 128)
 
 
+@pytest.mark.parametrize("hidden", ["4 * DIM", "int(8 * DIM / 3)", "DIM * 3 // 2"])
+def test_a_factor_of_a_width_is_no_width(hidden: str) -> None:
+    constants = "DIM = 64\nHEADS = 4\n"
+    assert find(f"{constants}def mlp():\n    hidden_dim = {hidden}\n    return hidden_dim\n") == find(constants)
+
+
 def test_declared_choices_are_thinned_to_those_that_fit() -> None:
     knobs = by_address("DIM = 96\nHEADS = 6", {"DIM": "32|48|96|192", "HEADS": "1|2|4|6|8"})
     assert knobs["DIM"].values == (48, 96, 192)
