@@ -119,13 +119,24 @@ class History:
         """The low-rung trials of one candidate."""
         return Study(tuple(self.studies[owner]))
 
-    def study_of_lineage(self, candidate: Candidate) -> Study:
-        """The low-rung trials of a candidate and of the ancestors whose study it continues, oldest first."""
-        trials = list(self.studies[f"ask/{candidate.index}"])
+    def study_of_lineage(self, candidate: Candidate, low: float | None = None) -> Study:
+        """The trials at the rung `low` of a candidate and of the ancestors whose study it continues, oldest first.
+
+        Who was tuned at another rung adds nothing: losses at different budgets cannot be compared. None is the lowest.
+        """
+        low = self.all_rungs[0] if low is None else low
+        trials = self._study_at(low, candidate)
         while candidate.parents and self.candidates[candidate.parents[0]].genome.key == candidate.genome.key:
             candidate = self.candidates[candidate.parents[0]]
-            trials = [*self.studies[f"ask/{candidate.index}"], *trials]
+            trials = [*self._study_at(low, candidate), *trials]
         return Study(tuple(trials))
+
+    def _study_at(self, low: float, candidate: Candidate) -> list[tuple[Params, float | None]]:
+        owner = f"ask/{candidate.index}"
+        return list(self.studies[owner]) if self._low_rung_of(owner) == low else []
+
+    def _low_rung_of(self, owner: str) -> float:
+        return self.rungs_of.get(owner, self.all_rungs)[0]
 
     def _on_run(self, event: Event) -> None:
         self.header = event.body
@@ -173,7 +184,7 @@ class History:
         self.outcomes[place] = outcome
         if trial.purpose == "control":
             self.controls.append(outcome)
-        if trial.purpose == "tune" and trial.rung == self.rungs_of.get(place[0], self.all_rungs)[0]:
+        if trial.purpose == "tune" and trial.rung == self._low_rung_of(place[0]):
             self.studies[place[0]].append(
                 (trial.params, outcome.metrics[self.loss] if outcome.status == "ok" else None)
             )

@@ -157,11 +157,9 @@ class Loop:
         def make() -> Proposal | Rejected:
             start = time.monotonic()
             try:
-                proposal = operator.propose(mating)
+                proposal = _sound(operator.propose(mating))
             except Exception as error:  # the boundary: one child lost, with a reason, not the run
                 proposal = Rejected(f"{mating.operator} broke: {type(error).__name__}: {error}")
-            if isinstance(proposal, Proposal) and not all(map(math.isfinite, proposal.anchor.values())):
-                proposal = Rejected(f"{mating.operator} gave numbers that are not finite: {dict(proposal.anchor)}")
             return replace(proposal, cost=replace(proposal.cost, seconds=time.monotonic() - start))
 
         self._proposing[self._threads.submit(make)] = mating
@@ -214,7 +212,7 @@ class Loop:
                 proposal.genome.knobs, proposal.genome.knobs if same else parent.genome.knobs, weight, mating.seed
             )
             self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned, "rungs": rungs})
-        study, nothing = self.history.study_of_lineage(parent), Study(())
+        study, nothing = self.history.study_of_lineage(parent, self.history.rungs_of[owner][0]), Study(())
         known, inherited = (study, nothing) if same else (nothing, study)
         return TpeTuner(anchor, known, inherited, self.history.tuned[owner], mating.seed)
 
@@ -337,6 +335,15 @@ class Loop:
     def _record(self, kind: str, key: str, body: dict[str, Any]) -> None:
         """The only way in which anything changes: write it, then apply it."""
         self.history.apply(self.store.append(kind, key, body))
+
+
+def _sound(proposal: Proposal | Rejected) -> Proposal | Rejected:
+    """What an operator returned, if it is what it may return. Raises TypeError or ValueError."""
+    if not isinstance(proposal, Proposal | Rejected):
+        raise TypeError(f"returned a {type(proposal).__name__}, no Proposal or Rejected")
+    if isinstance(proposal, Proposal) and not all(map(math.isfinite, proposal.anchor.values())):
+        raise ValueError(f"gave numbers that are not finite: {dict(proposal.anchor)}")
+    return proposal
 
 
 def _child(mating: Mating, proposal: Proposal | Rejected) -> Candidate:

@@ -181,14 +181,15 @@ def _decoded(knob: Knob, value: Number) -> Number:
     """The number itself; floats with four significant digits, as they are written into a program."""
     if knob.kind == "choice":
         return knob.values[int(value)]
-    return _inside(knob, round(value) if knob.kind == "int" else float(f"{value:.4g}"))
+    return _inside(knob, value if knob.kind == "int" else float(f"{value:.4g}"))
 
 
 def _inside(knob: Knob, value: Number) -> Number:
     """The nearest value that the knob allows."""
     if knob.kind == "choice":
         return knob.values[_index(knob, value)]
-    return min(knob.high, max(knob.low, value))
+    inside = min(knob.high, max(knob.low, value))
+    return round(inside) if knob.kind == "int" else inside
 
 
 def _index(knob: Knob, value: Number) -> int:

@@ -149,6 +149,30 @@ def test_an_operator_that_breaks_costs_one_child_and_not_the_run(
     assert broken and {c.reason for c in broken} == {"tune broke: ZeroDivisionError: by zero"}
 
 
+@pytest.mark.parametrize("nonsense", [None, "a program", {"lr": 1.0}])
+def test_an_operator_that_returns_nonsense_costs_one_child_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nonsense: object
+) -> None:
+    monkeypatch.setattr(toy.Tune, "propose", lambda self, mating: nonsense)
+    reason, loop = run(tmp_path, 4)
+    assert reason == "4 generations done"
+    broken = [c for c in loop.history.candidates.values() if c.operator == "tune"]
+    assert broken and all(f"returned a {type(nonsense).__name__}" in c.reason for c in broken)
+
+
+def test_a_study_is_continued_at_its_own_rung_only(tmp_path: Path) -> None:
+    """Once the low rung is raised, losses at the old one would make every new trial look like a record."""
+    _, loop = run(tmp_path, 4)
+    history = loop.history
+    parent = next(c for c in history.candidates.values() if c.verdict == "ok" and c.index > 0)
+    owner = f"ask/{parent.index}"
+    trials = history.studies[owner]
+    assert trials and history.study_of_lineage(parent, 0.25).trials[-len(trials) :] == tuple(trials)
+    assert history.study_of_lineage(parent, 0.5).trials == ()
+    history.rungs_of[owner] = (0.5, 1.0)
+    assert history.study_of_lineage(parent, 0.5).trials == tuple(trials)
+
+
 def test_a_finished_run_does_nothing_when_it_is_started_again(tmp_path: Path) -> None:
     reason, first = run(tmp_path, 2)
     again, second = run(tmp_path, 2, lambda trial: pytest.fail("a trial was run"))

@@ -224,3 +224,13 @@ def test_importance_ignores_failures_levels_and_short_studies() -> None:
     flat = Study(tuple((params, 1.0) for params, _ in trials))
     assert importance([((LR,), flat)]) == {"lr": 0.0}
     assert importance([((ONE_FLOAT, ONE_INT, ONE_CHOICE), flat)]) == {}
+
+
+def test_a_knob_that_was_a_float_in_the_parent_is_an_integer_in_the_child() -> None:
+    """Its trials are imported all the same, at the nearest integers; Optuna takes nothing else."""
+    assert first_parameters([LAYERS], {"layers": 3.6}) == {"layers": 4}
+    parent = Study(tuple(({"layers": 2.0 + i / 3}, 3.0 + i) for i in range(8)))
+    asked = study(tuner([LAYERS], {"layers": 3.6}, inherited=parent), [LAYERS], STARTUP)
+    assert all(type(params["layers"]) is int for params in asked)
+    known = Study(tuple(({"layers": 2.0 + i / 3}, 3.0 + i) for i in range(8)))
+    assert type(tuner([LAYERS], known=known).ask([LAYERS])["layers"]) is int
