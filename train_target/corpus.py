@@ -32,6 +32,7 @@ TEST_SHARE = 0.1  # of the eligible documents, by hash; as much again is validat
 OVERLAP = 0.5  # a file shares more than this part of its long lines with other files: a near-duplicate
 LONG_LINE = 16  # characters; shorter lines say nothing about copying
 SMALLEST = {"train": 200_000, "val": 20_000, "test": 20_000}  # bytes
+DRAFT = ".draft-"  # begins the name of a corpus in the making, the process id follows
 SEPARATOR = b"\0"  # after each document
 
 Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
@@ -117,7 +118,8 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
     splits["second"] = [text for text, _ in package_files("networkx", tests_only=True)]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+        _remove_drafts(folder.parent)
+        draft = Path(tempfile.mkdtemp(prefix=f"{DRAFT}{os.getpid()}-", dir=folder.parent))
     except OSError as error:
         raise unwritable(folder.parent, error) from error
     try:
@@ -139,6 +141,13 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     say(f"corpus {name}: " + ", ".join(f"{split} {size / 1e6:.2f} MB" for split, size in sizes.items()))
+
+
+def _remove_drafts(cache: Path) -> None:
+    """Remove what processes that were killed while they prepared a corpus have left."""
+    for draft in cache.glob(f"{DRAFT}*"):
+        if not Path("/proc", draft.name.removeprefix(DRAFT).partition("-")[0]).exists():
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def unwritable(cache: Path, error: OSError) -> DataError:

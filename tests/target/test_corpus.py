@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,18 @@ def test_unwritable_cache_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write the cache"):
         corpus.load(tmp_path / "file" / "cache", tmp_path / "data", quiet)
+
+
+def test_the_draft_of_a_process_that_was_killed_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(300):
+        (tmp_path / "data" / f"{i}.txt").write_text(make_text(i))
+    dead, alive = tmp_path / f".draft-{2**30}-x", tmp_path / f".draft-{os.getpid()}-x"
+    for draft in (dead, alive):
+        draft.mkdir()
+        (draft / "train.bin").touch()
+    corpus.load(tmp_path, tmp_path / "data", quiet)
+    assert alive.exists() and not dead.exists()
 
 
 def test_missing_folder_is_told(tmp_path: Path) -> None:
