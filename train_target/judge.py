@@ -14,7 +14,6 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS
 import argparse
 import json
 import platform
-import shutil
 import signal
 import socket
 import statistics
@@ -29,7 +28,7 @@ import baselines
 import corpus
 from clock import Clock, CpuClock, WallClock
 from documents import DataError
-from nursery import Box, Infrastructure, Nursery
+from nursery import Box, Infrastructure, Nursery, remove
 from reference import SteadyClock
 from session import Session, Terms, Verdict
 from texts import Scale, Texts
@@ -249,7 +248,7 @@ def box_folder(cache: Path) -> Path:
         raise corpus.unwritable(cache, error) from error
     for entry in boxes.iterdir():
         if entry.name == str(os.getpid()) or not Path(f"/proc/{entry.name}").exists():
-            shutil.rmtree(entry, ignore_errors=True)
+            remove(entry)
     return boxes / str(os.getpid())
 
 

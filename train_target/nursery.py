@@ -94,13 +94,20 @@ class Nursery:
         theirs.close()
         self.control = Wire(ours)
         self._messages: list[Message] = []
-        self.ready = self.expect("ready", START_WALL)
+        try:
+            self.ready = self.expect("ready", START_WALL)
+        except BaseException:  # the signal that ends the judge comes as SystemExit
+            self.close()
+            raise
 
     def start(self, source: bytes) -> Box:
         """Put the script in place and fork a box that runs it."""
-        self.clear()
-        (self.folder / "tmp").mkdir()
-        (self.folder / "train.py").write_bytes(source)
+        try:
+            self.clear()
+            (self.folder / "tmp").mkdir()
+            (self.folder / "train.py").write_bytes(source)
+        except OSError as error:
+            raise Infrastructure(f"cannot put the script in place: {error}") from error
         ours, theirs = socket.socketpair()
         ours.settimeout(SEND_WALL)
         read, write = os.pipe()
@@ -140,12 +147,8 @@ class Nursery:
         return message
 
     def clear(self) -> None:
-        """Remove what the last box left, also below folders that it closed to itself."""
-        self.folder.chmod(0o700)
-        for root, folders, _ in os.walk(self.folder):
-            for folder in (Path(root, name) for name in folders):
-                if not folder.is_symlink():
-                    folder.chmod(0o700)
+        """Remove what the last box left."""
+        open_up(self.folder)
         for entry in self.folder.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -157,4 +160,20 @@ class Nursery:
         self.process.kill()
         self.process.wait()
         self.control.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
+
+
+def open_up(folder: Path) -> None:
+    """Make a folder of a box's, and those below it that the box closed to itself, accessible again."""
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
+        for root, names, _ in os.walk(folder):
+            for below in (Path(root, name) for name in names):
+                if not below.is_symlink():
+                    below.chmod(0o700)
+
+
+def remove(folder: Path) -> None:
+    """Remove the folder of a box that has ended."""
+    open_up(folder)
+    shutil.rmtree(folder, ignore_errors=True)

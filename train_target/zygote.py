@@ -18,11 +18,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import sandbox
+
+if __name__ == "__main__":  # the judge may end within the seconds that the next import takes
+    sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
+
 import torch  # noqa: F401  imported here so that no box has to
 import torch._dynamo  # noqa: F401
 
 import box
-import sandbox
 
 Message = dict[str, object]
 
@@ -118,7 +122,6 @@ def fresh_mb() -> float:
 
 def main() -> None:
     control, folder, memory_mb = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
     sandbox.prctl(sandbox.PR_SET_CHILD_SUBREAPER, 1)
     torch.set_num_threads(1)
     Zygote(socket.socket(fileno=control), folder, memory_mb).serve()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from nursery import remove
 from tests.target.conftest import SCORE, TARGET, TINY, TRAIN, Slot
 
 
@@ -224,6 +230,45 @@ def test_daemon_of_a_script_does_not_outlive_it(slot: Slot) -> None:
     outcome = slot.run(TINY + DAEMON + SCORE)
     assert outcome["status"] == "ok", outcome
     assert len(below(slot)) == 1  # the zygote
+
+
+def test_the_folder_of_a_box_goes_whoever_it_is_closed_to() -> None:
+    """As an ordinary user, whom a mode of 0 keeps out, unlike root."""
+    pid = os.fork()
+    if pid == 0:
+        if os.geteuid() == 0:
+            os.setresuid(65534, 65534, 65534)
+        folder = Path(tempfile.mkdtemp())
+        (folder / "closed" / "below").mkdir(parents=True)
+        (folder / "closed").chmod(0)
+        folder.chmod(0)
+        remove(folder)
+        os._exit(folder.exists())
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_judge_that_ends_while_its_zygote_starts_leaves_nothing(cache: Path, number: int) -> None:
+    command = [sys.executable, str(TARGET / "judge.py"), "--scale=cpu", f"--cache={cache}"]
+    judge = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    folder = cache / "boxes" / str(judge.pid)
+    while not folder.exists():
+        time.sleep(0.02)
+    time.sleep(0.5)
+    judge.send_signal(number)
+    judge.communicate()
+    time.sleep(0.3)  # the import of torch goes on for longer
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in (p.info["cmdline"] or [])]
+    assert number == signal.SIGKILL or not folder.exists()
+
+
+def test_a_folder_that_was_taken_away_costs_one_trial(cache: Path, tmp_path: Path) -> None:
+    slot = Slot(cache, tmp_path)
+    shutil.rmtree(cache / "boxes" / str(slot.process.pid))
+    outcome = slot.run(TINY + SCORE)
+    assert outcome["status"] == "infrastructure" and "put the script in place" in outcome["reason"], outcome
+    assert slot.run(TINY + SCORE)["status"] == "ok"
+    assert slot.close() == 0
 
 
 def test_a_zygote_that_was_killed_costs_one_trial(cache: Path, tmp_path: Path) -> None:
