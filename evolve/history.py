@@ -147,6 +147,7 @@ class History:
             self._charge(owner, self.trials[owner, n].budget)
             self.statuses["lost"] += 1
         self.running.clear()
+        self.spoiled.clear()
         self.refusals = 0
         self.sessions.append((event.at, event.at))
         self.harness = event.body

@@ -28,6 +28,7 @@ from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
 PROPOSAL_THREADS = 8
 CONTROL_EVERY = 25  # outcomes between two control runs of the seed
 ATTEMPTS = 4  # of a trial that infrastructure spoiled
+SEED = "ask/0"  # the owner of the seed's trials
 NO_SPACE = "the disk is nearly full: nothing is lost; free space and run the same command"
 TICK = 0.5  # seconds between two looks at the clock
 
@@ -66,6 +67,7 @@ class Loop:
         self._tasks: dict[str, Task] = {}
         self._running: dict[Future[Outcome], tuple[str, int]] = {}
         self._proposing: dict[Future[Proposal | Rejected], Mating] = {}
+        self._trouble = ""
         self._latency: deque[float] = deque(maxlen=20)
         self._threads = ThreadPoolExecutor(PROPOSAL_THREADS, thread_name_prefix="propose")
 
@@ -100,6 +102,8 @@ class Loop:
             return "interrupted"
         if self.history.seed and self.history.seed.verdict != "ok":
             return f"the seed program failed: {self.history.seed.reason}"
+        if self._trouble:
+            return f"the machine spoils the trials of the seed ({self._trouble}): the same command tries again"
         if not self.store.has_space():
             return NO_SPACE
         return stop_reason(self.history, self.limits)
@@ -109,7 +113,7 @@ class Loop:
         if "0" not in self.history.candidates:
             self._remember(seed)
             params = {k.address: k.default for k in seed.knobs}
-            self._start("ask/0", evaluate_seed(self._plan, seed, params, self._fresh_seeds(0)))
+            self._start(SEED, evaluate_seed(self._plan, seed, params, self._fresh_seeds(0)))
         for index, mating in list(self.history.matings.items()):
             if str(index) in self.history.candidates:
                 continue
@@ -146,7 +150,7 @@ class Loop:
         """
         slots = self._executor.slots
         finished = self.history.finished
-        of_children = self.history.charged - self.history.seconds["ask/0"]
+        of_children = self.history.charged - self.history.seconds[SEED]
         seconds = of_children / finished if finished else self._plan.budget
         latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
         return 2 * slots + math.ceil(latency * slots / max(seconds, 1e-3))
@@ -263,7 +267,10 @@ class Loop:
 
     def _ran(self, owner: str, n: int, outcome: Outcome) -> None:
         if not self._write_outcome(owner, n, outcome):
-            self._submit(owner, n, self.history.trials[owner, n])
+            if owner == SEED and self.history.spoiled[owner, n] >= ATTEMPTS:
+                self._trouble = outcome.reason
+            else:
+                self._submit(owner, n, self.history.trials[owner, n])
             return
         task = self._tasks[owner]
         if self._complete(task):
@@ -271,11 +278,15 @@ class Loop:
         self._control()
 
     def _write_outcome(self, owner: str, n: int, outcome: Outcome) -> bool:
-        """Record an outcome; False if it does not count because the machine, not the program, spoiled it."""
+        """Record an outcome; False if it does not count because the machine, not the program, spoiled it.
+
+        A child has `ATTEMPTS`; the seed is never given up for that, as it would be the end of the run for good.
+        """
         place = (owner, n)
         outcome = admitted(outcome, self.history.trials[place], self._plan.objectives)
         attempt = self.history.attempts[place]
-        final = outcome.status != "infrastructure" or self.history.spoiled[place] + 1 >= ATTEMPTS
+        given_up = owner != SEED and self.history.spoiled[place] + 1 >= ATTEMPTS
+        final = outcome.status != "infrastructure" or given_up
         body = {"owner": owner, "n": n, "final": final, "outcome": records.outcome_record(outcome)}
         self._record("outcome", f"{owner}/trial/{n}/{attempt - 1}/outcome", body)
         return final

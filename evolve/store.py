@@ -80,13 +80,18 @@ class Store:
 
     @classmethod
     def read(cls, directory: Path) -> Store:
-        """Open for reading, also while a run is on. Raises `StoreError` if there is no run or it cannot be read."""
+        """Open for reading, also while a run is on. Raises `StoreError` if there is no run or it cannot be read.
+
+        SQLite wants to write beside a log even to read it; where it may not, and no write-ahead log is left, nobody
+        writes, and the file is opened as one that does not change.
+        """
         path = directory / FILE
         if not path.exists():
             raise StoreError(
                 f"no run in {directory} (no {FILE}). Start one with: python -m evolve --run-dir {directory}"
             )
-        return cls(directory, _connect(path, "ro"), None)
+        idle = not os.access(directory, os.W_OK) and not path.with_name(f"{FILE}-wal").exists()
+        return cls(directory, _connect(path, "ro&immutable=1" if idle else "ro"), None)
 
     def append(self, kind: str, key: str, body: dict[str, Any]) -> Event:
         """Write one event durably. Raises `StoreError` when it could not be written; then nothing was."""

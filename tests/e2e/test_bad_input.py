@@ -299,3 +299,13 @@ def test_a_full_disk_stops_the_run_and_space_continues_it(
     assert "full" in refused(capsys, *command)
     ballast.unlink()
     assert main(command) == 0
+
+
+def test_a_run_on_a_disk_that_is_read_only_can_be_viewed_and_not_continued(
+    target: Path, run_dir: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run_dir, small_disk / "run")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert main(["front", "--run-dir", str(small_disk / "run")]) == 0
+    assert "Pareto front" in capsys.readouterr().out
+    assert "Read-only file system. Choose --run-dir" in refused(capsys, *small_run(target, small_disk / "run"))

@@ -121,6 +121,20 @@ def test_a_spoiled_trial_is_repeated_and_charged(tmp_path: Path) -> None:
     assert loop.history.charged > sum(o.seconds for o in loop.history.outcomes.values())
 
 
+def test_a_machine_that_spoils_the_seed_ends_the_process_and_not_the_run(tmp_path: Path) -> None:
+    calls = 0
+
+    def spoiled(trial: Trial) -> Outcome:
+        nonlocal calls
+        calls += 1
+        return Outcome("infrastructure", reason="no space in /tmp") if calls > 3 else toy.run_trial(trial)
+
+    reason, loop = run(tmp_path, 1, spoiled)
+    assert "the machine spoils the trials of the seed (no space in /tmp)" in reason
+    assert loop.history.seed is None and len(loop.history.outcomes) == 3
+    assert run(tmp_path, 1)[0] == "1 generations done"
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path, value: float) -> None:
     def broken(trial: Trial) -> Outcome:
