@@ -75,6 +75,9 @@ def _sequence(base: Body, left: Body, right: Body, decide: Decide | None, scope:
     """The merged statements in order. Without `decide` a clash is raised."""
     pairs_left, new_left = _aligned(base, left)
     pairs_right, new_right = _aligned(base, right)
+    if decide is None:
+        _check_moves(base, (pairs_left, new_left), (pairs_right, new_right))
+        _check_moves(base, (pairs_right, new_right), (pairs_left, new_left))
     for index in range(len(base) + 1):
         yield from _inserted(new_left[index], new_right[index], decide, scope)
         if index < len(base):
@@ -83,7 +86,33 @@ def _sequence(base: Body, left: Body, right: Body, decide: Decide | None, scope:
                 yield merged
 
 
-def _aligned(base: Body, other: Body) -> tuple[dict[int, Statement], list[list[Statement]]]:
+Alignment = tuple[dict[int, Statement], list[list[Statement]]]
+
+
+def _check_moves(base: Body, ours: Alignment, theirs: Alignment) -> None:
+    """Raise Clash where one side moved a statement, into a branch for instance, that the other has plans with.
+
+    Where the other deleted or moved it too, a copy would stay; what the other put beside it would stay behind.
+    """
+    (pairs, new), (other_pairs, other_new) = ours, theirs
+    inserted = _flat([s for group in new for s in group])
+    if inserted == _flat([s for group in other_new for s in group]):
+        return
+    for index, statement in enumerate(base):
+        if index in pairs or _flat([statement]) not in inserted:
+            continue
+        if index not in other_pairs:
+            raise Clash("one side moved what the other deleted or moved elsewhere")
+        if other_new[index] or other_new[index + 1]:
+            raise Clash("one side moved what the other put something beside")
+
+
+def _flat(statements: Sequence[Statement]) -> str:
+    """The code of statements without indentation."""
+    return "\n".join(["", *(line.strip() for s in statements for line in s.text.splitlines()), ""])
+
+
+def _aligned(base: Body, other: Body) -> Alignment:
     """The partner in `other` of each base statement by index, and what `other` has new before each index."""
     pairs: dict[int, int] = {}
     exact = SequenceMatcher(None, [s.text for s in base], [s.text for s in other], autojunk=False)

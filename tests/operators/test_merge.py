@@ -134,6 +134,34 @@ def test_definitions_inserted_in_one_place_never_clash():
     assert "def one(" in child.source and "def two(" in child.source
 
 
+STEP = "def step():\n    zero()\n    loss.backward()\n    clip(CLIP)\n    optimizer.step()\n    return loss\n"
+BRANCH = "    if next(count) % 2:\n        clip(CLIP)\n        optimizer.step()\n        zero()\n    return loss\n"
+MOVED = f"def step():\n    loss.backward()\n{BRANCH}"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        STEP.replace("    clip(CLIP)\n", ""),
+        STEP.replace("    zero()\n", "").replace("    return", "    zero()\n    return"),
+        STEP.replace("step()\n    return", "step()\n    average.update()\n    return"),
+        STEP.replace("    optimizer", "    old = copies()\n    optimizer"),
+    ],
+    ids=["deleted", "moved elsewhere", "something behind", "something before"],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_one_side_moves_into_a_branch_clashes_with_plans_of_the_other(other, turned):
+    sides = (other, MOVED) if turned else (MOVED, other)
+    assert merge(STEP, *sides).source == sides[0]
+    assert [c.address for c in merge(STEP, *sides).conflicts] == ["step"]
+
+
+def test_a_move_merges_with_changes_elsewhere():
+    merged = merge(STEP, MOVED, STEP.replace("return loss", "return loss.detach()"))
+    assert merged.conflicts == ()
+    assert merged.source == MOVED.replace("return loss", "return loss.detach()")
+
+
 def test_a_statement_both_changed_is_a_conflict_of_its_function():
     left, right = (changed(SEED, ("x = F.gelu(x)", f"x = F.{name}(x)")) for name in ("relu", "silu"))
     child = merge(SEED, left, right)
