@@ -28,7 +28,8 @@ class Misfit(NamedTuple):
 class References(NamedTuple):
     """What `references` finds. Attributes are given as `Class.name`, with the first line (from 1) where they occur.
 
-    `missing` are read from `self` but not defined in the class; what a library's base class defines is among them.
+    `missing` are read from `self` or another instance but not defined in the class; what a library's base class defines
+    is among them.
     """
 
     defined: dict[str, int]
@@ -68,12 +69,19 @@ class _Reader:
     def missing(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for node, owner in self.nodes:
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and owner and _is_self(node.value):
-                bases = [base.id for base in self.classes[owner].bases if isinstance(base, ast.Name)]
-                if not any(f"{name}.{node.attr}" in self.defined for name in (owner, *bases)):
-                    name = f"{owner}.{node.attr}"
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                kind = self.instance(node.value, owner)
+                bases = [base.id for base in self.classes[kind].bases if isinstance(base, ast.Name)] if kind else []
+                if kind and not any(f"{name}.{node.attr}" in self.defined for name in (kind, *bases)):
+                    name = f"{kind}.{node.attr}"
                     found[name] = min(node.lineno, found.get(name, node.lineno))
         return found
+
+    def instance(self, node: ast.AST, owner: str) -> str:
+        """The class of which an expression is taken for an instance; "" if one cannot tell."""
+        if _is_self(node):
+            return owner
+        return self.types.get(self.qualified(node, owner), "") if isinstance(node, ast.Name | ast.Attribute) else ""
 
     def learn(self, node: ast.AST, owner: str) -> None:
         """Note which class the targets of an assignment or a loop are instances of."""

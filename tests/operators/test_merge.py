@@ -212,6 +212,18 @@ def test_an_attribute_comes_with_its_use():
     assert "nn.Identity" in child.source and "gain" not in child.source
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_field_comes_with_its_use(turned):
+    base = "class Config:\n    lr = 1\n    clip = 2\n\n\ndef f(config):\n    use(config.clip)\n\n\nconfig = Config()\n"
+    removed = base.replace("    clip = 2\n", "").replace("use(config.clip)", "pass")
+    used = base.replace("use(config.clip)", "use(3 * config.clip)")
+    merged = merge(
+        base, *((removed, used) if turned else (used, removed)), lambda address: "right" if turned else "left"
+    )
+    assert "use(3 * config.clip)" in merged.source
+    assert "clip = 2" in merged.source
+
+
 def test_a_moved_definition_takes_the_other_side_s_change_along():
     code = read(AUTORESEARCH, "norm")
     left = changed(AUTORESEARCH, (f"{code}\n\n", ""), ("class MLP", f"{code}\n\nclass MLP"))
