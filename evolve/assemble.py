@@ -19,7 +19,7 @@ from evolve.executors.local import LocalExecutor
 from evolve.history import History
 from evolve.model import Genome, Trial
 from evolve.search import ParetoSearch
-from evolve.store import Store
+from evolve.store import Store, StoreError
 
 DEFAULT_OPERATORS = {"catalogue": 0.6, "merge": 0.2, "tune": 0.2}
 SMOKE_SECONDS = 0.3
@@ -117,11 +117,10 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
         def bind(trial: Trial) -> str:
             return str(reader.bind(trial.genome, trial.params))
 
-        path = store.directory / "judge.log"
-        with path.open("a") as log, path.open() as said:
-            said.seek(0, os.SEEK_END)
+        with _judge_log(store.directory) as (log, said):
             executor = LocalExecutor(judge_command(options, target), cores, bind, log, lambda: _pass_on(said, say))
             try:
+                _introduced(executor.hello, target)
                 settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
                 _begin(store, history, settings, target, executor, options.data)
                 plan = Plan(
@@ -137,6 +136,29 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
                 executor.close()
     finally:
         store.close()
+
+
+@contextmanager
+def _judge_log(directory: Path) -> Iterator[tuple[IO[str], IO[str]]]:
+    """Where judges write, and the same file to be read from its end. Raises `StoreError` if it cannot be written."""
+    path = directory / "judge.log"
+    try:
+        log, said = path.open("a"), path.open(errors="replace")
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}. Choose another --run-dir.") from error
+    with log, said:
+        said.seek(0, os.SEEK_END)
+        yield log, said
+
+
+def _introduced(hello: dict[str, Any], target: Target) -> None:
+    """Raises `ConfigError` if a judge leaves out what makes runs comparable."""
+    missing = [part for part in ("corpus", "isolation", "device") if part not in hello]
+    if missing or not {"name", "sha256"} <= set(hello["corpus"]):
+        raise ConfigError(
+            f"{target.judge} is ready without saying its {', '.join(missing) or 'corpus by name and sha256'}: "
+            "see how train_target/judge.py does"
+        )
 
 
 def _pass_on(lines: IO[str], say: Callable[[str], None]) -> None:

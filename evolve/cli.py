@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     resume = commands.add_parser("resume", help="continue the run that was written last, with its own settings")
     _limit_options(resume)
+    resume.add_argument("--slots", type=int, help="trials at a time (default: as before)")
     resume.set_defaults(command=_resume)
     front = commands.add_parser("front", help="the Pareto front")
     front.set_defaults(command=_front)
@@ -93,7 +95,6 @@ def _place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="train_target", help="folder with target.toml (default: %(default)s)")
     parser.add_argument("--scale", default="cpu", help="a scale of the target (default: %(default)s)")
     parser.add_argument("--data", help="a folder of .txt, .jsonl or .parquet instead of the default text")
-    parser.add_argument("--slots", type=int, help="trials at a time (default: one for each core)")
 
 
 def _limit_options(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +106,7 @@ def _limit_options(parser: argparse.ArgumentParser) -> None:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     _place_options(parser)
     _limit_options(parser)
+    parser.add_argument("--slots", type=int, help="trials at a time (default: one for each core)")
     parser.add_argument("--budget", type=float, help="charged seconds of a full trial (default: the scale's)")
     parser.add_argument(
         "--population", type=int, default=12, help="individuals that may be parents (default: %(default)s)"
@@ -131,13 +133,16 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _resume(options: argparse.Namespace, console: Console) -> int:
     directory = find_run(options.run_dir)
-    header = open_history(directory).header
+    history = open_history(directory)
+    header = history.header
     known = header["settings"]
     for name in ("scale", "budget", "seed", "population", "offspring", "tune_trials"):
         setattr(options, name, known[name])
     options.operator = [f"{name}={weight}" for name, weight in known["operators"].items()]
     options.target = str(plugins.target_of(header, options.target))
-    options.data, options.slots, options.run_dir = header.get("data"), None, str(directory)
+    options.data, options.run_dir = header.get("data"), str(directory)
+    if options.slots is None and (slots := history.harness.get("slots")):
+        options.slots = min(slots, len(os.sched_getaffinity(0)))  # it may be another machine
     return _run(options, console)
 
 

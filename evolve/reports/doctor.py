@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -32,7 +33,10 @@ def print_doctor(console: Console, options: Namespace) -> int:
     console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue); no LLM")
     try:
         executor = LocalExecutor(
-            judge_command(options, target), [0], lambda trial: str(reader.bind(trial.genome, trial.params)), sys.stderr
+            judge_command(options, target),
+            [min(os.sched_getaffinity(0))],
+            lambda trial: str(reader.bind(trial.genome, trial.params)),
+            sys.stderr,
         )
     except JudgeError as error:
         console.print(f"[red]no[/red]  judge: {escape(str(error))}")

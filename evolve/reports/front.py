@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from difflib import SequenceMatcher
+from statistics import fmean, stdev
 
 from rich.console import Console
 from rich.table import Table
@@ -91,6 +92,8 @@ def print_front(console: Console, history: History) -> None:
         counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
         console.print(f"Count models on the same text, in {history.loss}: {counts}.")
     console.print(correlations(history))
+    if said := controls(history):
+        console.print(said)
     console.print(verdict(history))
 
 
@@ -102,6 +105,20 @@ def correlations(history: History) -> str:
     found |= {f"rungs {low} and 1": history.rung_correlation(low, "1") for low in rungs[:-1]}
     parts = [f"{label} {c.rho:.2f} (n={c.n})" for label, c in found.items() if c]
     return "Rank correlations: " + (", ".join(parts) or "too few candidates yet") + "."
+
+
+def controls(history: History) -> str:
+    """What the seed gives when it is run again and again, beside what it gave at first; "" before the first time."""
+    ok = [o.metrics[history.loss] for o in history.controls if o.status == "ok"]
+    first = history.study("ask/0").trials
+    if not ok or not first or first[0][1] is None:
+        return ""
+    at, failed = f"{history.all_rungs[0]:g}", len(history.controls) - len(ok)
+    again = f"{fmean(ok):.4f}" + (f" with a standard deviation of {stdev(ok):.4f}" if len(ok) > 1 else "")
+    return (
+        f"Control: the seed at {at} of the budget gave {first[0][1]:.4f} at first and {again} in {len(ok)} runs since"
+        + (f"; {failed} more failed." if failed else ".")
+    )
 
 
 def verdict(history: History) -> str:

@@ -268,6 +268,24 @@ def test_an_unknown_candidate_and_a_place_that_cannot_be_written(
         assert f"cannot write {path}" in refused(capsys, "export", "seed", "-o", path, *where)
 
 
+@pytest.mark.parametrize(
+    ("part", "words"), [('"isolation": "none", ', "isolation"), ('"name": data or "toy", ', "corpus")]
+)
+def test_a_judge_that_leaves_out_what_it_is(
+    target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, words: str
+) -> None:
+    change(target / "judge.py", part, "")
+    error = refused(capsys, *small_run(target, tmp_path / "run"))
+    assert "is ready without saying its " + words in error and not list(Store.read(tmp_path / "run").events())
+
+
+def test_a_log_of_the_judges_that_cannot_be_written(
+    target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run" / "judge.log").mkdir(parents=True)
+    assert "judge.log: Is a directory" in refused(capsys, *small_run(target, tmp_path / "run"))
+
+
 def test_a_run_directory_that_cannot_be_made(target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot use run directory" in refused(capsys, *small_run(target, tmp_path / "file"))

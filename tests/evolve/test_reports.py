@@ -16,7 +16,7 @@ from evolve.config import ConfigError
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.model import Candidate, Estimate, Fitness, Trial
-from evolve.reports.front import beats_seed, gain, lines_changed, print_front, verdict, with_error
+from evolve.reports.front import beats_seed, controls, gain, lines_changed, print_front, verdict, with_error
 from evolve.reports.open import find_candidate, find_program, find_run, open_history
 from evolve.reports.progress import Progress, clock
 from evolve.reports.show import print_candidate
@@ -252,3 +252,13 @@ def test_a_candidate_that_is_under_way_is_not_called_unknown(history: History) -
     del history.candidates["3"]
     with pytest.raises(ConfigError, match="3 is still being made or measured"):
         find_candidate(history, "3")
+
+
+def test_what_the_seed_gives_again_is_shown_beside_the_first_time(history: History) -> None:
+    first = history.study("ask/0").trials[0][1]
+    assert f"Control: the seed at 0.25 of the budget gave {first:.4f} at first and {first:.4f} " in controls(history)
+    assert controls(history) in printed(lambda console: print_front(console, history))
+    history.controls = [replace(history.controls[0], status="crashed", metrics={}), *history.controls[:2]]
+    assert "standard deviation of 0.0000 in 2 runs since; 1 more failed." in controls(history)
+    history.controls = []
+    assert controls(history) == ""
