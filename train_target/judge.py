@@ -13,6 +13,7 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS
 
 import argparse
 import json
+import math
 import platform
 import signal
 import socket
@@ -283,8 +284,8 @@ def main() -> None:
     parser.add_argument("--unsafe-no-sandbox", action="store_true", help="run scripts even where nothing isolates them")
     parser.add_argument("--attach", type=int, metavar="FD", help="serve the process at the other end of this socket")
     parser.add_argument("--pid", type=int, help="the process that is charged, with --attach")
-    parser.add_argument("--budget", type=float, help="seconds, with --attach; the scale's unless given")
-    parser.add_argument("--seed", type=int, default=0, help="with --attach")
+    parser.add_argument("--budget", type=seconds, help="seconds, with --attach; the scale's unless given")
+    parser.add_argument("--seed", type=seed, default=0, help="with --attach")
     parser.add_argument("--prepare", action="store_true", help="prepare the data and end")
     options = parser.parse_args()
     if options.attach is not None:
@@ -293,6 +294,20 @@ def main() -> None:
         prepare_data(options)
     else:
         serve_engine(options)
+
+
+def seconds(text: str) -> float:
+    """A budget as an option."""
+    if not 0 < (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return value
+
+
+def seed(text: str) -> int:
+    """A seed as an option: what torch and numpy take."""
+    if not 0 <= (value := int(text)) < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 2**63 - 1")
+    return value
 
 
 def prepare_data(options: argparse.Namespace) -> None:

@@ -44,13 +44,16 @@ class _Judge:
 
     def ask(self, **request: object) -> tuple[dict[str, object], bytearray]:
         """The answer to a request. Raises ValueError with the judge's words where it refuses."""
-        self._sock.sendall(json.dumps(request).encode() + b"\n")
-        while b"\n" not in self._pending:
-            chunk, fds, _, _ = socket.recv_fds(self._sock, 65536, 4)
-            if not chunk:
-                raise ConnectionError("the judge has gone away; its last words are on standard error")
-            self.fds += fds
-            self._pending += chunk
+        try:
+            self._sock.sendall(json.dumps(request).encode() + b"\n")
+            while b"\n" not in self._pending:
+                chunk, fds, _, _ = socket.recv_fds(self._sock, 65536, 4)
+                if not chunk:
+                    raise ConnectionError
+                self.fds += fds
+                self._pending += chunk
+        except ConnectionError:
+            raise ConnectionError("the judge has gone away; its last words are on standard error") from None
         line, _, self._pending = self._pending.partition(b"\n")
         answer = json.loads(line)
         raw = self._raw(answer.pop("bytes", 0))

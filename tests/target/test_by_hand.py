@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.target.conftest import TARGET
 
 
@@ -32,6 +34,16 @@ def test_seed_script_prints_its_loss(cache: Path, tmp_path: Path) -> None:
 def test_prepare_makes_the_data(cache: Path, tmp_path: Path) -> None:
     run = python(str(TARGET / "prepare.py"), "--cache", str(cache), cwd=tmp_path)
     assert run.returncode == 0 and "ready: " in run.stderr, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("BUDGET", "0"), ("BUDGET", "nan"), ("BUDGET", "-1"), ("BUDGET", "two"), ("SEED", "-1")]
+)
+def test_unusable_numbers_are_told(cache: Path, tmp_path: Path, name: str, value: str) -> None:
+    environment = {"EVOLVE_CACHE": str(cache), f"EVOLVE_{name}": value}
+    run = python(str(TARGET / "train.py"), cwd=tmp_path, **environment)
+    assert run.returncode == 1 and f"argument --{name.lower()}: " in run.stderr, run.stderr
+    assert "the judge has gone away; its last words are on standard error" in run.stderr
 
 
 def test_unusable_data_ends_with_cause_and_cure(tmp_path: Path) -> None:
