@@ -196,10 +196,16 @@ def _summary(run: Run, console: Console) -> None:
         console.print(f"\nTake it home: {command}", markup=False, soft_wrap=True)
 
 
+def _ends() -> list[signal.Signals]:
+    """The signals that end a run; under nohup the closing of a terminal does not."""
+    hang_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hang_up]
+
+
 @contextmanager
 def _ended_like_by_ctrl_c() -> Iterator[None]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt, so that what was started is closed, also before the first trial."""
-    before = {s: signal.signal(s, signal.default_int_handler) for s in (signal.SIGTERM, signal.SIGHUP)}
+    before = {s: signal.signal(s, signal.default_int_handler) for s in _ends() if s != signal.SIGINT}
     try:
         yield
     finally:
@@ -217,7 +223,7 @@ def _interruptible(loop: Loop, console: Console) -> Iterator[None]:
         loop.interrupted = True
         console.print("Finishing the running trials; once more to stop now. The same command continues.")
 
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {s: signal.signal(s, stop) for s in _ends()}
     try:
         yield
     finally:

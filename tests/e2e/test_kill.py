@@ -167,3 +167,16 @@ def test_an_interrupt_while_the_judges_start_leaves_none_of_them(
     assert process.returncode == 130, errors
     assert errors == "evolve: stopped at once; the same command continues the run\n"
     assert psutil.wait_procs(judges, 2)[1] == []
+
+
+def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path, target: Path, start: Start) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; a child inherits it
+    try:
+        process = start("evolve", *small_run(target, tmp_path / "run"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    running(process, tmp_path / "run")
+    process.send_signal(signal.SIGHUP)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "Stopped: 1 generations done" in output
