@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from random import Random
 from typing import Literal
 
 from evolve.model import Candidate, Genome, Mating, Number, Proposal, Rejected
+from operators.addresses import address_at
 from operators.genome import Reader, Refused
 from operators.knobs import inherit
+from operators.literals import literals
 from operators.merge import MergeError, merge
 from operators.tree import diff
 
@@ -54,9 +55,10 @@ def anchor(genome: Genome, left: Candidate, right: Candidate, origins: Mapping[s
     """First parameters of a merged child: the value of each knob follows its node's origin, else `left`'s."""
     from_left, from_right = inherit(genome.knobs, left.params), inherit(genome.knobs, right.params)
     theirs = {k.address for k in right.genome.knobs} - {k.address for k in left.genome.knobs}
+    lines = {literal.address: literal.span[0] for literal in literals(genome.source)}
     chosen = dict(from_left)
     for knob in genome.knobs:
-        node = re.split(r"[/(\[]", knob.address)[0]
+        node = address_at(genome.source, lines[knob.address])
         if origins.get(node) == "right" or knob.address in theirs:
             chosen[knob.address] = from_right[knob.address]
     return chosen
