@@ -36,4 +36,4 @@ def apply(module: cst.Module, rng: random.Random) -> cst.Module:
     module = append_to_init(module, site, "self.window = None")
     inner, container = block(module).attention, layers(module).container
     local = f"for block in {container}[::2]:\n    block.{inner}.window = SHORT_WINDOW"
-    return add_constant(after_initialisation(module, local), "SHORT_WINDOW", 64, "knob: 16..512 log")
+    return add_constant(after_initialisation(module, local), "SHORT_WINDOW", 64, "knob: 8..256 log")

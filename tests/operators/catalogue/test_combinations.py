@@ -26,6 +26,7 @@ from operators.catalogue import (
     muon,
     norm_no_affine,
     remove_biases,
+    sliding_window,
     transformations,
 )
 from operators.catalogue import _training as training
@@ -137,3 +138,9 @@ def test_a_learning_rate_may_be_assigned_under_any_name(name: str) -> None:
         SCRIPTS["dataclass"].replace("for group in optimizer", "for g in optimizer").replace('group["lr"]', 'g["lr"]')
     )
     assert_trains(transformed(transformations()[name], before))
+
+
+def test_short_windows_are_tuned_where_they_are_shorter_than_a_sequence() -> None:
+    knob = next(k for k in knobs.find(transformed(sliding_window, SCRIPTS["plain"])) if k.address == "SHORT_WINDOW")
+    assert knob.low < 16
+    assert knob.high <= 2 * 128  # sequences of the smaller scale
