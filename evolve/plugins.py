@@ -21,7 +21,7 @@ def load(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # the boundary: importing a module runs it
+    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         cause = f"{type(error).__name__}: {error}"
         raise ConfigError(f"cannot load {name!r} ({cause}). Write it as package.module:name.") from error
 
@@ -43,7 +43,7 @@ def _operator(key: str, reader: Any) -> Any:
     made = load(OPERATORS.get(key, key))
     try:
         operator = made(reader)
-    except Exception as error:  # the boundary: a class of anybody's
+    except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"operator {key!r} cannot be made: {type(error).__name__}: {error}") from error
     if getattr(operator, "arity", None) not in (1, 2) or not callable(getattr(operator, "propose", None)):
         raise ConfigError(f"{key!r} is no operator: it needs an arity of 1 or 2 and a method propose(mating)")

@@ -53,16 +53,15 @@ class LocalExecutor:
         self._running: dict[Future[Outcome], Judge] = {}
         self._judges: list[Judge] = []
         self._threads: list[threading.Thread] = []
-        try:
+        with contextlib.ExitStack() as unless_ready:  # after an interrupt too: a judge that loads does not look up
+            unless_ready.callback(self.close)
             for group in (cores[:1], cores[1:]):  # the first one prepares the data for all
                 begun = len(self._judges)
                 for core in group:
                     self._judges.append(Judge([*command, "--core", str(core)], log))
                 for judge in self._judges[begun:]:
                     judge.ready(waiting)
-        except BaseException:  # an interrupt too: a judge that loads its text does not notice that nobody waits
-            self.close()
-            raise
+            unless_ready.pop_all()
         self.hello: dict[str, Any] = self._judges[0].hello
         self._threads = [threading.Thread(target=self._serve, args=(j,), daemon=True) for j in self._judges]
         for thread in self._threads:
