@@ -62,24 +62,38 @@ class Zygote:
             self.tell({"swept": sweep()})
 
     def keep(self, sock: int, log: int) -> int:
-        """In the keeper: fork the box into namespaces of its own, wait for it, report what it used."""
-        parent = os.getppid()
+        """In the keeper: fork the box into namespaces of its own, wait for it, report what it used.
+
+        The keeper outlives the zygote by the moment that it takes to kill the box: a script can undo the box's own
+        wish to die with its parent.
+        """
+        parent, boxes = os.getppid(), list[int]()
+
+        def orphaned(*_: object) -> None:
+            for pid in boxes:
+                os.kill(pid, signal.SIGKILL)
+            os._exit(1)
+
         sandbox.unshare()
-        sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, orphaned)
+        sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             return 1
         ready, go = os.pipe()  # the box waits until the judge's clock watches it
         pid = os.fork()
         if pid == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.close(go)
             os.read(ready, 1)
             os._exit(self.live(sock, log))
+        boxes.append(pid)
         self.tell({"pid": pid})
         os.close(sock)
         os.close(log)
         os.close(ready)
         os.close(go)
         _, status, usage = os.wait4(pid, 0)
+        boxes.clear()
         self.tell({"exit": os.waitstatus_to_exitcode(status), "peak_mb": usage.ru_maxrss / 1024})
         return 0
 

@@ -201,7 +201,8 @@ def test_sleeper_is_ended_by_the_wall_clock(slot: Slot) -> None:
 
 
 DAEMON = """
-import os, time
+import ctypes, os, time
+ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)  # PR_SET_PDEATHSIG: do not die with the parent
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
