@@ -128,9 +128,10 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
         sizes = {split: (draft / f"{split}.bin").stat().st_size for split in SPLITS}
         for split, least in SMALLEST.items():
             if sizes[split] < least:
+                share = 1 - 2 * TEST_SHARE if split == "train" else TEST_SHARE
                 raise DataError(
-                    f"too little text: {sizes[split]:,} bytes of {split} text, at least {least:,} are "
-                    f"needed; give more documents (about {10 * least:,} bytes)"
+                    f"too little text: {sizes[split]:,} bytes of {split} text, at least {least:,} are needed; "
+                    f"give more documents (about {round(least / share):,} bytes in all, better many than long ones)"
                 )
         corpus = Corpus(name, _sha256(draft), Path(), sizes, dropped)
         _write(draft / "corpus.json", [json.dumps(asdict(corpus) | {"folder": ""}).encode()])

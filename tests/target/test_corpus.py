@@ -135,7 +135,7 @@ def test_preparing_holds_a_text_in_memory_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("few.txt", b"short", "too little text"),
+        ("few.txt", b"short", "too little text: .*about 250,000 bytes in all"),
         ("bad.jsonl", b'{"txt": "a"}\n', 'line 1: not a JSON object with a text in "text"'),
         ("bad.parquet", b"PAR1", "parquet"),
         ("note.md", b"text", "no .txt, .jsonl or .parquet file"),
