@@ -165,7 +165,9 @@ def _announce(run: Run, console: Console) -> None:
     hello, history = run.executor.hello, run.history
     settings = history.header["settings"]
     names = ", ".join(settings["operators"])
-    console.print(f"Operators: {names}. No LLM: children are made by the built-in catalogue and by merging.")
+    built_in = settings["operators"].keys() <= plugins.OPERATORS.keys()
+    how = " No LLM: children are made by built-in transformations of the syntax tree." if built_in else ""
+    console.print(f"Operators: {names}.{how}", markup=False)
     console.print(f"Isolation: {hello['isolation']}", markup=False)
     text = f"{hello['corpus']['name']} ({hello['corpus']['sha256'][:12]})"
     console.print(f"Text: {text}; device: {hello['device']}", markup=False)

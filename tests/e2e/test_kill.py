@@ -180,3 +180,30 @@ def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path, target: Path, s
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert "Stopped: 1 generations done" in output
+
+
+SLOW = """
+import time
+
+class Slow:
+    name, arity = "slow", 1
+
+    def __init__(self, reader):
+        pass
+
+    def propose(self, mating):
+        time.sleep(60)
+"""
+
+
+def test_an_interrupted_run_does_not_wait_for_an_operator(tmp_path: Path, target: Path, start: Start) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    process = start("evolve", *small_run(target, tmp_path / "run", "--operator", "slow:Slow"))
+    while not ((tmp_path / "run" / "run.sqlite").exists() and replay_of_target(tmp_path / "run").matings):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=15)
+    assert process.returncode == 130 and errors == ""
+    assert output.startswith("Operators: slow:Slow.\n"), "of an operator of the user's own nothing is claimed"
+    assert "Stopped: interrupted" in output
