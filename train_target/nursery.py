@@ -94,11 +94,10 @@ class Nursery:
         theirs.close()
         self.control = Wire(ours)
         self._messages: list[Message] = []
-        try:
+        with contextlib.ExitStack() as failed:  # also by the signal that ends the judge
+            failed.callback(self.close)
             self.ready = self.expect("ready", START_WALL)
-        except BaseException:  # the signal that ends the judge comes as SystemExit
-            self.close()
-            raise
+            failed.pop_all()
 
     def start(self, source: bytes) -> Box:
         """Put the script in place and fork a box that runs it."""
