@@ -151,11 +151,11 @@ def _facts(history: History) -> str:
 
     text = StringIO()
     print_front(Console(file=text, width=140), history)
-    busy = history.charged / (history.harness["slots"] * history.wall)
+    slots = history.harness["slots"]
     return (
         f"The search: {history.finished} candidates, {history.charged:.0f} charged seconds in {history.wall:.0f} s of "
-        f"wall clock on {history.harness['slots']} slots (busy {busy:.0%}); trials: {dict(history.statuses)}.\n\n"
-        f"```\n{text.getvalue()}```"
+        f"wall clock on {slots} slots, which trained {history.busy:.0%} of that time; trials: "
+        f"{dict(history.statuses)}.\n\n```\n{text.getvalue()}```"
     )
 
 

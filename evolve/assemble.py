@@ -23,6 +23,14 @@ from evolve.store import Store, StoreError
 
 DEFAULT_OPERATORS = {"catalogue": 0.6, "merge": 0.2, "tune": 0.2}
 SMOKE_SECONDS = 0.3
+LIMITS = {  # fields of `Limits` by the options that set them
+    "generations": "generations",
+    "total": "total",
+    "wall": "time_limit",
+    "target_loss": "target_loss",
+    "stale_generations": "stale_generations",
+}
+WHOLE = ("generations", "stale_generations", "refusals")
 PACKAGES = ("torch", "numpy", "libcst", "deap", "moocore", "optuna")
 
 
@@ -60,21 +68,17 @@ def settings_of(options: Namespace, target: Target) -> Settings:
 
 def limits_of(options: Namespace, target: Target) -> Limits:
     """When to stop: the target's criteria, overridden by options. Raises `ConfigError` for a count below 1."""
-    stop = target.stop
-    generations = int(stop.get("generations", 50))  # of a target 0, which is no limit
-    if options.generations is not None and (generations := options.generations) < 1:
-        raise ConfigError(f"--generations must be at least 1, not {generations}")
-    for name in ("total", "time_limit"):
-        if not 0 <= getattr(options, name) < math.inf:
-            raise ConfigError(f"--{name.replace('_', '-')} must be a number of seconds, not {getattr(options, name)}")
-    return Limits(
-        generations=generations,
-        total=options.total or float(stop.get("total", 0)),
-        wall=options.time_limit or float(stop.get("wall", 0)),
-        target_loss=float(stop.get("target_loss", 0)),
-        stale_generations=int(stop.get("stale_generations", 0)),
-        refusals=int(stop.get("refusals", 20)),
-    )
+    given = {field: getattr(options, option) for field, option in LIMITS.items()}
+    for field, value in given.items():
+        if value is not None and not 0 <= value < math.inf:
+            raise ConfigError(
+                f"--{LIMITS[field].replace('_', '-')} must be a number above 0, or 0 for off, not {value}"
+            )
+    if given["generations"] == 0:
+        raise ConfigError("--generations must be at least 1, not 0")
+    chosen = {"generations": 50, "refusals": 20, **target.stop} | {k: v for k, v in given.items() if v is not None}
+    limits = {name: int(value) if name in WHOLE else float(value) for name, value in chosen.items()}
+    return Limits(**limits)  # type: ignore[arg-type]
 
 
 def directory_of(options: Namespace, settings: Settings) -> Path:
@@ -123,6 +127,7 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
                 _introduced(executor.hello, target)
                 settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
                 _begin(store, history, settings, target, executor, options.data)
+                _session(store, history, executor, limits)
                 plan = Plan(
                     target.objectives,
                     settings.scale,
@@ -170,7 +175,7 @@ def _pass_on(lines: IO[str], say: Callable[[str], None]) -> None:
 def _begin(
     store: Store, history: History, settings: Settings, target: Target, executor: LocalExecutor, data: str | None
 ) -> None:
-    """Write what the run is, once, and that a process works on it."""
+    """Write what the run is, once. Raises `ConfigError` if its text is another one now."""
     if not history.header:
         header = {
             "settings": asdict(settings),
@@ -186,7 +191,12 @@ def _begin(
             f"the text is another one: this run began with corpus {known[:12]}, now it is {settings.corpus[:12]}. "
             "Losses on different texts cannot be compared: choose another --run-dir."
         )
-    session = executor.hello | {"slots": executor.slots, "packages": {p: version(p) for p in PACKAGES}}
+
+
+def _session(store: Store, history: History, executor: LocalExecutor, limits: Limits) -> None:
+    """Write that a process works on the run, where, and until when."""
+    packages = {package: version(package) for package in PACKAGES}
+    session = executor.hello | {"slots": executor.slots, "packages": packages, "limits": asdict(limits)}
     history.apply(store.append("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session))
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 from rich.console import Console
 
 from evolve import plugins
-from evolve.assemble import Run, assemble
+from evolve.assemble import LIMITS, Run, assemble
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.forecast import forecast
@@ -99,8 +99,10 @@ def _place_options(parser: argparse.ArgumentParser) -> None:
 
 def _limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--generations", type=int, help="generations in all (default: the target's, 50)")
-    parser.add_argument("--total", type=float, default=0.0, help="charged seconds in all")
-    parser.add_argument("--time-limit", type=float, default=0.0, help="wall-clock seconds in all")
+    parser.add_argument("--total", type=float, help="charged seconds in all")
+    parser.add_argument("--time-limit", type=float, help="wall-clock seconds in all")
+    parser.add_argument("--target-loss", type=float, help="stop when a confirmed loss is as low as this")
+    parser.add_argument("--stale-generations", type=int, help="stop after so many without a confirmed gain; 0: never")
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +143,9 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     options.operator = [f"{name}={weight}" for name, weight in known["operators"].items()]
     options.target = str(plugins.target_of(header, options.target))
     options.data, options.run_dir = header.get("data"), str(directory)
+    for field, option in LIMITS.items():
+        if getattr(options, option) is None and (before := history.harness.get("limits", {}).get(field)) is not None:
+            setattr(options, option, before or None if field == "generations" else before)
     if options.slots is None and (slots := history.harness.get("slots")):
         options.slots = min(slots, len(os.sched_getaffinity(0)))  # it may be another machine
     return _run(options, console)
@@ -149,7 +154,7 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
 def _drive(run: Run, console: Console) -> int:
     """Announce, run, summarise."""
     _announce(run, console)
-    with Progress(console, run.executor.slots) as progress:
+    with Progress(console) as progress:
         loop = Loop(run.store, run.history, run.executor, run.operators, run.plan, run.limits, progress)
         with _interruptible(loop, console):
             reason = loop.run(run.seed)
@@ -174,7 +179,8 @@ def _announce(run: Run, console: Console) -> None:
     total = (run.limits.generations or 1) * settings["offspring"]
     left = max(0, total - history.finished) if run.limits.generations else total
     scope = "" if run.limits.generations else " of one generation"
-    expected = forecast(run.plan, left, run.executor.slots, history.seed is None)
+    speed = float(hello.get("core_speed", 1.0))
+    expected = forecast(run.plan, left, run.executor.slots, history.seed is None, speed)
     console.print(
         f"Forecast{scope}: about {expected.trials} trials, {expected.charged:.0f} charged seconds, "
         f"{clock(expected.wall)} on {run.executor.slots} slots. Run directory: {run.store.directory}",

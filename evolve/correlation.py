@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,14 +19,22 @@ class Correlation:
     n: int
 
 
-def spearman(pairs: Sequence[tuple[float, float]]) -> Correlation | None:
-    """Spearman's rank correlation, ties by their mean rank; None for fewer than three pairs or a constant."""
+def spearman(pairs: Sequence[tuple[float, float]], among: Sequence[float] = ()) -> Correlation | None:
+    """Spearman's rank correlation, ties by their mean rank; None for fewer than three pairs or a constant.
+
+    `among` are the first values of all from which the pairs were selected by their first value. Then the correlation
+    is that of all, estimated by the correction for a restricted range (Thorndike 1949, case 2) on ranks among all.
+    """
     if len(pairs) < 3:
         return None
-    x, y = (_ranks(np.array(column)) for column in zip(*pairs, strict=True))
+    first, second = (np.array(column) for column in zip(*pairs, strict=True))
+    ranks, y = _ranks(np.concatenate([first, np.array(among)])), _ranks(second)
+    x, everyone = ranks[: len(first)], ranks[len(first) :]
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    return Correlation(float(np.corrcoef(x, y)[0, 1]), len(pairs))
+    rho = float(np.corrcoef(x, y)[0, 1])
+    ratio = max(1.0, float(np.std(everyone) / np.std(x))) if len(everyone) else 1.0
+    return Correlation(rho * ratio / math.sqrt(1 + rho**2 * (ratio**2 - 1)), len(pairs))
 
 
 def of_objectives(candidates: Iterable[Candidate], first: str, second: str) -> Correlation | None:

@@ -17,6 +17,7 @@ from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed
 from evolve.protocols import Tuner
 
 FRONT_SEEDS = 3  # seeds that a member of the front is measured with
+NOTHING_BETTER = "no better numbers than those known of this structure"
 
 
 @dataclass(frozen=True)
@@ -91,21 +92,27 @@ class Failed(Exception):
     rung = 0.0
 
 
-def evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]) -> Evaluation:
+def evaluate(
+    plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float = math.inf
+) -> Evaluation:
     """Measure a child. `anchor` are its first parameters; `seeds` are fresh ones, at least `FRONT_SEEDS`.
+
+    `bar` is the best loss known of this genome at the low rung, where a study is continued: it has to be beaten there.
 
     Trials that choose between parameter sets share one seed a rung (`tune_seed`); what counts for the fitness is
     trained again from `seeds`.
     """
     try:
-        return (yield from _evaluate(plan, genome, anchor, tuner, seeds))
+        return (yield from _evaluate(plan, genome, anchor, tuner, seeds, bar))
     except Failed as failure:
         return Result("failed", anchor, str(failure), failure.rung)
 
 
-def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]) -> Evaluation:
+def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
     ranked = yield from _tune(plan, genome, tuner)
+    if ranked[0][1] >= bar:
+        return Result("pruned", ranked[0][0], NOTHING_BETTER, plan.rungs[0])
     try:
         return (yield from _climb(plan, genome, anchor, ranked, seeds))
     except Failed as failure:
@@ -123,7 +130,7 @@ def _climb(plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Se
             reached = rung
         best, loss = ranked[0]
         if best == anchor and not tried:
-            return Result("pruned", best, "no better numbers than its parent's", reached)
+            return Result("pruned", best, NOTHING_BETTER, reached)
         if not (yield Ask(_name(rung), loss)):
             reason = f"not in the better half at {rung:g} of the budget"
             return Result("pruned", best, reason, reached, losses={_name(rung): (loss,)})

@@ -19,8 +19,11 @@ class Forecast:
     wall: float
 
 
-def forecast(plan: Plan, candidates: int, slots: int, seed: bool = True) -> Forecast:
-    """Expected cost of the seed, unless it is done, and of `candidates` children; half are promoted at each rung."""
+def forecast(plan: Plan, candidates: int, slots: int, seed: bool = True, speed: float = 1.0) -> Forecast:
+    """Expected cost of the seed, unless it is done, and of `candidates` children; half are promoted at each rung.
+
+    `speed` is how many charged seconds pass in a second of a core.
+    """
     low, *middle = plan.rungs[:-1]
     jobs = [(plan.tune_trials, low, 1.0)]
     share = 1.0
@@ -34,4 +37,4 @@ def forecast(plan: Plan, candidates: int, slots: int, seed: bool = True) -> Fore
     seconds = sum(n * rung * share for n, rung, share in jobs) * plan.budget + plan.smoke_seconds
     seeds = FRONT_SEEDS if seed else 0
     charged = seeds * sum(plan.rungs) * plan.budget + candidates * seconds
-    return Forecast(round(seeds * len(plan.rungs) + candidates * trials), charged, charged * OVERHEAD / slots)
+    return Forecast(round(seeds * len(plan.rungs) + candidates * trials), charged, charged * OVERHEAD / slots / speed)

@@ -59,6 +59,8 @@ class History:
         self.refusals = 0
         self.last_gain = 0
         self.charged = 0.0
+        self.worked = 0.0  # seconds of the slots in which programs were trained
+        self._speed = 1.0
         self.controls: list[Outcome] = []
         self.progress: list[tuple[float, float, float]] = []  # charged seconds, best confirmed loss, hypervolume
         self.sessions: list[tuple[float, float]] = []  # wall-clock start and last event of each process
@@ -85,6 +87,12 @@ class History:
     def wall(self) -> float:
         """Seconds of wall-clock time that processes spent on the run."""
         return sum(end - start for start, end in self.sessions)
+
+    @property
+    def busy(self) -> float:
+        """Share of the slots' time in which programs were trained: a charged second is shorter on a fast core."""
+        room = float(self.harness.get("slots", 1)) * self.wall
+        return min(1.0, self.worked / room) if room > 0 else 0.0
 
     def replay(self, events: Iterable[Event]) -> None:
         """Apply what is on disk. Raises `StoreError` for an event that cannot follow those before it."""
@@ -179,6 +187,8 @@ class History:
         self.running.discard(place)
         self.statuses[outcome.status] += 1
         self._charge(place[0], outcome.seconds)
+        self._speed = outcome.metrics.get("core_speed", self._speed)
+        self.worked += outcome.seconds / self._speed
         if not event.body["final"]:
             self.spoiled[place] += 1
             return
@@ -246,10 +256,13 @@ class History:
         return {name: loss for name, loss in found.items() if loss is not None}
 
     def rung_correlation(self, low: str, high: str, last: int | None = None) -> Correlation | None:
-        """Spearman's between the losses at two rungs, over the (last) candidates that reached both."""
+        """Spearman's between the losses at two rungs, over the (last) candidates that reached both.
+
+        Corrected for the fact that these are the better ones of those that were seen at the low rung.
+        """
         rows = (self.rung_losses(c) for c in reversed(self.candidates.values()))
         pairs = ((r[low], r[high]) for r in rows if low in r and high in r)
-        return spearman(list(islice(pairs, last)))
+        return spearman(list(islice(pairs, last)), self.seen_losses[low])
 
     @property
     def best_loss(self) -> Estimate | None:

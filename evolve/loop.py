@@ -203,7 +203,8 @@ class Loop:
         tuner = self._tuner(owner, mating, proposal, anchor)
         target, rungs = seed.fitness.values[self.history.loss].mean, self.history.rungs_of[owner]
         plan = replace(self._plan, target=target, rungs=rungs)
-        self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, self._fresh_seeds(mating.index)))
+        seeds = self._fresh_seeds(mating.index)
+        self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, seeds, tuner.best))
 
     def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> TpeTuner:
         """A study of this structure is continued; a new structure starts from its first parent's."""

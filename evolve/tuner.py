@@ -42,6 +42,11 @@ class TpeTuner:
         self._tuned = frozenset(tuned)
         self._seed = seed
 
+    @property
+    def best(self) -> float:
+        """The lowest loss of the genome so far; infinite without any."""
+        return min((loss for _, loss in self._trials if loss is not None), default=math.inf)
+
     def ask(self, knobs: Sequence[Knob]) -> Params:
         """The anchor first, then small steps from it, then TPE. Knobs that are not tuned keep the anchor's value."""
         start = first_parameters(knobs, self._anchor)

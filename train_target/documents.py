@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-LARGE = 262_144  # bytes; a longer document is cut, at the ends of lines
-PIECE = 65_536
+LARGE = 65_536  # bytes; a longer document is cut, at the ends of lines
+PIECE = 16_384  # small, so that one file of a megabyte has enough of them for validation and test text
 
 
 class DataError(Exception):

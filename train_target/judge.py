@@ -30,7 +30,7 @@ import corpus
 from clock import Clock, CpuClock, WallClock
 from documents import DataError
 from nursery import Box, Infrastructure, Nursery, remove
-from reference import SteadyClock
+from reference import NOMINAL_MS, SteadyClock, measure
 from session import Session, Terms, Verdict
 from texts import Scale, Texts
 from wire import Message, Wire, WireError
@@ -177,7 +177,7 @@ class Judge:
                 f"the core was not at its usual speed: the reference work took "
                 f"{milliseconds:.2f} ms instead of {usual:.2f} ms; run the trial again",
             )
-        verdict.metrics["reference_ms"] = milliseconds
+        verdict.metrics["core_speed"] = NOMINAL_MS / milliseconds
         return verdict
 
     def outcome(self, verdict: Verdict, seconds: float = 0.0, log: str = "") -> Message:
@@ -196,7 +196,10 @@ class Judge:
         lack = ["seccomp", "memory cgroup"] + [name for name in ("namespaces", "landlock") if not ready[name]]
         isolation = f"{'+'.join([*have, 'rlimits', 'no capabilities'])}; NOT: {', '.join(lack)}"
         versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": ready["torch"]}
-        return {"ready": True, **about, "isolation": isolation, "device": self.device, "versions": versions}
+        machine = {"isolation": isolation, "device": self.device, "versions": versions}
+        if self.scale.clock == "cpu":
+            machine["core_speed"] = NOMINAL_MS / statistics.median(measure() for _ in range(9))
+        return {"ready": True, **about, **machine}
 
 
 def answer(wire: Wire, session: Session, message: Message) -> None:

@@ -20,12 +20,10 @@ PLAIN_EVERY = 15.0  # seconds between two plain lines
 class Progress:
     """Call it with the loop as often as you like; use it as a context."""
 
-    def __init__(self, console: Console, slots: int) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._slots = slots
         self._start = time.monotonic()
-        self._charged_before: float | None = None
-        self._finished_before = 0
+        self._finished_before: int | None = None
         self._last = 0.0
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
@@ -42,8 +40,8 @@ class Progress:
 
     def __call__(self, loop: Loop) -> None:
         now = time.monotonic()
-        if self._charged_before is None:
-            self._charged_before, self._finished_before = loop.history.charged, loop.history.finished
+        if self._finished_before is None:
+            self._finished_before = loop.history.finished
         if self._live and now - self._last >= 0.5:
             self._last = now
             self._live.update(self._panel(loop), refresh=True)
@@ -56,7 +54,6 @@ class Progress:
         history = loop.history
         elapsed = time.monotonic() - self._start
         statuses = " ".join(f"{n} {status}" for status, n in sorted(history.statuses.items())) or "none yet"
-        charged = history.charged - (self._charged_before or 0.0)
         of = f"/{loop.limits.generations}" if loop.limits.generations else ""
         facts = {"generation": f"{generation(history)}{of}"}
         facts |= {"candidates": str(history.finished), "front": str(len(history.front))}
@@ -65,7 +62,7 @@ class Progress:
                 facts[label] = with_error(candidate.fitness.values[history.loss])
         return facts | {
             "trials": f"{statuses}, {loop.open_trials} open",
-            "busy": f"{min(1.0, charged / (self._slots * max(elapsed, 1e-9))):.0%}",
+            "busy": f"{history.busy:.0%}",
             "elapsed": clock(elapsed),
             "remaining": self._remaining(loop, elapsed),
         }
@@ -73,7 +70,7 @@ class Progress:
     def _remaining(self, loop: Loop, elapsed: float) -> str:
         """From the pace of this process; unknown until some candidates are finished."""
         history = loop.history
-        done = history.finished - self._finished_before
+        done = history.finished - (self._finished_before or 0)
         total = loop.limits.generations * int(history.header["settings"]["offspring"])
         if done < 3:
             return "not known yet"

@@ -99,6 +99,8 @@ def test_a_description_that_cannot_be_used(
         (["--slots", "0"], "--slots must be between 1 and"),
         (["--total", "-5"], "--total must"),
         (["--time-limit", "-5"], "--time-limit must"),
+        (["--target-loss", "nan"], "--target-loss must"),
+        (["--stale-generations", "-1"], "--stale-generations must"),
         (["--operator", "telepathy"], "choose from catalogue, merge, tune"),
         (["--operator", "nowhere.at:All"], "package.module:name"),
         (["--operator", "tune=heavy"], "NAME=WEIGHT"),

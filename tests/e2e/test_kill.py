@@ -129,6 +129,19 @@ def test_an_interrupt_finishes_running_trials_and_the_run_goes_on(tmp_path: Path
     assert resumed.outcomes.items() >= done.items() and resumed.statuses["lost"] == 0
 
 
+def test_resume_keeps_the_limits_of_the_run(tmp_path: Path, target: Path, start: Start) -> None:
+    directory = tmp_path / "run"
+    command = ["--stale-generations", "7", "--target-loss", "0.1", "--total", "500", "--time-limit", "99"]
+    process = start("evolve", *small_run(target, directory, "--budget", "0.2", *command))
+    running(process, directory)
+    interrupt(process, 1)
+    before = open_history(directory).harness["limits"]
+    assert start("evolve", "resume", "--run-dir", directory, "--total", "400").wait(30) == 0
+    history = open_history(directory)
+    assert history.stopped == "1 generations done" and history.harness["limits"] == before | {"total": 400.0}
+    assert before["stale_generations"] == 7 and before["target_loss"] == 0.1 and before["wall"] == 99.0
+
+
 def test_a_second_interrupt_stops_at_once_and_leaves_no_process(tmp_path: Path, target: Path, start: Start) -> None:
     process = start("evolve", *small_run(target, tmp_path / "run", "--budget", "100"))
     running(process, tmp_path / "run")

@@ -168,6 +168,15 @@ def test_a_study_that_finds_nothing_better_than_known_numbers_is_no_second_draw_
     assert not any(t.purpose == "rung" for t in trials)
 
 
+@pytest.mark.parametrize(("bar", "verdict"), [(2.5, "pruned"), (2.6, "ok")])
+def test_a_continued_study_has_to_beat_what_is_known(bar: float, verdict: str) -> None:
+    """The best of these numbers is the optimum, with a loss of 2.5 at the low rung."""
+    result, trials, _ = drive(evaluate(PLAN, GENOME, ANCHOR, Listed([2.0, 2.5, 3.0, 3.5]), SEEDS, bar))
+    assert result.verdict == verdict
+    assert result.rung == (0.25 if verdict == "pruned" else 1.0)
+    assert {t.rung for t in trials} == ({0.25} if verdict == "pruned" else {0.25, 0.5, 1.0})
+
+
 def test_a_program_without_knobs_is_run_once_a_rung() -> None:
     class Nothing(Listed):
         def ask(self, knobs: Sequence[Knob]) -> Params:

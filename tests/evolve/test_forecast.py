@@ -48,3 +48,8 @@ def test_a_seed_that_is_done_costs_nothing_more() -> None:
     whole, rest = forecast(PLAN, 6, 1), forecast(PLAN, 6, 1, seed=False)
     assert whole.trials - rest.trials == forecast(PLAN, 0, 1).trials
     assert whole.charged - rest.charged == pytest.approx(forecast(PLAN, 0, 1).charged)
+
+
+def test_on_a_fast_core_the_same_charge_is_over_sooner() -> None:
+    slow, fast = forecast(PLAN, 6, 1), forecast(PLAN, 6, 1, speed=2.0)
+    assert fast.charged == slow.charged and fast.wall == pytest.approx(slow.wall / 2)

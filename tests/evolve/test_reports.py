@@ -202,7 +202,7 @@ def test_the_last_log_is_shown(tmp_path: Path) -> None:
 def test_progress_tells_where_a_run_is(directory: Path) -> None:
     executor = InlineExecutor(toy.run_trial)
     loop = toy.make_loop(directory, 6, executor)
-    progress = Progress(Console(file=StringIO()), 1)
+    progress = Progress(Console(file=StringIO()))
     progress(loop)
     facts = progress.facts(loop)
     assert facts["generation"].startswith("6/6") and facts["candidates"] == str(loop.history.finished)
@@ -220,8 +220,7 @@ def test_records_of_every_candidate_of_a_run_come_back(history: History) -> None
 def test_progress_of_a_run_without_a_limit_of_generations(directory: Path) -> None:
     executor = InlineExecutor(toy.run_trial)
     loop = toy.make_loop(directory, 0, executor, total=1e6)
-    progress = Progress(Console(file=StringIO()), 1)
-    progress._charged_before = 0.0
+    progress = Progress(Console(file=StringIO()))
     facts = progress.facts(loop)
     assert facts["generation"] == "6" and facts["remaining"] == "until a criterion is met"
     executor.close()
