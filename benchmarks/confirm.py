@@ -151,7 +151,7 @@ def _facts(history: History) -> str:
 
     text = StringIO()
     print_front(Console(file=text, width=140), history)
-    slots = history.harness["slots"]
+    slots = max((end - start, slots) for start, end, slots in history.sessions)[1]
     return (
         f"The search: {history.finished} candidates, {history.charged:.0f} charged seconds in {history.wall:.0f} s of "
         f"wall clock on {slots} slots, which trained {history.busy:.0%} of that time; trials: "

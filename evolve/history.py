@@ -63,7 +63,7 @@ class History:
         self._speed = 1.0
         self.controls: list[Outcome] = []
         self.progress: list[tuple[float, float, float]] = []  # charged seconds, best confirmed loss, hypervolume
-        self.sessions: list[tuple[float, float]] = []  # wall-clock start and last event of each process
+        self.sessions: list[tuple[float, float, int]] = []  # start and last event of each process, and its slots
         self.stopped = ""
 
     @property
@@ -86,12 +86,12 @@ class History:
     @property
     def wall(self) -> float:
         """Seconds of wall-clock time that processes spent on the run."""
-        return sum(end - start for start, end in self.sessions)
+        return sum(end - start for start, end, _ in self.sessions)
 
     @property
     def busy(self) -> float:
         """Share of the slots' time in which programs were trained: a charged second is shorter on a fast core."""
-        room = float(self.harness.get("slots", 1)) * self.wall
+        room = sum(slots * (end - start) for start, end, slots in self.sessions)
         return min(1.0, self.worked / room) if room > 0 else 0.0
 
     def replay(self, events: Iterable[Event]) -> None:
@@ -108,7 +108,8 @@ class History:
     def apply(self, event: Event) -> None:
         getattr(self, f"_on_{event.kind}")(event)
         if self.sessions:
-            self.sessions[-1] = (self.sessions[-1][0], event.at)
+            start, _, slots = self.sessions[-1]
+            self.sessions[-1] = (start, event.at, slots)
 
     def goes_on(self, rung: str, loss: float) -> bool:
         """Successive halving over the run: in the better half of the last seen at the rung; every eighth regardless.
@@ -157,7 +158,7 @@ class History:
         self.running.clear()
         self.spoiled.clear()
         self.refusals = 0
-        self.sessions.append((event.at, event.at))
+        self.sessions.append((event.at, event.at, int(event.body.get("slots", 1))))
         self.harness = event.body
 
     def _on_genome(self, event: Event) -> None:
