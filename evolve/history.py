@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
-from itertools import islice
 from statistics import fmean
 from typing import Any
 
@@ -256,14 +255,14 @@ class History:
             found[names[-1]] = candidate.fitness.values[self.loss].mean
         return {name: loss for name, loss in found.items() if loss is not None}
 
-    def rung_correlation(self, low: str, high: str, last: int | None = None) -> Correlation | None:
-        """Spearman's between the losses at two rungs, over the (last) candidates that reached both.
+    def rung_correlation(self, low: str, high: str) -> Correlation | None:
+        """Spearman's between the losses at two rungs, over all candidates that reached both.
 
         Corrected for the fact that these are the better ones of those that were seen at the low rung.
         """
-        rows = (self.rung_losses(c) for c in reversed(self.candidates.values()))
-        pairs = ((r[low], r[high]) for r in rows if low in r and high in r)
-        return spearman(list(islice(pairs, last)), self.seen_losses[low])
+        rows = map(self.rung_losses, self.candidates.values())
+        pairs = [(r[low], r[high]) for r in rows if low in r and high in r]
+        return spearman(pairs, self.seen_losses[low])
 
     @property
     def best_loss(self) -> Estimate | None:
@@ -281,8 +280,8 @@ class History:
         return self.all_rungs[1:] if self.raised else self.all_rungs
 
     def _low_rung_misleads(self) -> bool:
-        """Whether the low rung's losses order the last candidates too unlike the full budget's."""
-        found = self.rung_correlation(f"{self.all_rungs[0]:g}", "1", ENOUGH_PAIRS)
+        """Whether the low rung's losses order the candidates of the run too unlike the full budget's."""
+        found = self.rung_correlation(f"{self.all_rungs[0]:g}", "1")
         return found is not None and found.n >= ENOUGH_PAIRS and found.rho < LEAST_CORRELATION
 
     def hypervolume(self) -> float:
