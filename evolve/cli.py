@@ -180,16 +180,20 @@ def _announce(run: Run, console: Console) -> None:
     left = max(0, total - history.finished) if run.limits.generations else total
     scope = "" if run.limits.generations else " of one generation"
     speed = float(hello.get("core_speed", 1.0))
-    expected = forecast(run.plan, left, run.executor.slots, history.seed is None, speed)
+    done = history.finished if history.seed else None
+    expected = forecast(run.plan, left, run.executor.slots, done, speed)
+    most = [f"{run.limits.total:g} charged seconds"] if run.limits.total else []
+    most += [f"{clock(run.limits.wall)} in all"] if run.limits.wall else []
     console.print(
         f"Forecast{scope}: about {expected.trials} trials, {expected.charged:.0f} charged seconds, "
-        f"{clock(expected.wall)} on {run.executor.slots} slots. Run directory: {run.store.directory}",
+        f"{clock(expected.wall)} on {run.executor.slots} slots{''.join(f', at most {m}' for m in most)}. "
+        f"Run directory: {run.store.directory}",
         markup=False,
     )
     if history.trials:
-        done = f"{len(history.outcomes)} trials and {len(history.candidates)} candidates done"
+        so_far = f"{len(history.outcomes)} trials and {len(history.candidates)} candidates done"
         console.print(
-            f"Resumed: {done}; {history.statuses['lost']} trials lost so far, repeated where they are needed."
+            f"Resumed: {so_far}; {history.statuses['lost']} trials lost so far, repeated where they are needed."
         )
 
 

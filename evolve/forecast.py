@@ -1,4 +1,7 @@
-"""What a run will cost, said before the first trial. Shares are those of successive halving, not measurements."""
+"""What a run will cost, said before the first trial.
+
+Shares were measured in runs with the built-in operators: at first nearly every child is better than what was seen.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,18 @@ from dataclasses import dataclass
 from evolve.evaluation import FRONT_SEEDS, Plan
 
 OVERHEAD = 1.25  # wall-clock over charged seconds: start-up, evaluation, idle slots at the end
-ENTERS = 0.1  # share of candidates that are confirmed
+EARLY = 18  # candidates that count as the beginning of a run
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How many of the candidates at a rung go on to the next one, and how many of all are confirmed."""
+
+    promoted: float
+    confirmed: float
+
+
+AT_FIRST, LATER = Shares(0.8, 0.33), Shares(0.67, 0.15)
 
 
 @dataclass(frozen=True)
@@ -19,22 +33,28 @@ class Forecast:
     wall: float
 
 
-def forecast(plan: Plan, candidates: int, slots: int, seed: bool = True, speed: float = 1.0) -> Forecast:
-    """Expected cost of the seed, unless it is done, and of `candidates` children; half are promoted at each rung.
+def forecast(plan: Plan, candidates: int, slots: int, done: int | None = None, speed: float = 1.0) -> Forecast:
+    """Expected cost of `candidates` children after `done` ones, and of the seed if that is None.
 
     `speed` is how many charged seconds pass in a second of a core.
     """
+    early = min(candidates, max(0, EARLY - (done or 0)))
+    parts = [(early, *_child(plan, AT_FIRST)), (candidates - early, *_child(plan, LATER))]
+    if done is None:
+        parts.append((1, float(FRONT_SEEDS * len(plan.rungs)), FRONT_SEEDS * sum(plan.rungs) * plan.budget))
+    trials = sum(n * trials for n, trials, _ in parts)
+    charged = sum(n * seconds for n, _, seconds in parts)
+    return Forecast(round(trials), charged, charged * OVERHEAD / slots / speed)
+
+
+def _child(plan: Plan, shares: Shares) -> tuple[float, float]:
+    """Trials and charged seconds of one child."""
     low, *middle = plan.rungs[:-1]
-    jobs = [(plan.tune_trials, low, 1.0)]
-    share = 1.0
+    jobs = [(float(plan.tune_trials), low)]
+    reached = 1.0
     for rung in middle:
-        share /= 2
-        jobs.append((3, rung, share))
-    share /= 2
-    jobs += [(1, rung, share) for rung in plan.rungs]
-    jobs += [(FRONT_SEEDS - 1, rung, ENTERS) for rung in plan.rungs]
-    trials = sum(n * share for n, _, share in jobs)
-    seconds = sum(n * rung * share for n, rung, share in jobs) * plan.budget + plan.smoke_seconds
-    seeds = FRONT_SEEDS if seed else 0
-    charged = seeds * sum(plan.rungs) * plan.budget + candidates * seconds
-    return Forecast(round(seeds * len(plan.rungs) + candidates * trials), charged, charged * OVERHEAD / slots / speed)
+        reached *= shares.promoted
+        jobs.append((3 * reached, rung))  # the best two parameter sets and the anchor
+    reached *= shares.promoted
+    jobs += [(reached + (FRONT_SEEDS - 1) * shares.confirmed, rung) for rung in plan.rungs]
+    return sum(n for n, _ in jobs), sum(n * rung for n, rung in jobs) * plan.budget + plan.smoke_seconds
