@@ -114,22 +114,27 @@ def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: S
     if ranked[0][1] >= bar:
         return Result("pruned", ranked[0][0], NOTHING_BETTER, plan.rungs[0])
     try:
-        return (yield from _climb(plan, genome, anchor, ranked, seeds))
+        return (yield from _climb(plan, genome, anchor, ranked, seeds, math.isfinite(bar)))
     except Failed as failure:
         failure.rung = plan.rungs[0]
         raise
 
 
-def _climb(plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int]) -> Evaluation:
-    """From the low rung to the full budget, as long as the candidate is promoted."""
-    tried = any(params == anchor for params, _ in ranked)  # else known: the study of a parent is continued
+def _climb(
+    plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], continued: bool
+) -> Evaluation:
+    """From the low rung to the full budget, as long as the candidate is promoted.
+
+    `continued`: the anchor is what a parent of the same genome was measured with, so it has to be beaten.
+    """
+    works = continued or any(params == anchor for params, _ in ranked)
     reached = plan.rungs[0]
     for i, rung in enumerate(plan.rungs[:-1]):
         if i > 0:
-            ranked = yield from _compare(plan, genome, _finalists(ranked, anchor), rung)
+            ranked = yield from _compare(plan, genome, _finalists(ranked, anchor if works else None), rung)
             reached = rung
         best, loss = ranked[0]
-        if best == anchor and not tried:
+        if best == anchor and continued:
             return Result("pruned", best, NOTHING_BETTER, reached)
         if not (yield Ask(_name(rung), loss)):
             reason = f"not in the better half at {rung:g} of the budget"
@@ -202,10 +207,10 @@ def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list
     return sorted(found, key=lambda pair: pair[1])
 
 
-def _finalists(ranked: Ranked, anchor: Params) -> list[Params]:
-    """The best two parameter sets and the anchor, without repetition."""
+def _finalists(ranked: Ranked, anchor: Params | None) -> list[Params]:
+    """The best two parameter sets and the anchor, without repetition; None is an anchor that failed."""
     chosen = [params for params, _ in ranked[:2]]
-    return chosen if any(params == anchor for params in chosen) else [*chosen, anchor]
+    return chosen if anchor is None or any(params == anchor for params in chosen) else [*chosen, anchor]
 
 
 def _compare(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
-from statistics import fmean
 from typing import Any
 
 from evolve import records
@@ -42,6 +41,7 @@ class History:
         self.running: set[Place] = set()
         self.attempts: Counter[Place] = Counter()
         self.spoiled: Counter[Place] = Counter()
+        self.spoiled_in_row = 0
         self.outcomes: dict[Place, Outcome] = {}
         self.answers: dict[tuple[str, str], bool] = {}
         self.seen_losses: defaultdict[str, list[float]] = defaultdict(list)
@@ -151,11 +151,12 @@ class History:
 
     def _on_session(self, event: Event) -> None:
         """A process begins. What an earlier one had under way is lost, and charged in full for want of knowing."""
-        for owner, n in self.running:
+        for owner, n in sorted(self.running):
             self._charge(owner, self.trials[owner, n].budget)
             self.statuses["lost"] += 1
         self.running.clear()
         self.spoiled.clear()
+        self.spoiled_in_row = 0
         self.refusals = 0
         self.sessions.append((event.at, event.at, int(event.body.get("slots", 1))))
         self.harness = event.body
@@ -186,6 +187,7 @@ class History:
         trial = self.trials[place]
         self.running.discard(place)
         self.statuses[outcome.status] += 1
+        self.spoiled_in_row = self.spoiled_in_row + 1 if outcome.status == "infrastructure" else 0
         self._charge(place[0], outcome.seconds)
         self._speed = outcome.metrics.get("core_speed", self._speed)
         self.worked += outcome.seconds / self._speed
@@ -223,12 +225,15 @@ class History:
         self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
         if candidate.index > 0 and candidate.rung > 0:
             self.finished += 1
+        if candidate.reason.startswith("infrastructure") and self.first_of.get(candidate.genome.key) == candidate.id:
+            del self.first_of[candidate.genome.key]  # nothing was learned of this structure
         if candidate.rung == 1.0 and not self.raised and len(self.all_rungs) > 2:
             self.raised = self._low_rung_misleads()
         if candidate.index == 0:
             self.first_of[candidate.genome.key] = candidate.id
-            for rung, losses in candidate.losses.items():
-                self.seen_losses[rung].append(fmean(losses))
+            self.seen_losses[f"{self.all_rungs[0]:g}"] += [
+                loss for _, loss in self.studies["ask/0"] if loss is not None
+            ]
         if any(member is candidate for member in self.front):
             self.last_gain = self.finished
             best = self.best_loss

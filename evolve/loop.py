@@ -28,6 +28,7 @@ from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
 PROPOSAL_THREADS = 8
 CONTROL_EVERY = 25  # outcomes between two control runs of the seed
 ATTEMPTS = 4  # of a trial that infrastructure spoiled
+TROUBLE = 20  # trials spoiled in a row, after which it is the machine and no program
 SEED = "ask/0"  # the owner of the seed's trials
 NO_SPACE = "the disk is nearly full: nothing is lost; free space and run the same command"
 TICK = 0.5  # seconds between two looks at the clock
@@ -35,7 +36,7 @@ TICK = 0.5  # seconds between two looks at the clock
 
 @dataclass
 class Task:
-    """One evaluation under way. `waiting` are the numbers of its trials that have no outcome yet."""
+    """One evaluation under way. `batch` are the numbers of the trials that it waits for, `asked` is how many it had."""
 
     owner: str
     evaluation: Evaluation
@@ -103,7 +104,7 @@ class Loop:
         if self.history.seed and self.history.seed.verdict != "ok":
             return f"the seed program failed: {self.history.seed.reason}"
         if self._trouble:
-            return f"the machine spoils the trials of the seed ({self._trouble}): the same command tries again"
+            return f"the machine spoils every trial ({self._trouble}): the same command tries again"
         if not self.store.has_space():
             return NO_SPACE
         return stop_reason(self.history, self.limits)
@@ -267,11 +268,13 @@ class Loop:
         self._running[self._executor.submit(trial)] = (owner, n)
 
     def _ran(self, owner: str, n: int, outcome: Outcome) -> None:
-        if not self._write_outcome(owner, n, outcome):
-            if owner == SEED and self.history.spoiled[owner, n] >= ATTEMPTS:
-                self._trouble = outcome.reason
-            else:
-                self._submit(owner, n, self.history.trials[owner, n])
+        final = self._write_outcome(owner, n, outcome)
+        given_up = owner == SEED and self.history.spoiled[owner, n] >= ATTEMPTS
+        if given_up or self.history.spoiled_in_row >= TROUBLE:
+            self._trouble = outcome.reason
+        elif not final:
+            self._submit(owner, n, self.history.trials[owner, n])
+        if not final:
             return
         task = self._tasks[owner]
         if self._complete(task):
@@ -353,8 +356,9 @@ def _sound(proposal: Proposal | Rejected) -> Proposal | Rejected:
     """What an operator returned, if it is what it may return. Raises TypeError or ValueError."""
     if not isinstance(proposal, Proposal | Rejected):
         raise TypeError(f"returned a {type(proposal).__name__}, no Proposal or Rejected")
-    if isinstance(proposal, Proposal) and not all(map(math.isfinite, proposal.anchor.values())):
-        raise ValueError(f"gave numbers that are not finite: {dict(proposal.anchor)}")
+    anchor = dict(proposal.anchor) if isinstance(proposal, Proposal) else {}
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in anchor.values()):
+        raise ValueError(f"gave numbers that are no finite int or float: {anchor}")
     return proposal
 
 

@@ -17,6 +17,7 @@ from deap import base
 from deap.tools import emo
 
 from evolve.model import Candidate, Fitness, Objective
+from evolve.objectives import SECONDS_TO_TARGET
 
 FAMILY_LIMIT = 2  # survivors with the same skeleton
 
@@ -87,7 +88,7 @@ def _minimised(fitness: Fitness | None, objectives: Sequence[Objective]) -> tupl
 
 
 def _log_seconds(point: Sequence[float], objectives: Sequence[Objective]) -> list[float]:
-    return [math.log(v) if "seconds" in o.name else v for v, o in zip(point, objectives, strict=True)]
+    return [math.log(v) if o.name == SECONDS_TO_TARGET else v for v, o in zip(point, objectives, strict=True)]
 
 
 class _Box:

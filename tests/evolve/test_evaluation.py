@@ -162,10 +162,22 @@ def test_numbers_that_were_tried_are_not_run_again() -> None:
 
 def test_a_study_that_finds_nothing_better_than_known_numbers_is_no_second_draw_for_them() -> None:
     """The tuner continues the parent's study and leaves out its numbers; only at 0.5 are they run beside the new."""
-    result, trials, _ = drive(evaluate(PLAN, GENOME, {"lr": 3.0}, Listed((7.0, 8.0, 9.0, 9.5)), SEEDS))
+    result, trials, _ = drive(evaluate(PLAN, GENOME, {"lr": 3.0}, Listed((7.0, 8.0, 9.0, 9.5)), SEEDS, 5.0))
     assert [t.params["lr"] for t in trials if t.rung == 0.5] == [7.0, 8.0, 3.0]
     assert result.verdict == "pruned" and result.rung == 0.5 and "no better numbers" in result.reason
     assert not any(t.purpose == "rung" for t in trials)
+
+
+def test_an_anchor_that_failed_at_the_low_rung_is_not_tried_again() -> None:
+    def first_fails(trial: Trial) -> Outcome:
+        return Outcome("timeout", reason="slow") if trial.params == ANCHOR else falling(trial)
+
+    result, trials, _ = drive(evaluate(PLAN, GENOME, ANCHOR, Listed([1.0, 2.0, 3.0, 4.0]), SEEDS), first_fails)
+    assert result.verdict == "failed" and "smoke" in result.reason
+    smoke_passes = lambda t: ok(9.0) if t.purpose == "smoke" else first_fails(t)  # noqa: E731
+    result, trials, _ = drive(evaluate(PLAN, GENOME, ANCHOR, Listed([1.0, 2.0, 3.0, 4.0]), SEEDS), smoke_passes)
+    assert result.verdict == "ok" and result.params == {"lr": 3.0}
+    assert not [t for t in trials if t.params == ANCHOR and t.rung > 0.25]
 
 
 @pytest.mark.parametrize(("bar", "verdict"), [(2.5, "pruned"), (2.6, "ok")])

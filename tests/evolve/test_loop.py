@@ -130,9 +130,24 @@ def test_a_machine_that_spoils_the_seed_ends_the_process_and_not_the_run(tmp_pat
         return Outcome("infrastructure", reason="no space in /tmp") if calls > 3 else toy.run_trial(trial)
 
     reason, loop = run(tmp_path, 1, spoiled)
-    assert "the machine spoils the trials of the seed (no space in /tmp)" in reason
+    assert "the machine spoils every trial (no space in /tmp)" in reason
     assert loop.history.seed is None and len(loop.history.outcomes) == 3
     assert run(tmp_path, 1)[0] == "1 generations done"
+
+
+def test_a_machine_that_spoils_everything_ends_the_process_and_no_structure_is_lost(tmp_path: Path) -> None:
+    calls = 0
+
+    def spoiled(trial: Trial) -> Outcome:
+        nonlocal calls
+        calls += 1
+        return Outcome("infrastructure", reason="device lost") if calls > 60 else toy.run_trial(trial)
+
+    reason, loop = run(tmp_path, 20, spoiled)
+    assert "the machine spoils every trial (device lost)" in reason
+    given_up = [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
+    assert given_up and not {c.genome.key for c in given_up} & loop.history.first_of.keys()
+    assert run(tmp_path, 20)[0] == "20 generations done"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -245,6 +260,14 @@ def test_more_generations_continue_a_finished_run(tmp_path: Path) -> None:
     _, second = run(tmp_path, 3)
     assert second.history.finished == 12
     assert list(second.history.candidates)[: len(first.history.candidates)] == list(first.history.candidates)
+
+
+def test_the_seed_is_compared_by_the_trial_that_children_have_too(tmp_path: Path) -> None:
+    """Its other low-rung losses are of other seeds, and of more text."""
+    _, loop = run(tmp_path, 1)
+    first = loop.history.studies["ask/0"][0][1]
+    assert loop.history.seen_losses["0.25"][0] == first
+    assert first not in loop.history.candidates["0"].losses["0.25"]
 
 
 def test_a_candidate_goes_on_if_it_is_in_the_better_half_of_the_last_ones(tmp_path: Path) -> None:
