@@ -9,7 +9,7 @@ from operators import guard, knobs
 from operators.tree import skeleton
 
 
-class Refused(ValueError):
+class NotAllowed(ValueError):
     """A text that may not become a genome; the message says what is wrong with it and where."""
 
 
@@ -20,24 +20,24 @@ class Reader:
         self._rules = rules
 
     def read(self, source: str) -> Genome:
-        """The genome of `source`. Raises Refused where the guard forbids it or its numbers cannot be read."""
+        """The genome of `source`. Raises NotAllowed where the guard forbids it or its numbers cannot be read."""
         if reason := guard.check(source, self._rules):
-            raise Refused(reason)
+            raise NotAllowed(reason)
         try:
             found = knobs.find(source, self._rules.hints)
             return Genome(source, skeleton(source, knobs.spans(source, self._rules.hints)), found)
         except knobs.KnobError as error:
-            raise Refused(str(error)) from error
+            raise NotAllowed(str(error)) from error
         except RecursionError as error:
-            raise Refused("an expression is nested too deeply to be read; split it") from error
+            raise NotAllowed("an expression is nested too deeply to be read; split it") from error
 
     def bind(self, genome: Genome, params: Params) -> str:
         """The text to execute: `genome` with the numbers of `params`. Raises KnobError for one it does not allow."""
         return knobs.bind(genome.source, params, self._rules.hints)
 
     def rewrite(self, source: str, values: Mapping[str, Number | bool]) -> str:
-        """`source` with other defaults, such as the constants of a scale. Raises Refused for an unknown constant."""
+        """`source` with other defaults, such as the constants of a scale. Raises NotAllowed for an unknown constant."""
         try:
             return knobs.rewrite(source, values)
         except knobs.KnobError as error:
-            raise Refused(str(error)) from error
+            raise NotAllowed(str(error)) from error

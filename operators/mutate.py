@@ -9,8 +9,7 @@ import libcst as cst
 
 from evolve.model import Mating, Proposal, Rejected
 from operators.catalogue import Refused, transformations
-from operators.genome import Reader
-from operators.genome import Refused as NotAllowed
+from operators.genome import NotAllowed, Reader
 from operators.knobs import inherit
 from operators.tree import diff
 

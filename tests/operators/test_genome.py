@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evolve.model import Rules
-from operators.genome import Reader, Refused
+from operators.genome import NotAllowed, Reader
 from operators.knobs import KnobError
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_binding_writes_numbers_under_the_rules_of_the_target() -> None:
 def test_constants_of_a_scale_become_the_defaults() -> None:
     scaled = READER.rewrite(SEED, {"DIM": 512, "BATCH_SIZE": 64, "COMPILE": True})
     assert {knob.address: knob.default for knob in READER.read(scaled).knobs}["DIM"] == 512
-    with pytest.raises(Refused, match="no number at 'WIDTH'"):
+    with pytest.raises(NotAllowed, match="no number at 'WIDTH'"):
         READER.rewrite(SEED, {"WIDTH": 512})
 
 
@@ -78,5 +78,5 @@ def test_constants_of_a_scale_become_the_defaults() -> None:
 )
 def test_what_may_not_be_a_genome_is_refused_with_its_reason(old: str, new: str, reason: str) -> None:
     assert old in SEED
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(NotAllowed, match=reason):
         READER.read(SEED.replace(old, new))
