@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
+import pytest
 import torch
 
 from operators.catalogue import (
@@ -13,6 +16,7 @@ from operators.catalogue import (
     untie_head,
     value_embedding,
 )
+from tests.operators.catalogue import harness
 from tests.operators.catalogue.harness import (
     LENGTH,
     SCRIPTS,
@@ -40,7 +44,21 @@ def test_hashed_bigram_changes_the_class_of_the_token_embedding() -> None:
     gone, new = changed_lines(before, transformed(hashed_bigram, before))
     assert gone == ["        self.wte = nn.Embedding(vocab_size, DIM)"]
     assert new[0] == "BIGRAM_BUCKETS = 8192  # knob: 1024..262144 log"
-    assert new[-1] == "        self.wte = BigramEmbedding(vocab_size, DIM)"
+    assert new[-2:] == [
+        "        self.wte = BigramEmbedding(vocab_size, DIM)",
+        "        nn.init.zeros_(self.wte.pairs.weight)",
+    ]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_hashed_tables_start_at_zero_whatever_the_script_does_to_embeddings(script: str) -> None:
+    source = transformed(hashed_trigram, transformed(hashed_bigram, SCRIPTS[script]))
+    with mock.patch.object(harness, "BATCHES", 0):
+        model = run(source).model
+    assert model is not None
+    weights = {name.rpartition(".")[0].rpartition(".")[2]: weight for name, weight in model.named_parameters()}
+    assert not weights["pairs"].any() and not weights["triples"].any()
+    assert weights["tok_emb" if script == "plain" else "wte"].any()
 
 
 def test_hashed_embeddings_see_their_own_past_tokens_only() -> None:
