@@ -8,7 +8,7 @@ from typing import Literal
 
 from evolve.model import Candidate, Genome, Mating, Number, Proposal, Rejected
 from operators.addresses import address_at
-from operators.genome import Reader, Refused
+from operators.genome import NotAllowed, Reader
 from operators.knobs import inherit
 from operators.literals import literals
 from operators.merge import MergeError, merge
@@ -38,7 +38,7 @@ class Merge:
         try:
             merged = merge(base, left.genome.source, right.genome.source, coin)
             genome = self._reader.read(merged.source)
-        except (MergeError, Refused) as refusal:
+        except (MergeError, NotAllowed) as refusal:
             return Rejected(f"merge of {left.id} and {right.id}: {refusal}")
         if genome.skeleton in (left.genome.skeleton, right.genome.skeleton):
             return Rejected(f"merge of {left.id} and {right.id} equals one of them")
