@@ -1,37 +1,45 @@
-"""Trains the best candidate of a run and its seed program again: fresh seeds, test text, second corpus.
+"""Trains a candidate of a run and its seed program again: fresh seeds, test text, second corpus.
 
-    python -m benchmarks.confirm RUN_DIR -o DIR [--seeds 5]
+    python -m benchmarks.confirm RUN_DIR -o DIR [--id ID] [--seeds 5]
 
-The target loss is measured anew from the fresh seed-program runs, so the speed-up owes nothing to the search. Writes
-`results.md`, `results.json` and `progress.png`. Intervals are Welch's, 95 %.
+Each seed trains both programs one after the other, so that both meet the machine in the same state. The target loss is
+measured anew from the fresh runs of the seed program, so the speed-up owes nothing to the search. Writes `results.md`,
+`results.json` and `progress.png`. Intervals are 95 %: Welch's for differences, bootstrapped over the seeds of both
+programs for the speed-up.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
+import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+from rich.console import Console
 from scipy import stats
 
 from evolve import plugins
-from evolve.assemble import judge_command
-from evolve.config import ConfigError
-from evolve.executors.local import JudgeError, LocalExecutor
+from evolve.assemble import executor_of
+from evolve.config import ConfigError, load_target
+from evolve.executors.local import JudgeError
 from evolve.history import History
 from evolve.model import Candidate, Trial
-from evolve.objectives import next_rung, seconds_to_target
+from evolve.objectives import crossing, next_rung
 from evolve.reports.front import print_front
 from evolve.reports.open import find_candidate, open_history
 from evolve.reports.plot import plot_progress
 from evolve.store import StoreError
 
 FIRST_SEED = 9_000_001  # no search draws from here: its seeds are random 31-bit numbers or small ones
+RESAMPLES = 2000
+Runs = list[dict[str, float]]  # metrics by seed
 
 
 def main() -> int:
@@ -43,75 +51,80 @@ def main() -> int:
     options = parser.parse_args()
     try:
         history = open_history(options.run_dir)
-        best = find_candidate(history, options.id)
-        assert history.seed is not None
+        candidate = find_candidate(history, options.id)
         options.output.mkdir(parents=True, exist_ok=True)
-        results = confirm(history, history.seed, best, range(FIRST_SEED, FIRST_SEED + options.seeds))
+        results = confirm(history, candidate, range(FIRST_SEED, FIRST_SEED + options.seeds))
+        results["counts"] = count_models(history)
     except (ConfigError, StoreError, JudgeError) as error:
         print(f"confirm: {error}", file=sys.stderr)
         return 2
     (options.output / "results.json").write_text(json.dumps(results, indent=1))
-    (options.output / "results.md").write_text(report(history, best, results))
+    (options.output / "results.md").write_text(report(history, results))
     plot_progress(history, options.output / "progress.png")
     print((options.output / "results.md").read_text())
     return 0
 
 
-def confirm(history: History, seed: Candidate, best: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
-    """Metrics by program and seed, and the curve of the best around the fresh target loss."""
-    settings = history.header["settings"]
-    reader = plugins.reader_for(history.header)
-    options = argparse.Namespace(scale=settings["scale"], data=history.header.get("data"))
-    target = plugins.load_target(Path(history.header["target"]))
+def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
+    """Metrics of both programs by seed, and the curve of the candidate around the fresh target loss."""
+    settings, program = history.header["settings"], history.seed
+    assert program is not None
 
-    def bind(trial: Trial) -> str:
-        return str(reader.bind(trial.genome, trial.params))
+    def trial(which: Candidate, rung: float, seed: int) -> Trial:
+        purpose, budget = "report" if rung == 1.0 else "rung", settings["budget"] * rung
+        return Trial(which.genome, which.params, budget, rung, settings["scale"], seed, purpose)  # type: ignore[arg-type]
 
-    executor = LocalExecutor(judge_command(options, target), range(history.harness["slots"]), bind, sys.stderr)
-    budget = float(settings["budget"])
+    with closing(executor_of(history, sys.stderr)) as executor:
 
-    def train(candidate: Candidate, rung: float) -> list[dict[str, float]]:
-        purpose = "report" if rung == 1.0 else "rung"
-        trials = [
-            Trial(candidate.genome, candidate.params, budget * rung, rung, settings["scale"], s, purpose) for s in seeds
-        ]
-        outcomes = [future.result() for future in [executor.submit(t) for t in trials]]
-        for trial, outcome in zip(trials, outcomes, strict=True):
-            if outcome.status != "ok":
-                raise ConfigError(f"{candidate.id} with seed {trial.seed}: {outcome.status}, {outcome.reason}")
-        return [dict(o.metrics) for o in outcomes]
+        def train(trials: list[Trial]) -> Runs:
+            outcomes = [future.result() for future in [executor.submit(t) for t in trials]]
+            for outcome in outcomes:
+                if outcome.status != "ok":
+                    raise ConfigError(f"{candidate.id} or the seed program: {outcome.status}, {outcome.reason}")
+            return [dict(o.metrics) for o in outcomes]
 
-    try:
-        runs = {"seed": train(seed, 1.0), "best": train(best, 1.0)}
-        goal = fmean(m[history.loss] for m in runs["seed"])
-        curve = {1.0: [m[history.loss] for m in runs["best"]]}
-        while (rung := next_rung(curve, goal)) is not None:
-            curve[rung] = [m[history.loss] for m in train(best, rung)]
-    finally:
-        executor.close()
-    return {
-        "runs": runs,
-        "curve": {f"{r:g}": v for r, v in curve.items()},
-        "target": goal,
-        "budget": budget,
-        "id": best.id,
-    }
+        full = train([trial(which, 1.0, s) for s in seeds for which in (program, candidate)])
+        runs = {"seed": full[::2], "candidate": full[1::2]}
+        target = fmean(m[history.loss] for m in runs["seed"])
+        curve = {1.0: [m[history.loss] for m in runs["candidate"]]}
+        while (rung := next_rung(curve, target)) is not None:
+            curve[rung] = [m[history.loss] for m in train([trial(candidate, rung, s) for s in seeds])]
+        about = {key: executor.hello[key] for key in ("device", "versions", "isolation")} | {"slots": executor.slots}
+    named = {f"{rung:g}": losses for rung, losses in curve.items()}
+    return {"id": candidate.id, "budget": settings["budget"], "runs": runs, "curve": named, "machine": about}
 
 
-def report(history: History, best: Candidate, results: dict[str, Any]) -> str:
-    """The table and the sentences under it, as Markdown."""
-    runs, n = results["runs"], len(results["runs"]["seed"])
+def count_models(history: History) -> dict[str, dict[str, float]]:
+    """Bits per byte of the count models on validation and test text and the second corpus."""
+    target = load_target(plugins.target_of(history.header))
+    data = ["--data", history.header["data"]] if history.header.get("data") else []
+    command = [sys.executable, str(target.judge), "--counts", "--scale", history.header["settings"]["scale"], *data]
+    said = subprocess.run(command, capture_output=True, text=True)
+    return dict(json.loads(said.stdout)) if said.returncode == 0 else {}
+
+
+def report(history: History, results: dict[str, Any]) -> str:
+    """The tables and the sentences under them, as Markdown."""
+    runs, names = results["runs"], ("seed", "candidate")
+    n = len(runs["seed"])
     lines = [
-        f"# Candidate {best.id} against the seed program: {n} fresh seeds each",
+        f"# Candidate {results['id']} against the seed program: {n} fresh seeds each",
         "",
-        "| | seed program | best | difference (95 % interval) |",
-        "|---|--:|--:|--:|",
+        f"| | seed program | candidate {results['id']} | difference (95 % interval) | unigram | bigram | trigram |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for name in sorted(set(runs["seed"][0]) & set(runs["best"][0])):
-        ours, theirs = ([m[name] for m in runs[key]] for key in ("best", "seed"))
-        lines.append(f"| {name} | {_mean(theirs)} | {_mean(ours)} | {_interval(ours, theirs)} |")
-    lines += ["", *_speed(results), "", _counts(history), "", _facts(history), ""]
+    for name in sorted(set(runs["seed"][0]) & set(runs["candidate"][0]), key=lambda name: (not _is_loss(name), name)):
+        theirs, ours = ([m[name] for m in runs[key]] for key in names)
+        counts = results["counts"].get(name.removesuffix("_bpb"), {}) if _is_loss(name) else {}
+        models = [f"{counts[model]:.4f}" if model in counts else "" for model in ("unigram", "bigram", "trigram")]
+        lines.append(f"| {name} | {_mean(theirs)} | {_mean(ours)} | {_interval(ours, theirs)} | {' | '.join(models)} |")
+    machine = f"Measured on {results['machine']['slots']} slots: {results['machine']}"
+    lines += ["", speed(history.loss, results), "", machine, "", *_search(history), ""]
     return "\n".join(lines)
+
+
+def _is_loss(name: str) -> bool:
+    return name.endswith("_bpb")
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -120,43 +133,53 @@ def _mean(values: Sequence[float]) -> str:
 
 def _interval(ours: Sequence[float], theirs: Sequence[float]) -> str:
     difference = fmean(ours) - fmean(theirs)
-    if len(set(ours) | set(theirs)) == 1:
+    if len(set(ours)) == len(set(theirs)) == 1:
         return f"{difference:+.4g}"
     low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
     return f"{difference:+.4g} ({low:+.4g} to {high:+.4g})"
 
 
-def _speed(results: dict[str, Any]) -> list[str]:
-    curve = {float(r): v for r, v in results["curve"].items()}
-    if fmean(curve[1.0]) >= results["target"]:
-        return ["The best does not reach the fresh mean loss of the seed program: no speed-up."]
-    seconds = seconds_to_target(curve, results["target"], results["budget"])
-    error = float(stats.t.ppf(0.975, seconds.n - 1)) * (seconds.sem or math.nan)
-    sign = "<" if seconds.censored else ""
-    return [
-        f"Seconds to the seed program's loss ({results['target']:.4f}): {sign}{seconds.mean:.2f} ± {error:.2f} of "
-        f"{results['budget']:g}, a speed-up of {results['budget'] / seconds.mean:.2f}x.",
-    ]
+def speed(loss: str, results: dict[str, Any]) -> str:
+    """The speed-up: budget over the seconds until the candidate reaches the seed program's fresh mean loss."""
+    curve = {float(rung): np.array(losses) for rung, losses in results["curve"].items()}
+    theirs = np.array([m[loss] for m in results["runs"]["seed"]])
+    lowest = min(curve)
+
+    def factor(sample: np.ndarray, seeds: np.ndarray) -> float:
+        """1 where the target is not reached, the largest that was looked for where it is reached at once."""
+        target, chosen = float(sample.mean()), seeds.astype(int)  # scipy hands them over as floats
+        means = {rung: float(losses[chosen].mean()) for rung, losses in curve.items()}
+        return 1.0 if means[1.0] > target else 1 / crossing(means, target)[0]
+
+    everyone = np.arange(len(curve[1.0]))
+    if curve[1.0].mean() > theirs.mean():
+        return "The candidate does not reach the fresh mean loss of the seed program: no speed-up."
+    found = factor(theirs, everyone)
+    more = "more than " if found >= 1 / lowest else ""
+    resampled = stats.bootstrap(
+        (theirs, everyone), factor, n_resamples=RESAMPLES, vectorized=False, method="percentile", rng=0
+    ).confidence_interval
+    return (
+        f"It reaches the seed program's mean loss ({theirs.mean():.4f}) in {results['budget'] / found:.2f} of "
+        f"{results['budget']:g} s: a speed-up of {more}{found:.2f}x (95 % interval {resampled.low:.2f} to "
+        f"{resampled.high:.2f}; at most {1 / lowest:g} can be seen)."
+    )
 
 
-def _counts(history: History) -> str:
-    baselines = history.harness.get("baselines", {})
-    return "Count models on the same text: " + ", ".join(f"{k} {v:.4f}" for k, v in baselines.items()) + "."
-
-
-def _facts(history: History) -> str:
-    from io import StringIO
-
-    from rich.console import Console
-
+def _search(history: History) -> list[str]:
+    """What the search was and what it reported itself."""
     text = StringIO()
     print_front(Console(file=text, width=140), history)
     slots = max((end - start, slots) for start, end, slots in history.sessions)[1]
-    return (
+    return [
         f"The search: {history.finished} candidates, {history.charged:.0f} charged seconds in {history.wall:.0f} s of "
         f"wall clock on {slots} slots, which trained {history.busy:.0%} of that time; trials: "
-        f"{dict(history.statuses)}.\n\n```\n{text.getvalue()}```"
-    )
+        f"{dict(history.statuses)}.",
+        "",
+        f"Its settings: {history.header['settings']}",
+        "",
+        f"```\n{text.getvalue()}```",
+    ]
 
 
 if __name__ == "__main__":

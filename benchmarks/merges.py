@@ -16,10 +16,10 @@ from pathlib import Path
 from random import Random
 
 from evolve import plugins
-from evolve.assemble import judge_command
-from evolve.config import ConfigError, load_target
+from evolve.assemble import executor_of
+from evolve.config import ConfigError
 from evolve.evaluation import tune_seed
-from evolve.executors.local import JudgeError, LocalExecutor
+from evolve.executors.local import JudgeError
 from evolve.history import History
 from evolve.model import Candidate, Mating, Outcome, Proposal, Trial
 from evolve.reports.open import open_history
@@ -59,7 +59,7 @@ def report(history: History, wanted: int) -> str:
             continue
         counts["with conflicts" if "conflict" in made.hypothesis else "clean"] += 1
         children.append((made, min(low_loss(history, left), low_loss(history, right))))
-    counts.update(train(history, reader, children))
+    counts.update(train(history, children))
     order = ("pairs", "clean", "with conflicts", "equal to a parent", "refused")
     order += ("smoke passed", "trained at the low rung", "better than both parents")
     return "\n".join(["| merges | n |", "|---|--:|", *(f"| {name} | {counts[name]} |" for name in order), ""])
@@ -84,17 +84,10 @@ def low_loss(history: History, candidate: Candidate) -> float:
     return history.rung_losses(candidate).get(f"{history.all_rungs[0]:g}", float("inf"))
 
 
-def train(history: History, reader: object, children: list[tuple[Proposal, float]]) -> Counter[str]:
+def train(history: History, children: list[tuple[Proposal, float]]) -> Counter[str]:
     """Smoke and one trial at the low rung for each child, on all slots."""
     settings, low = history.header["settings"], history.all_rungs[0]
-    target = load_target(Path(history.header["target"]))
-    options = argparse.Namespace(scale=settings["scale"], data=history.header.get("data"))
-    executor = LocalExecutor(
-        judge_command(options, target),
-        range(history.harness["slots"]),
-        lambda trial: str(reader.bind(trial.genome, trial.params)),  # type: ignore[attr-defined]
-        sys.stderr,
-    )
+    executor = executor_of(history, sys.stderr)
 
     def run(purpose: str, budget: float, made: list[Proposal]) -> list[Outcome]:
         trials = [

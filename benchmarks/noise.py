@@ -22,7 +22,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from evolve import plugins
-from evolve.assemble import judge_command
+from evolve.assemble import open_executor
 from evolve.config import load_target
 from evolve.executors.local import LocalExecutor
 from evolve.model import Genome, Outcome, Trial
@@ -39,8 +39,7 @@ def main() -> int:
     target = load_target(TARGET)
     reader = plugins.load(plugins.READER)(target.rules)
     seed = reader.read(target.source)
-    command = judge_command(argparse.Namespace(scale="cpu", data=None), target)
-    executor = LocalExecutor(command, [0], lambda trial: str(reader.bind(trial.genome, trial.params)), sys.stderr)
+    executor = open_executor(target, "cpu", None, [0], reader, sys.stderr)
     rows = []
     try:
         for label, neighbours in (("alone", 0), ("busy neighbour", (os.cpu_count() or 2) - 1)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -94,9 +94,29 @@ def empty_history(settings: Settings, target: Target, operators: dict[str, Any])
     return History(ParetoSearch(target.objectives, settings.population, arities, settings.seed))
 
 
-def judge_command(options: Namespace, target: Target) -> list[str]:
-    command = [str(target.judge), "--scale", options.scale]
-    return command + (["--data", str(Path(options.data).resolve())] if options.data else [])
+def open_executor(
+    target: Target,
+    scale: str,
+    data: str | None,
+    cores: Sequence[int],
+    reader: Any,
+    log: IO[str],
+    waiting: Callable[[], None] = lambda: None,
+) -> LocalExecutor:
+    """Judges of a target, one for each core, which write to `log`. Raises `JudgeError`. The caller closes it."""
+    command = [str(target.judge), "--scale", scale, *(["--data", str(Path(data).resolve())] if data else [])]
+
+    def bind(trial: Trial) -> str:
+        return str(reader.bind(trial.genome, trial.params))
+
+    return LocalExecutor(command, cores, bind, log, waiting)
+
+
+def executor_of(history: History, log: IO[str]) -> LocalExecutor:
+    """Judges for more trials of a recorded run, on all cores. Raises `JudgeError` or `ConfigError`."""
+    target, header = load_target(plugins.target_of(history.header)), history.header
+    scale, reader = header["settings"]["scale"], plugins.reader_for(header)
+    return open_executor(target, scale, header.get("data"), cores_for(None), reader, log)
 
 
 @contextmanager
@@ -111,18 +131,16 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
     reader = plugins.load(plugins.READER)(target.rules)
     operators = plugins.load_operators(dict(settings.operators), reader)
     seed = _read_seed(reader, target, settings.scale)
-    cores = _cores(options.slots)
+    cores = cores_for(options.slots)
     store = Store.open(directory_of(options, settings))
     try:
         history = empty_history(settings, target, operators)
         history.replay(store.events())
         _same_run(history, settings, store.directory)
-
-        def bind(trial: Trial) -> str:
-            return str(reader.bind(trial.genome, trial.params))
-
         with _judge_log(store.directory) as (log, said):
-            executor = LocalExecutor(judge_command(options, target), cores, bind, log, lambda: _pass_on(said, say))
+            executor = open_executor(
+                target, options.scale, options.data, cores, reader, log, lambda: _pass_on(said, say)
+            )
             try:
                 _introduced(executor.hello, target)
                 settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
@@ -232,7 +250,7 @@ def _weights(names: list[str] | None) -> dict[str, float]:
     return weights or dict(DEFAULT_OPERATORS)
 
 
-def _cores(slots: int | None) -> list[int]:
+def cores_for(slots: int | None) -> list[int]:
     """The cores to run on, one trial each."""
     cores = sorted(os.sched_getaffinity(0))
     if slots is not None and not 1 <= slots <= len(cores):

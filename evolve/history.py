@@ -91,7 +91,7 @@ class History:
     def busy(self) -> float:
         """Share of the slots' time in which programs were trained: a charged second is shorter on a fast core."""
         room = sum(slots * (end - start) for start, end, slots in self.sessions)
-        return min(1.0, self.worked / room) if room > 0 else 0.0
+        return self.worked / room if room > 0 else 0.0
 
     def replay(self, events: Iterable[Event]) -> None:
         """Apply what is on disk. Raises `StoreError` for an event that cannot follow those before it."""

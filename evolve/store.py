@@ -56,7 +56,7 @@ class Store:
         self.directory = directory
         self._db = connection
         self._lock = lock
-        row = connection.execute("SELECT run FROM events LIMIT 1").fetchone()
+        row = connection.execute("SELECT run FROM events ORDER BY seq LIMIT 1").fetchone()
         self.run = row[0] if row else os.urandom(8).hex()
 
     @classmethod
@@ -108,7 +108,9 @@ class Store:
     def events(self, after: int = 0) -> Iterator[Event]:
         """The events with a sequence number above `after`, in order."""
         try:
-            rows = self._db.execute("SELECT seq, key, kind, at, body FROM events WHERE seq > ? ORDER BY seq", (after,))
+            rows = self._db.execute(
+                "SELECT seq, key, kind, at, body FROM events WHERE run = ? AND seq > ? ORDER BY seq", (self.run, after)
+            )
             for seq, key, kind, at, blob in rows:
                 yield Event(seq, key, kind, at, json.loads(zlib.decompress(blob)))
         except (sqlite3.Error, zlib.error, ValueError) as error:

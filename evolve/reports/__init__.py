@@ -1,1 +1,1 @@
-"""What a person sees of a run. Reads the history, writes nothing."""
+"""What a person sees of a run, and of what a run would stand on. Writes nothing into it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -11,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from evolve import plugins
-from evolve.assemble import DEFAULT_OPERATORS, judge_command
+from evolve.assemble import DEFAULT_OPERATORS, cores_for, open_executor
 from evolve.config import ConfigError, budget_of, load_target
-from evolve.executors.local import JudgeError, LocalExecutor
+from evolve.executors.local import JudgeError
 from evolve.model import Trial
 
 
@@ -32,12 +31,7 @@ def print_doctor(console: Console, options: Namespace) -> int:
     console.print(f"yes target: {target.name}, {len(seed.knobs)} knobs, a full trial is {budget:g} s ({options.scale})")
     console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue); no LLM")
     try:
-        executor = LocalExecutor(
-            judge_command(options, target),
-            [min(os.sched_getaffinity(0))],
-            lambda trial: str(reader.bind(trial.genome, trial.params)),
-            sys.stderr,
-        )
+        executor = open_executor(target, options.scale, options.data, cores_for(1), reader, sys.stderr)
     except JudgeError as error:
         console.print(f"[red]no[/red]  judge: {escape(str(error))}")
         return 1

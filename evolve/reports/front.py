@@ -72,7 +72,7 @@ def _row(history: History, seed: Candidate, candidate: Candidate, names: list[st
         candidate.id + (" seed" if candidate.index == 0 else ""),
         with_error(values.get(history.loss)),
         with_error(seconds, 2),
-        f"{budget / seconds.mean:.2f}x" if seconds else "-",
+        f"{'>' if seconds.censored else ''}{budget / seconds.mean:.2f}x" if seconds else "-",
         f"{metrics['tokens_per_second']:,.0f}" if "tokens_per_second" in metrics else "-",
         f"{metrics['peak_memory_mb']:,.0f}" if "peak_memory_mb" in metrics else "-",
         *(with_error(values.get(name)) for name in names),

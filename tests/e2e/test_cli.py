@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from evolve.cli import main
+from evolve.config import ConfigError
 from evolve.reports.open import find_candidate, open_history
+from evolve.store import StoreError
 from operators.knobs import find
-from tests.e2e.conftest import TARGET, small_run
+from tests.e2e.conftest import ROOT, TARGET, small_run
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two children with the real judge; minutes of thought are not its point, the way through all parts is."""
+    """A run of two children with the real judge, killed without warning when it has done some trials, and continued.
+
+    Minutes of thought are not its point, the way through all parts is.
+    """
     directory = tmp_path_factory.mktemp("real") / "run"
-    assert main(small_run(TARGET, directory, "--budget", "0.5")) == 0
+    arguments = small_run(TARGET, directory, "--budget", "0.5")
+    with subprocess.Popen([sys.executable, "-m", "evolve", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and outcomes(directory) < 4:
+            time.sleep(0.05)
+        assert process.poll() is None, "the run was over before it could be killed"
+        process.kill()
+    assert main(arguments) == 0
     return directory
+
+
+def outcomes(directory: Path) -> int:
+    """How many outcomes a run that may not have begun has recorded."""
+    try:
+        return len(open_history(directory).outcomes)
+    except (StoreError, ConfigError):
+        return 0
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -30,6 +52,9 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 def test_everything_that_was_measured_is_in_the_log(run_dir: Path) -> None:
     history = open_history(run_dir)
     assert history.stopped == "1 generations done" and history.finished >= 2
+    assert len(history.sessions) == 2 and len(history.outcomes) + history.statuses["lost"] == sum(
+        history.attempts.values()
+    ), "a trial was lost or run twice"
     assert history.seed and history.seed.confirmed
     assert not history.running
     assert all(o.metrics["val_bpb"] > 1 for p, o in history.outcomes.items() if history.trials[p].purpose == "rung")
@@ -37,7 +62,8 @@ def test_everything_that_was_measured_is_in_the_log(run_dir: Path) -> None:
 
 def test_front_and_show(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     front = output(capsys, "front", "--run-dir", run_dir)
-    assert "0 seed" in front and "bigram" in front and ("beats" in front)
+    assert "0 seed" in front and "bigram" in front
+    assert "Nothing beats the seed by 2 standard errors" in front or "standard errors)." in front
     best = output(capsys, "show", "best", "--run-dir", run_dir)
     assert "val_bpb" in best and "charged" in best
 
@@ -69,7 +95,7 @@ def test_an_exported_program_stands_alone_with_its_tuned_numbers(
 def test_resume_repeats_nothing(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = open_history(run_dir)
     said = output(capsys, "resume", "--generations", "1", "--run-dir", run_dir)
-    assert f"Resumed: {len(before.outcomes)} trials" in said and "0 trials lost" in said
+    assert f"Resumed: {len(before.outcomes)} trials" in said and f"{before.statuses['lost']} trials lost" in said
     after = open_history(run_dir)
     assert after.outcomes == before.outcomes and after.charged == before.charged
     assert list(after.candidates) == list(before.candidates)

@@ -146,7 +146,7 @@ def test_a_machine_that_spoils_everything_ends_the_process_and_no_structure_is_l
     reason, loop = run(tmp_path, 20, spoiled)
     assert "the machine spoils every trial (device lost)" in reason
     given_up = [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
-    assert given_up and not {c.genome.key for c in given_up} & loop.history.first_of.keys()
+    assert given_up and not {c.id for c in given_up} & set(loop.history.first_of.values())
     assert run(tmp_path, 20)[0] == "20 generations done"
 
 

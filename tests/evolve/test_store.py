@@ -230,3 +230,15 @@ def test_a_copied_run_can_be_continued(tmp_path: Path) -> None:
     a.close()
     b.close()
     assert bodies(tmp_path / "a") == [0, 1, 2] and bodies(tmp_path / "b") == [0, 1, 2, 3]
+
+
+def test_rows_of_another_run_in_the_same_file_are_left_alone(tmp_path: Path) -> None:
+    """Rows are keyed by run, so files can be put together; a store is about the run that came first."""
+    fill(tmp_path / "one")
+    fill(tmp_path / "two", 5)
+    database = sqlite3.connect(tmp_path / "one" / FILE)
+    database.execute("ATTACH ? AS other", (str(tmp_path / "two" / FILE),))
+    database.execute("INSERT INTO events (run, key, kind, at, body) SELECT run, key, kind, at, body FROM other.events")
+    database.commit()
+    database.close()
+    assert bodies(tmp_path / "one") == [0, 1, 2]
