@@ -38,6 +38,7 @@ from wire import Message, Wire, WireError
 RECENT = 20  # trials whose reference timings a trial is compared with
 DRIFT = 1.6  # a trial on a core slower or faster than usual by this factor is void: weighting no longer mends it
 GRACE = 5.0  # seconds for a script to print its summary after it was scored
+GRANTS = ("namespaces", "landlock")  # parts of the isolation that not every kernel grants
 NO_ISOLATION = (
     "no isolation available: this kernel has no Landlock (Linux 5.13 and later have), so scripts could read the "
     "validation text and all your files; use another or a virtual machine, or pass --unsafe-no-sandbox"
@@ -85,6 +86,7 @@ class Judge:
     def __init__(self, scale: Scale, texts: Texts, engine: Engine, folder: Path, patience: float) -> None:
         self.scale, self.texts, self.engine, self.folder, self.patience = scale, texts, engine, folder, patience
         self.nursery = Nursery(folder, scale.memory_mb)
+        self.granted = granted(self.nursery)
         self.references: list[float] = []
         self.device = f"{scale.device} {platform.processor() or platform.machine()}"
 
@@ -109,6 +111,8 @@ class Judge:
             return self.outcome(Verdict("infrastructure", str(error)))
 
     def run(self, source: bytes, terms: Terms) -> Message:
+        if lost := [part for part in self.granted if part not in granted(self.nursery)]:
+            raise Infrastructure(f"no {' and no '.join(lost)} now, which the judge was ready with; run the trial again")
         box = self.nursery.start(source)
         clock = make_clock(self.scale, box.pid)
         session = Session(self.scale, self.texts, clock, terms)
@@ -191,15 +195,19 @@ class Judge:
         }
 
     def ready(self, about: Message) -> Message:
-        ready = self.nursery.ready
-        have = [name for name in ("namespaces", "landlock") if ready[name]]
-        lack = ["seccomp", "memory cgroup"] + [name for name in ("namespaces", "landlock") if not ready[name]]
-        isolation = f"{'+'.join([*have, 'rlimits', 'no capabilities'])}; NOT: {', '.join(lack)}"
-        versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": ready["torch"]}
+        lack = ["seccomp", "memory cgroup"] + [part for part in GRANTS if part not in self.granted]
+        isolation = f"{'+'.join([*self.granted, 'rlimits', 'no capabilities'])}; NOT: {', '.join(lack)}"
+        torch = self.nursery.ready["torch"]
+        versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch}
         machine = {"isolation": isolation, "device": self.device, "versions": versions}
         if self.scale.clock == "cpu":
             machine["core_speed"] = NOMINAL_MS / statistics.median(measure() for _ in range(9))
         return {"ready": True, **about, **machine}
+
+
+def granted(nursery: Nursery) -> list[str]:
+    """The parts of the isolation that the kernel grants the boxes of a nursery."""
+    return [part for part in GRANTS if nursery.ready[part]]
 
 
 def answer(wire: Wire, session: Session, message: Message) -> None:
@@ -233,7 +241,7 @@ def serve_engine(options: argparse.Namespace) -> None:
         return
     judge = Judge(scale, texts, engine, folder, options.patience)
     try:
-        if not judge.nursery.ready["landlock"] and not options.unsafe_no_sandbox:
+        if "landlock" not in judge.granted and not options.unsafe_no_sandbox:
             engine.reply({"ready": False, "error": NO_ISOLATION})
             return
         engine.reply(judge.ready(about))

@@ -110,18 +110,20 @@ class Nursery:
         ours, theirs = socket.socketpair()
         ours.settimeout(SEND_WALL)
         read, write = os.pipe()
-        try:
-            self.control.send({"op": "start"}, fds=(theirs.fileno(), write))
-        except OSError as error:
-            os.close(read)
-            ours.close()
-            raise Infrastructure(f"the zygote has gone ({error}); see the judge's standard error") from error
-        finally:
-            theirs.close()
-            os.close(write)
-        born = self.expect("pid", END_WALL)
-        pid = int(born["pid"])
-        return Box(Wire(ours), Log(read), pid, os.pidfd_open(pid))
+        with contextlib.ExitStack() as failed:
+            failed.callback(os.close, read)
+            failed.callback(ours.close)
+            try:
+                self.control.send({"op": "start"}, fds=(theirs.fileno(), write))
+            except OSError as error:
+                raise Infrastructure(f"the zygote has gone ({error}); see the judge's standard error") from error
+            finally:
+                theirs.close()
+                os.close(write)
+            pid = int(self.expect("pid", END_WALL)["pid"])
+            box = Box(Wire(ours), Log(read), pid, os.pidfd_open(pid))
+            failed.pop_all()
+        return box
 
     def end(self, box: Box) -> Message:
         """Kill the box and all that it left; returns its exit code and peak memory."""
@@ -141,6 +143,8 @@ class Nursery:
                 raise Infrastructure(f"the zygote did not answer ({key}); see the judge's standard error")
             self._messages += messages
         message = self._messages.pop(0)
+        if "error" in message:
+            raise Infrastructure(message["error"])
         if key not in message:
             raise Infrastructure(f"the zygote said {message} where {key} was due")
         return message

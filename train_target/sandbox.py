@@ -49,15 +49,14 @@ def prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
-def unshare() -> bool:
-    """Own user, process, network and IPC namespaces for the children of this process. False where refused."""
+def unshare() -> None:
+    """Own user, process, network and IPC namespaces for the children of this process; raises OSError where refused."""
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC):
-        return False
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
     Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-    return True
 
 
 def limit(memory_mb: int) -> None:

@@ -37,6 +37,7 @@ class Zygote:
     def __init__(self, control: socket.socket, folder: Path, memory_mb: int) -> None:
         self.control, self.folder, self.memory_mb = control, folder, memory_mb
         self.ruleset = sandbox.landlock([], folder)
+        self.namespaces = can_unshare()
 
     def serve(self) -> None:
         """Until the judge closes the control socket."""
@@ -44,7 +45,7 @@ class Zygote:
             {
                 "ready": True,
                 "landlock": self.ruleset is not None,
-                "namespaces": can_unshare(),
+                "namespaces": self.namespaces,
                 "baseline_mb": fresh_mb(),
                 "torch": torch.__version__,
             }
@@ -64,8 +65,8 @@ class Zygote:
     def keep(self, sock: int, log: int) -> int:
         """In the keeper: fork the box into namespaces of its own, wait for it, report what it used.
 
-        The keeper outlives the zygote by the moment that it takes to kill the box: a script can undo the box's own
-        wish to die with its parent.
+        Where the zygote was ready with namespaces, a box that cannot have them is never begun. The keeper outlives the
+        zygote by the moment that it takes to kill the box: a script can undo the box's own wish to die with its parent.
         """
         parent, boxes = os.getppid(), list[int]()
 
@@ -74,7 +75,12 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
             os._exit(1)
 
-        sandbox.unshare()
+        if self.namespaces:
+            try:
+                sandbox.unshare()
+            except OSError as error:
+                self.tell({"error": f"a box could not have the namespaces that boxes had before: {error}"})
+                return 1
         signal.signal(signal.SIGTERM, orphaned)
         sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
@@ -110,7 +116,11 @@ def can_unshare() -> bool:
     """Whether namespaces can be had here, tried in a child."""
     pid = os.fork()
     if pid == 0:
-        os._exit(0 if sandbox.unshare() else 1)
+        try:
+            sandbox.unshare()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
     return os.waitpid(pid, 0)[1] == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -9,13 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+import corpus
+import nursery
+from judge import Engine, Judge
 from nursery import remove
 from tests.target.conftest import SCORE, TARGET, TINY, TRAIN, Slot
+from texts import Scale, Texts
 
 
 def test_ready_line_tells_corpus_isolation_and_baselines(slot: Slot) -> None:
@@ -280,6 +286,69 @@ def test_a_zygote_that_was_killed_costs_one_trial(cache: Path, tmp_path: Path) -
     assert outcome["status"] == "infrastructure" and "zygote" in outcome["reason"], outcome
     assert slot.run(TINY + SCORE)["status"] == "ok"
     assert slot.close() == 0
+
+
+# A zygote on a kernel that refuses namespaces while a file is there, and only pretends to grant them otherwise.
+MOODY = f"""
+import errno, os, runpy, sys
+sys.path.insert(0, {str(TARGET)!r})
+import sandbox
+def unshare():
+    if os.path.exists("REFUSE"): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+sandbox.unshare = unshare
+runpy.run_path({str(TARGET / "zygote.py")!r}, run_name="__main__")
+"""
+
+
+class Silent(Engine):
+    """An engine that neither asks nor hangs up."""
+
+    def __init__(self) -> None:
+        self.end, self.ours = os.pipe()
+
+    def fileno(self) -> int:
+        return self.end
+
+
+@pytest.fixture
+def moody(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Callable[[], Judge], Path]]:
+    """How to start a judge whose kernel grants namespaces only while a file is not there, and that file."""
+    refuse = tmp_path / "refuse"
+    (tmp_path / "zygote.py").write_text(MOODY.replace("REFUSE", str(refuse)))
+    (tmp_path / "train.py").write_text(TINY + SCORE)
+    monkeypatch.setattr(nursery, "FOLDER", tmp_path)
+    scale, started = Scale.read("cpu"), list[Judge]()
+
+    def start() -> Judge:
+        texts = Texts(corpus.load(cache, None, print), scale, print)
+        started.append(Judge(scale, texts, Silent(), tmp_path / "box", 3.0))
+        return started[0]
+
+    yield start, refuse
+    started[0].nursery.close()
+
+
+def test_namespaces_that_are_refused_later_void_the_trial(moody: tuple[Callable[[], Judge], Path]) -> None:
+    start, refuse = moody
+    judge = start()
+    request = {"job": str(refuse.parent), "budget": 0.1, "rung": 0.02, "seed": 0, "purpose": "smoke"}
+    refuse.touch()
+    first = judge.trial(request)
+    assert first["status"] == "infrastructure" and "namespaces" in first["reason"], first
+    assert os.strerror(errno.ENOSPC) in first["reason"]
+    refuse.unlink()
+    second = judge.trial(request)  # by a zygote that was started while there were none
+    assert second["status"] == "infrastructure" and "no namespaces now" in second["reason"], second
+    assert judge.trial(request)["status"] == "ok"
+
+
+def test_a_kernel_that_never_grants_namespaces_runs_boxes_without(moody: tuple[Callable[[], Judge], Path]) -> None:
+    start, refuse = moody
+    refuse.touch()
+    judge = start()
+    request = {"job": str(refuse.parent), "budget": 0.1, "rung": 0.02, "seed": 0, "purpose": "smoke"}
+    assert "NOT: seccomp, memory cgroup, namespaces" in judge.ready({})["isolation"]
+    assert judge.trial(request)["status"] == "ok"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
