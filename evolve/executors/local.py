@@ -23,6 +23,8 @@ from typing import IO, Any
 from evolve.model import Outcome, Trial
 
 GRACE = 10.0  # seconds that a judge gets to end by itself
+PATIENCE = 600.0  # seconds that a trial may take besides `SLOWEST` times its budget: judges have stricter limits
+SLOWEST = 20.0
 
 
 class JudgeError(Exception):
@@ -151,7 +153,7 @@ class Judge:
             with tempfile.TemporaryDirectory(prefix="trial-", ignore_cleanup_errors=True) as folder:
                 (Path(folder) / "train.py").write_text(source, encoding="utf-8")
                 self._revive()
-                return _outcome(self._ask(_request(trial, folder)))
+                return _outcome(self._ask(_request(trial, folder), PATIENCE + SLOWEST * trial.budget))
         except (JudgeError, OSError) as error:
             self.kill()
             seconds = min(trial.budget, time.monotonic() - begun)
@@ -163,13 +165,16 @@ class Judge:
             self._start()
             self.ready()
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin
+    def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The answer to a request. Raises `JudgeError` if there is none after so many seconds, or no proper one."""
+        assert self._process.stdin and self._process.stdout
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except ValueError as error:  # closed on this side
             raise JudgeError("the executor was closed") from error
+        if not select.select([self._process.stdout], [], [], seconds)[0]:
+            raise JudgeError(f"the judge did not answer within {seconds:.0f} s")
         if (answer := self._read()) is None:
             raise JudgeError("the judge process died, or what it wrote is no JSON object; see judge.log")
         return answer

@@ -105,6 +105,19 @@ def test_a_judge_that_was_killed_between_trials_is_started_again(make: Callable[
     assert run(executor, lr=3.0).metrics == {"loss": 3.0}
 
 
+def test_a_judge_that_hangs_spoils_its_trial_only(
+    make: Callable[[int], LocalExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = make(1)
+    monkeypatch.setattr(local, "PATIENCE", 0.3)
+    monkeypatch.setattr(local, "SLOWEST", 0.0)
+    hung = executor.submit(ExecutorContract.trial(sleep=30.0)).result(30)
+    assert hung.status == "infrastructure" and "did not answer" in hung.reason
+    monkeypatch.undo()
+    assert run(executor, lr=3.0).metrics == {"loss": 3.0}
+    assert len(judges()) == 1
+
+
 def test_a_metric_that_is_not_finite_is_passed_on_for_the_engine_to_refuse(
     make: Callable[[int], LocalExecutor],
 ) -> None:
