@@ -2,7 +2,8 @@
 
 Under the engine (`--scale S --core K --cache DIR [--data DIR]`) it answers requests for trials, JSON lines on standard
 input and output, and runs each in a box. By hand (`--attach FD --pid PID`) it serves the process that started it.
-`--prepare` only prepares the data. Its own words go to standard error.
+`--prepare` only prepares the data; `--counts` only prints, for a final report, what count models lose on all its texts
+as one JSON object. Its own words go to standard error.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from documents import DataError
 from nursery import Box, Infrastructure, Nursery, remove
 from reference import NOMINAL_MS, SteadyClock, measure
 from session import Session, Terms, Verdict
-from texts import Scale, Texts
+from texts import REPORTED, Scale, Texts
 from wire import Message, Wire, WireError
 
 RECENT = 20  # trials whose reference timings a trial is compared with
@@ -298,11 +299,14 @@ def main() -> None:
     parser.add_argument("--budget", type=seconds, help="seconds, with --attach; the scale's unless given")
     parser.add_argument("--seed", type=seed, default=0, help="with --attach")
     parser.add_argument("--prepare", action="store_true", help="prepare the data and end")
+    parser.add_argument("--counts", action="store_true", help="print the losses of count models on all texts and end")
     options = parser.parse_args()
     if options.attach is not None:
         serve_process(options)
     elif options.prepare:
         prepare_data(options)
+    elif options.counts:
+        print_counts(options)
     else:
         serve_engine(options)
 
@@ -329,6 +333,19 @@ def prepare_data(options: argparse.Namespace) -> None:
         say(f"ready: {texts.corpus.describe()}; count models: {baselines.load(texts, scale, say)}")
     except DataError as error:
         sys.exit(str(error))
+
+
+def print_counts(options: argparse.Namespace) -> None:
+    """Print the losses of the count models on the rows of a report: for that alone, since it opens the sealed texts."""
+    losses: dict[str, dict[str, float]] = {}
+    try:
+        scale = Scale.read(options.scale)
+        if scale.tokenizer == "bytes":
+            texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+            losses = baselines.count(texts, scale, REPORTED)
+    except DataError as error:
+        sys.exit(str(error))
+    print(json.dumps(losses))
 
 
 if __name__ == "__main__":

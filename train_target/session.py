@@ -19,14 +19,13 @@ import numpy as np
 
 import bpe
 from clock import Clock
-from scoring import Evaluation, Invalid, choose_rows
-from texts import Scale, Texts
+from scoring import Evaluation, Invalid, Tokens
+from texts import REPORTED, SEARCHED, Scale, Texts, evaluation_rows
 from wire import Message, printable
 
 Phase = Literal["startup", "training", "evaluation", "over"]
 MAX_BATCH_TOKENS = 2**21  # in one request for a batch
 WARMUP_BATCHES = 16
-SMALLEST_EVALUATION = 16  # rows
 STARTUP_WALL = 110.0  # seconds for building and compiling, besides the patience
 WALL_FACTOR = 5  # wall seconds per charged second of training, besides the patience
 FIRST_LOGITS_WALL = 110.0  # seconds for the first forward pass, which may compile, besides the patience
@@ -233,18 +232,12 @@ class Session:
         reply = self._request()
         return Reply(reply.message | {"shape": self._evaluation.shape}, reply.raw, (fd,))
 
-    def _rows(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.integer]]]:
+    def _rows(self) -> dict[str, Tokens]:
         """Rows by text. Trials that are only compared within a rung score its share of them; what counts for a fitness
         scores all, because on other rows a loss is another number (256 against 1,024 rows: 0.025 bpb for trigrams)."""
-        length = self.scale.max_seq_len
         share = {"smoke": 0.0, "tune": self.terms.rung, "control": self.terms.rung}.get(self.terms.purpose, 1.0)
-        count = max(SMALLEST_EVALUATION, round(self.scale.eval_tokens * share / length))
-        labels = ("val", "test", "second") if self.terms.purpose == "report" else ("val",)
-        return {
-            label: choose_rows(text, length, count, self.texts.key)
-            for label in labels
-            if len(text := self.texts.split(label)) > length
-        }
+        labels = REPORTED if self.terms.purpose == "report" else SEARCHED
+        return evaluation_rows(self.texts, self.scale, labels, share)
 
     def _make_buffer(self, shape: tuple[int, int, int]) -> int:
         """A sealed memory file of float32 of this shape, mapped here; returns its descriptor, for the box."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,12 @@ import numpy.typing as npt
 import bpe
 from corpus import Corpus
 from documents import DataError
+from scoring import Tokens, choose_rows
 
 FOLDER = Path(__file__).resolve().parent
+SEARCHED = ("val",)  # texts that a search scores on
+REPORTED = ("val", "test", "second")  # and those of the final report
+SMALLEST_EVALUATION = 16  # rows
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,14 @@ class Texts:
 
     def split(self, name: str) -> npt.NDArray[np.integer]:
         return bpe.read_split(self._encoded, name) if self._encoded else self.corpus.text(name)
+
+
+def evaluation_rows(texts: Texts, scale: Scale, labels: Iterable[str], share: float = 1.0) -> dict[str, Tokens]:
+    """The rows (N, max_seq_len + 1) that a share of a full evaluation scores, of each of these texts that exists."""
+    length = scale.max_seq_len
+    count = max(SMALLEST_EVALUATION, round(scale.eval_tokens * share / length))
+    return {
+        label: choose_rows(text, length, count, texts.key)
+        for label in labels
+        if len(text := texts.split(label)) > length
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
+import baselines
+import corpus
+from clock import WallClock
+from counts import bits_per_byte
+from session import Session, Terms
 from tests.target.conftest import TARGET
+from texts import Scale, Texts
 
 
 def python(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +41,24 @@ def test_seed_script_prints_its_loss(cache: Path, tmp_path: Path) -> None:
 def test_prepare_makes_the_data(cache: Path, tmp_path: Path) -> None:
     run = python(str(TARGET / "prepare.py"), "--cache", str(cache), cwd=tmp_path)
     assert run.returncode == 0 and "ready: " in run.stderr, run.stderr
+
+
+def test_counts_are_of_the_rows_that_a_report_scores(cache: Path, tmp_path: Path) -> None:
+    run = python(str(TARGET / "judge.py"), "--counts", "--scale=cpu", f"--cache={cache}", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    scale = Scale.read("cpu")
+    texts = Texts(corpus.load(cache, None, print), scale, print)
+    rows = Session(scale, texts, WallClock(), Terms(1.0, 1.0, 0, "report"))._rows()
+    assert list(found) == list(rows) == ["val", "test", "second"]
+    expected = bits_per_byte(texts.corpus.text("train"), rows["second"])
+    assert found["second"] == {name: round(loss, 4) for name, loss in expected.items()}
+    assert found["val"] == baselines.load(texts, scale, print)
+
+
+def test_tokens_that_are_not_bytes_have_no_counts(tmp_path: Path) -> None:
+    run = python(str(TARGET / "judge.py"), "--counts", "--scale=gpu", f"--cache={tmp_path}", cwd=tmp_path)
+    assert run.returncode == 0 and json.loads(run.stdout) == {}, run.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import baselines
 import corpus
 from counts import bits_per_byte
 from documents import DataError, read_documents
+from texts import REPORTED, Scale, Texts
 
 
 def quiet(_: str) -> None:
@@ -192,6 +194,30 @@ def test_a_large_document_is_cut_at_line_ends(tmp_path: Path) -> None:
     pieces = list(read_documents(tmp_path / "large.txt"))
     assert len(pieces) > 5 and b"".join(pieces) == content
     assert all(piece.endswith(b"\n") for piece in pieces)
+
+
+def test_counts_for_a_search_do_not_open_the_sealed_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(300):
+        (tmp_path / "data" / f"{i}.txt").write_text(make_text(i))
+    scale = Scale.read("cpu")
+    texts = Texts(corpus.load(tmp_path / "cache", tmp_path / "data", quiet), scale, quiet)
+    opened: list[str] = []
+    text = corpus.Corpus.text
+    monkeypatch.setattr(corpus.Corpus, "text", lambda self, split: opened.append(split) or text(self, split))
+    losses = baselines.load(texts, scale, quiet)
+    assert set(opened) == {"train", "val"} and losses["unigram"] > 4
+    assert baselines.load(texts, scale, quiet) == losses and len(opened) == 2  # the second time from the cache
+
+
+def test_a_text_that_does_not_exist_is_left_out_of_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "package_files", lambda package, tests_only=False: iter(()))  # no networkx
+    (tmp_path / "data").mkdir()
+    for i in range(300):
+        (tmp_path / "data" / f"{i}.txt").write_text(make_text(i))
+    scale = Scale.read("cpu")
+    texts = Texts(corpus.load(tmp_path / "cache", tmp_path / "data", quiet), scale, quiet)
+    assert list(baselines.count(texts, scale, REPORTED)) == ["val", "test"]
 
 
 def test_count_models_find_what_is_there() -> None:
