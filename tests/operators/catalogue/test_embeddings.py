@@ -23,6 +23,7 @@ from tests.operators.catalogue.harness import (
     VOCABULARY,
     assert_trains,
     changed_lines,
+    refusal,
     run,
     transformed,
 )
@@ -37,6 +38,33 @@ def test_untie_head_undoes_tie_head() -> None:
     tied = transformed(tie_head, SCRIPTS["dataclass"])
     assert changed_lines(SCRIPTS["dataclass"], tied) == ([], ["        self.lm_head.weight = self.wte.weight"])
     assert transformed(untie_head, tied) == SCRIPTS["dataclass"]
+
+
+def test_tie_head_drops_the_parameter_group_of_the_head_and_its_learning_rate() -> None:
+    gone, new = changed_lines(SCRIPTS["autoresearch"], transformed(tie_head, SCRIPTS["autoresearch"]))
+    assert gone == ["HEAD_LR = 4e-3", "        dict(params=list(model.lm_head.parameters()), lr=HEAD_LR),"]
+    assert new == ["        self.lm_head.weight = self.wte.weight"]
+
+
+GROUP = "dict(params=list(model.lm_head.parameters()), lr=HEAD_LR)"
+
+
+def test_tie_head_knows_a_group_in_braces() -> None:
+    before = SCRIPTS["autoresearch"]
+    written = before.replace(GROUP, '{"lr": HEAD_LR, "params": model.lm_head.parameters()}')
+    assert transformed(tie_head, written) == transformed(tie_head, before)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (GROUP, "dict(params=[*model.wte.parameters(), *model.lm_head.parameters()])"),
+        (f"{GROUP},", f"{GROUP}, dict(params=[p for p in model.lm_head.parameters()]),"),
+    ],
+)
+def test_tie_head_refuses_where_the_head_is_stepped_with_others(old: str, new: str) -> None:
+    assert old in SCRIPTS["autoresearch"]
+    assert "not as one group" in refusal(tie_head, SCRIPTS["autoresearch"].replace(old, new))
 
 
 def test_hashed_bigram_changes_the_class_of_the_token_embedding() -> None:
