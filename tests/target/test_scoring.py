@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from scoring import Evaluation, Invalid, choose_rows
+from scoring import PROBED_ROWS, TOLERANCE, Evaluation, Invalid, choose_rows
+from tests.target.conftest import TARGET
 
 V, T = 8, 16
 LENGTHS = np.ones(V, dtype=np.int64)
@@ -88,6 +89,17 @@ def test_a_causal_model_passes_for_all_batch_sizes() -> None:
 
     for batch in (1, 2, 7, 64):
         assert evaluate(mean_so_far, {"val": rows(20)}, batch)["val"] > 0
+
+
+def test_the_task_says_what_is_checked() -> None:
+    task = " ".join((TARGET / "program.md").read_text().split())
+    assert f"together {PROBED_ROWS} rows or a little more" in task and f"more than {TOLERANCE:g} nats" in task
+    assert "All logits must be finite" in task and "is not checked beyond that" in task
+    for batch in (1, 48, 64, 100):  # asked for twice: whole batches
+        evaluation = Evaluation({"val": rows(512)}, batch, LENGTHS, np.random.default_rng(1))
+        again = [request for request in evaluation._requests if request.cuts is not None]
+        assert all(len(request.rows) == batch for request in again)
+        assert PROBED_ROWS <= len(again) * batch < PROBED_ROWS + batch
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
