@@ -17,6 +17,7 @@ from documents import DataError
 from scoring import Tokens, choose_rows
 
 FOLDER = Path(__file__).resolve().parent
+BINDINGS = "bindings"  # of a scale: constants of the script, which the engine reads and the judge does not
 SEARCHED = ("val",)  # texts that a search scores on
 REPORTED = ("val", "test", "second")  # and those of the final report
 SMALLEST_EVALUATION = 16  # rows
@@ -38,11 +39,16 @@ class Scale:
 
     @classmethod
     def read(cls, name: str) -> Scale:
-        """Raises DataError where there is no such scale."""
+        """Raises DataError where there is no such scale, or a key in it that nothing reads."""
         scales = tomllib.loads((FOLDER / "target.toml").read_text())["scales"]
         if name not in scales:
             raise DataError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
-        return cls(name=name, **{k: v for k, v in scales[name].items() if k in cls.__dataclass_fields__})
+        known = [field for field in cls.__dataclass_fields__ if field != "name"]
+        if unknown := sorted(scales[name].keys() - {*known, BINDINGS}):
+            raise DataError(
+                f"[scales.{name}] in target.toml knows {', '.join([*known, BINDINGS])}, not {', '.join(unknown)}"
+            )
+        return cls(name=name, **{key: value for key, value in scales[name].items() if key != BINDINGS})
 
 
 class Texts:

@@ -14,6 +14,7 @@ import baselines
 import corpus
 from clock import WallClock
 from counts import bits_per_byte
+from documents import DataError
 from session import Session, Terms
 from tests.target.conftest import TARGET
 from texts import Scale, Texts
@@ -59,6 +60,19 @@ def test_counts_are_of_the_rows_that_a_report_scores(cache: Path, tmp_path: Path
 def test_tokens_that_are_not_bytes_have_no_counts(tmp_path: Path) -> None:
     run = python(str(TARGET / "judge.py"), "--counts", "--scale=gpu", f"--cache={tmp_path}", cwd=tmp_path)
     assert run.returncode == 0 and json.loads(run.stdout) == {}, run.stderr
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_keys_of_a_scale_that_nothing_reads_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert Scale.read(name).name == name
+    toml = (TARGET / "target.toml").read_text()
+    wrong = toml.replace(f"[scales.{name}]\n", f'[scales.{name}]\nslots = "cores"\nname = "x"\n')
+    (tmp_path / "target.toml").write_text(wrong)
+    monkeypatch.setattr("texts.FOLDER", tmp_path)
+    with pytest.raises(DataError, match=rf"\[scales.{name}\] .* bindings, not name, slots"):
+        Scale.read(name)
 
 
 @pytest.mark.parametrize(
