@@ -54,6 +54,7 @@ def test_text_that_is_not_the_pinned_one_is_announced(
         said: list[str] = []
         other = corpus.load(tmp_path, None, said.append)
         assert "not the pinned corpus" in said[-1] and other.sha256[:16] in said[-1] and "networkx 9.9" in said[-1]
+        assert f"networkx=={corpus.NETWORKX_VERSION}" in said[-1]
         assert other.describe()["name"] == f"sympy-{version}, not the pinned text"
 
 
