@@ -1,43 +1,47 @@
 """Takes an evolved script back to karpathy/autoresearch, whose `prepare` knows nothing of our additions.
 
 There the script keeps the clock, loaders never end, and `evaluate_bpb` asks the model for per-token losses. So a
-prelude after the imports gives the script `DEVICE`, `progress()` and a loader that ends when TIME_BUDGET is used, and
-hands the model over in the form that the evaluation there expects. The rest of the script stays as it is.
+prelude before the first import of `prepare` makes `_target`: what is in `prepare`, with `DEVICE`, `progress()`, a
+loader that ends when TIME_BUDGET is used, and an evaluation that gets the model in the form that it expects there.
+What the script imports of these, or as a whole `prepare`, comes from `_target`. The rest of it stays as it is.
 """
 
 from __future__ import annotations
 
-import libcst as cst
+from collections.abc import Sequence
 
-ADDITIONS = ("DEVICE", "progress")
-WRAPPED = ("evaluate_bpb", "make_dataloader")
+import libcst as cst
+import libcst.matchers as m
+
+REPLACED = ("DEVICE", "progress", "make_dataloader", "evaluate_bpb")
 
 PRELUDE = '''
 # What this script expects of `prepare` beyond karpathy/autoresearch's: a device, a clock, loaders that end.
 import time as _time
+import types as _types
 
 import prepare as _prepare
 import torch as _torch
 
-DEVICE = "cuda" if _torch.cuda.is_available() else "cpu"
+_device = "cuda" if _torch.cuda.is_available() else "cpu"
 _start = None
 
 
-def progress():
+def _progress():
     """Share of the time budget that is used, since the first training batch."""
     return 0.0 if _start is None else min(1.0, (_time.time() - _start) / _prepare.TIME_BUDGET)
 
 
-def make_dataloader(tokenizer, B, T, split):
+def _make_dataloader(tokenizer, B, T, split):
     """The loader of `prepare`; training ends when the time budget is used, warm-up tokens are random."""
     global _start
     if split == "warmup":
-        tokens = _torch.randint(tokenizer.get_vocab_size(), (B, T), device=DEVICE)
+        tokens = _torch.randint(tokenizer.get_vocab_size(), (B, T), device=_device)
         while True:
             yield tokens, tokens, 0
     for batch in _prepare.make_dataloader(tokenizer, B, T, split):
         _start = _start or _time.time()
-        if split == "train" and progress() >= 1.0:
+        if split == "train" and _progress() >= 1.0:
             return
         yield batch
 
@@ -56,43 +60,72 @@ class _PerToken(_torch.nn.Module):
         return _torch.nn.functional.cross_entropy(logits.flatten(0, -2), y.flatten(), reduction=reduction)
 
 
-def evaluate_bpb(model, tokenizer, batch_size):
+def _evaluate_bpb(model, tokenizer, batch_size):
     """Bits per byte as `prepare` measures them."""
     with _torch.no_grad():
         return _prepare.evaluate_bpb(_PerToken(model), tokenizer, batch_size)
 
+
+_target = _types.SimpleNamespace(**vars(_prepare))
+_target.DEVICE, _target.progress = _device, _progress
+_target.make_dataloader, _target.evaluate_bpb = _make_dataloader, _evaluate_bpb
 '''
+
+_PREPARE = m.Name("prepare")
+_IMPORTS = m.ImportFrom(module=_PREPARE) | m.Import(
+    names=[m.ZeroOrMore(), m.ImportAlias(name=_PREPARE), m.ZeroOrMore()]
+)
 
 
 def convert(source: str) -> str:
-    """`source` with the prelude, and without the names that it replaces in the import from `prepare`."""
+    """`source` with the prelude, and with each import from `prepare` taken from `_target` where it has another."""
     module = cst.parse_module(source)
-    body = [_without_additions(statement) for statement in module.body]
-    last = max((i for i, statement in enumerate(body) if _is_import(statement)), default=-1)
+    first = next((i for i, statement in enumerate(module.body) if m.findall(statement, _IMPORTS)), None)
+    if first is None:
+        return source
     parsed = cst.parse_module(PRELUDE)
     prelude = [parsed.body[0].with_changes(leading_lines=parsed.header), *parsed.body[1:]]
-    return module.with_changes(body=[*body[: last + 1], *prelude, *body[last + 1 :]]).code
+    body = list(cst.ensure_type(module.visit(_Imports()), cst.Module).body)
+    body[first] = body[first].with_changes(leading_lines=[cst.EmptyLine(), *body[first].leading_lines])
+    return module.with_changes(body=[*body[:first], *prelude, *body[first:]]).code
 
 
-def _is_import(statement: cst.BaseStatement | cst.SimpleStatementLine) -> bool:
-    return isinstance(statement, cst.SimpleStatementLine) and isinstance(
-        statement.body[0], (cst.Import, cst.ImportFrom)
-    )
+class _Imports(cst.CSTTransformer):
+    """Imports reduced to what there is upstream, each followed by what `_target` has instead, at any depth."""
+
+    def leave_SimpleStatementLine(
+        self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
+    ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
+        if not m.findall(original_node, _IMPORTS):
+            return updated_node
+        first, *rest = _taken(original_node.body)
+        return cst.FlattenSentinel(
+            [updated_node.with_changes(body=[first]), *(cst.SimpleStatementLine([small]) for small in rest)]
+        )
+
+    def leave_SimpleStatementSuite(
+        self, original_node: cst.SimpleStatementSuite, updated_node: cst.SimpleStatementSuite
+    ) -> cst.SimpleStatementSuite:
+        return updated_node.with_changes(body=_taken(original_node.body))
 
 
-def _without_additions(statement: cst.BaseStatement) -> cst.BaseStatement:
-    """An import from `prepare` reduced to what there is upstream; anything else as it is."""
-    if not isinstance(statement, cst.SimpleStatementLine) or not isinstance(statement.body[0], cst.ImportFrom):
-        return statement
-    line = statement.body[0]
-    if (
-        line.module is None
-        or cst.Module([]).code_for_node(line.module) != "prepare"
-        or isinstance(line.names, cst.ImportStar)
-    ):
-        return statement
-    kept = [alias for alias in line.names if alias.evaluated_name not in ADDITIONS + WRAPPED]
-    if not kept:
-        return statement.with_changes(body=[cst.Pass()])
-    kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-    return statement.with_changes(body=[line.with_changes(names=kept)])
+def _taken(body: Sequence[cst.BaseSmallStatement]) -> list[cst.BaseSmallStatement]:
+    """The statements of a line with each import from `prepare` split into that and assignments from `_target`."""
+    found: list[cst.BaseSmallStatement] = []
+    for small in body:
+        if not m.matches(small, _IMPORTS) or not isinstance(small, cst.Import | cst.ImportFrom):
+            found.append(small)
+            continue
+        aliases = [] if isinstance(small.names, cst.ImportStar) else list(small.names)
+        whole = isinstance(small, cst.Import)
+        ours = [a for a in aliases if a.evaluated_name in (("prepare",) if whole else REPLACED)]
+        kept = [alias for alias in aliases if alias not in ours]
+        if kept:
+            kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        if kept or not ours:
+            found.append(small.with_changes(names=kept) if kept else small)
+        for alias in ours:
+            value = "_target" if whole else f"_target.{alias.evaluated_name}"
+            line = cst.parse_statement(f"{alias.evaluated_alias or alias.evaluated_name} = {value}")
+            found += cst.ensure_type(line, cst.SimpleStatementLine).body
+    return [small.with_changes(semicolon=cst.MaybeSentinel.DEFAULT) for small in found]

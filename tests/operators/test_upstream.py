@@ -46,14 +46,64 @@ def upstream_prepare(scored: list[float]) -> types.ModuleType:
     return module
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
-def test_a_script_trains_until_the_budget_is_used_and_is_scored(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run(source: str, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The scores of a script that was converted."""
     scored: list[float] = []
     monkeypatch.setitem(sys.modules, "prepare", upstream_prepare(scored))
     script = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", script)
-    exec(compile(convert(path.read_text()), str(path), "exec"), script.__dict__)
-    assert len(scored) == 1 and 0 < scored[0] < 20
+    exec(compile(convert(source), "train.py", "exec"), script.__dict__)
+    return scored
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
+def test_a_script_trains_until_the_budget_is_used_and_is_scored(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (score,) = run(path.read_text(), monkeypatch)
+    assert 0 < score < 20
+
+
+MODULE = """
+{top}
+def main():
+    {inner}
+    progress = {p}progress()
+    DEVICE = {p}DEVICE
+    tokenizer = {p}Tokenizer.from_directory()
+    head = torch.nn.Embedding(40, 40).to(DEVICE)
+    for x, y, epoch in {p}make_dataloader(tokenizer, 2, {p}MAX_SEQ_LEN, "train"):
+        assert progress == 0.0 <= {p}progress()
+    assert {p}progress() == 1.0
+    {p}evaluate_bpb(head, tokenizer, 2)
+
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("top", "inner", "prefix"),
+    [
+        ("import torch, prepare", "pass", "prepare."),
+        ("import torch; import prepare as fixed", "pass", "fixed."),
+        ("import torch\nDEVICE = progress = None", "import prepare  # here only", "prepare."),
+        ("import torch\nif True: import prepare", "pass", "prepare."),
+    ],
+)
+def test_a_script_may_import_the_whole_of_prepare_anywhere(
+    top: str, inner: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(run(MODULE.format(top=top, inner=inner, p=prefix), monkeypatch)) == 1
+
+
+def test_names_imported_under_another_name_or_in_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = "MAX_SEQ_LEN, Tokenizer, make_dataloader, evaluate_bpb, progress as used, DEVICE as place"
+    source = MODULE.format(top="import torch", inner=f"from prepare import {names}", p="")
+    source = source.replace("progress = progress()", "progress = used").replace("DEVICE = DEVICE", "DEVICE = place")
+    source = source.replace("progress == 0.0 <= progress()", "0.0 <= progress()")
+    assert len(run(source, monkeypatch)) == 1
+
+
+def test_a_script_without_prepare_stays_as_it_is() -> None:
+    assert convert("import torch\n") == "import torch\n"
 
 
 def test_the_rest_of_the_script_stays_as_it_is() -> None:
