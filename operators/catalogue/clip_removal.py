@@ -11,7 +11,7 @@ from operators.catalogue import _training as training
 from operators.catalogue._tree import path
 
 IDEA = "An optimizer that normalises its updates does not need the gradient clipped."
-SOURCE = "karpathy/nanochat and modded-nanogpt, which do without"
+SOURCE = "KellerJordan/modded-nanogpt, train_gpt.py, which does without"
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:

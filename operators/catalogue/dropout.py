@@ -11,7 +11,7 @@ from operators.catalogue._edit import add_constant, expression, replace, text
 from operators.catalogue._model import branches, callee, calls
 
 IDEA = "Dropout on the residual branches keeps the model from relying on single channels."
-SOURCE = "Srivastava et al. 2014, Dropout, JMLR 15; GPT-2 (residual dropout)"
+SOURCE = "Srivastava et al. 2014, Dropout, JMLR 15; Radford et al. 2018 (GPT), section 4.1 (residual dropout)"
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:

@@ -10,7 +10,7 @@ from operators.catalogue._edit import insert_before
 from operators.catalogue._model import append_to, block, layers, refuse_if_used
 
 IDEA = "Blocks that can read the token's embedding anew need not carry it through the residual stream."
-SOURCE = "modded-nanogpt record 9 (embedding skip connections); karpathy/nanochat (x0 lambdas)"
+SOURCE = "modded-nanogpt record 9 (embedding skip connections); karpathy/nanochat, gpt.py (x0 lambdas)"
 
 
 def apply(module: cst.Module, rng: random.Random) -> cst.Module:

@@ -12,7 +12,7 @@ from operators.catalogue._edit import expression, replace_all
 from operators.catalogue._tree import find
 
 IDEA = "The linear layer after a norm can learn its gain, so that the norm needs no parameters."
-SOURCE = "OLMo, Groeneveld et al. 2024, arXiv:2402.00838 (non-parametric layer norm); modded-nanogpt"
+SOURCE = "Groeneveld et al. 2024, OLMo, arXiv:2402.00838 (non-parametric layer norm)"
 
 _SILENT = m.DoesNotMatch(m.Arg(keyword=m.Name("elementwise_affine")))
 NORM = m.Call(

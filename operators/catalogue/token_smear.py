@@ -10,7 +10,7 @@ from operators.catalogue._embedding import with_embedding_class
 from operators.catalogue._model import refuse_if_used
 
 IDEA = "A look at the previous token before the first layer spares attention the work of copying it."
-SOURCE = "Peng et al. 2023, RWKV (token shift), arXiv:2305.13048; nanochat (smear gate)"
+SOURCE = "Peng et al. 2023, RWKV (token shift), arXiv:2305.13048; karpathy/nanochat, gpt.py (smear gate)"
 
 CLASS = '''
 class SmearEmbedding(Embedding):
