@@ -26,7 +26,7 @@ UNPROMISING = {
     "clip_per_parameter": NOWHERE,
     "clip_removal": "removal: takes a line away",
     "drop_first_mlp": "removal: takes parameters away",
-    "dropout": "dead end: against overfitting, which one pass over the text does not do; PaLM trains without, section 5",
+    "dropout": "dead end: against overfitting, which one pass over a text does not do",
     "fused_adamw": "neutral: the same update by another kernel",
     "gradient_accumulation": "dead end: halving the batch was the largest gain of autoresearch",
     "gradient_centralization": NOWHERE,
@@ -47,7 +47,8 @@ UNPROMISING = {
     "z_loss": "neutral: for stability, Chowdhery et al. 2022, section 5",
 }
 CITED = re.compile(
-    r"\b(19|20)\d\d\b|arXiv:\d{4}\.\d{5}|modded-nanogpt records? \d+|[\w-]+/[\w-]+, \w+|PyTorch documentation, torch\.\w+"
+    r"\b(19|20)\d\d\b|arXiv:\d{4}\.\d{5}|modded-nanogpt records? \d+|[\w-]+/[\w-]+, \w+"
+    r"|PyTorch documentation, torch\.\w+"
 )
 
 
