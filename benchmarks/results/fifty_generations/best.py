@@ -1,0 +1,189 @@
+"""Train a small GPT on text and print its validation loss: a plain GPT-2, as simple as it gets.
+
+Run it by hand with `python train_target/train.py`. Everything worth changing is in this file; `prepare`
+owns the data, the clock, the seed and the evaluation. The train iterator ends when the budget is used.
+"""
+
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress
+
+# ---------------------------------------------------------------------------------------------
+# Hyperparameters
+
+DEPTH = 1  # transformer blocks
+DIM = 32  # width of the residual stream
+HEADS = 2  # attention heads, divides DIM
+MLP_RATIO = 1  # hidden width of the MLP over DIM
+INIT_STD = 0.02  # standard deviation of the initial weights
+BATCH_SIZE = 16  # sequences in a step
+LEARNING_RATE = 2.384e-3
+WEIGHT_DECAY = 0.06201
+BETA1 = 0.7967
+BETA2 = 0.9664
+GRAD_CLIP = 0.172  # largest norm of the gradient
+COMPILE = False  # worth it where a step is long
+TRIGRAM_BUCKETS = 22999  # knob: 1024..262144 log
+COOLDOWN = 0.4266  # knob: 0.1..1.0
+FINAL_LR = 0.05  # knob: 0.001..0.3 log
+KV_HEADS = 2  # knob: 1|2
+
+# ---------------------------------------------------------------------------------------------
+# Model
+
+
+def share_heads(x, heads, head_dim):
+    """Key or value heads (B, T, fewer heads * head_dim), each repeated for the query heads that share it."""
+    repeats = heads * head_dim // x.size(-1)
+    return x.unflatten(-1, (-1, head_dim)).repeat_interleave(repeats, dim=-2).flatten(-2)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with several heads."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(DIM, DIM + 2 * KV_HEADS * DIM // HEADS)
+        self.proj = nn.Linear(DIM, DIM)
+
+    def forward(self, x):
+        B, T, C = x.shape
+        q, k, v = self.qkv(x).split((C, KV_HEADS * DIM // HEADS, KV_HEADS * DIM // HEADS), dim=2)
+        k, v = share_heads(k, HEADS, DIM // HEADS), share_heads(v, HEADS, DIM // HEADS)
+        q = q.view(B, T, HEADS, C // HEADS).transpose(1, 2)
+        k = k.view(B, T, HEADS, C // HEADS).transpose(1, 2)
+        v = v.view(B, T, HEADS, C // HEADS).transpose(1, 2)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = y.transpose(1, 2).reshape(B, T, C)
+        return self.proj(y)
+
+
+class MLP(nn.Module):
+    """Two linear layers with a nonlinearity between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(DIM, MLP_RATIO * DIM)
+        self.proj = nn.Linear(MLP_RATIO * DIM, DIM)
+
+    def forward(self, x):
+        x = self.fc(x)
+        x = F.gelu(x)
+        return self.proj(x)
+
+
+class Block(nn.Module):
+    """One transformer block: attention, then MLP, each on a normalised input and added back."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(DIM)
+        self.attn = Attention()
+        self.norm2 = nn.LayerNorm(DIM)
+        self.mlp = MLP()
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        x = x + self.mlp(self.norm2(x))
+        return x
+
+
+class TrigramEmbedding(nn.Embedding):
+    """Token embedding plus an embedding of the hash of (two tokens before, token); indices (B, T)."""
+
+    def __init__(self, vocab_size, dim):
+        super().__init__(vocab_size, dim)
+        self.triples = nn.Embedding(TRIGRAM_BUCKETS, dim)
+        nn.init.zeros_(self.triples.weight)
+
+    def forward(self, idx):
+        second, first = F.pad(idx, (1, 0))[:, :-1], F.pad(idx, (2, 0))[:, :-2]
+        bucket = (48_271 * first + 36_313 * second + 27_191 * idx) % TRIGRAM_BUCKETS
+        return super().forward(idx) + self.triples(bucket)
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer: tokens (B, T) to logits (B, T, vocabulary)."""
+
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.tok_emb = TrigramEmbedding(vocab_size, DIM)
+        self.pos_emb = nn.Embedding(MAX_SEQ_LEN, DIM)
+        self.blocks = nn.ModuleList([Block() for _ in range(DEPTH)])
+        self.norm = nn.LayerNorm(DIM)
+        self.head = nn.Linear(DIM, vocab_size, bias=False)
+        self.apply(self.init_weights)
+
+    def init_weights(self, module):
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=INIT_STD)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+    def forward(self, idx):
+        T = idx.shape[1]
+        pos = torch.arange(T, device=idx.device)
+        x = self.tok_emb(idx) + self.pos_emb(pos)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x)
+        return self.head(x)
+
+
+# ---------------------------------------------------------------------------------------------
+# Setup
+
+tokenizer = Tokenizer.from_directory()
+vocab_size = tokenizer.get_vocab_size()
+model = GPT(vocab_size).to(DEVICE)
+num_params = sum(p.numel() for p in model.parameters())
+if COMPILE:
+    model = torch.compile(model)
+autocast = torch.autocast(device_type=DEVICE, dtype=torch.bfloat16, enabled=DEVICE == "cuda")
+
+optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY)
+
+
+def lr_cooldown(done):
+    """The learning rate's factor: linear to FINAL_LR over the last COOLDOWN of the budget."""
+    left = max(0.0, min(1.0, (1.0 - done) / COOLDOWN))
+    return FINAL_LR + (1.0 - FINAL_LR) * left
+
+
+def train_step(x, y):
+    """One optimizer step on inputs and targets (B, T); returns the loss as a tensor."""
+    with autocast:
+        logits = model(x)
+        loss = F.cross_entropy(logits.view(-1, vocab_size).float(), y.view(-1))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), GRAD_CLIP)
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_cooldown(progress())
+    optimizer.step()
+    return loss
+
+
+# ---------------------------------------------------------------------------------------------
+# Training loop
+
+train_loader = make_dataloader(tokenizer, BATCH_SIZE, MAX_SEQ_LEN, "train")
+start = time.perf_counter()
+tokens = 0
+for step, (x, y, epoch) in enumerate(train_loader):
+    loss = train_step(x, y)
+    tokens += x.numel()
+    if step % 100 == 0:
+        print(f"step {step:5d}  loss {loss.item():.4f}  epoch {epoch}")
+seconds = time.perf_counter() - start
+
+# ---------------------------------------------------------------------------------------------
+# Evaluation
+
+model.eval()
+val_bpb = evaluate_bpb(model, tokenizer, BATCH_SIZE)
+print(f"val_bpb {val_bpb:.4f} after {TIME_BUDGET:g} s: {num_params} parameters, {tokens / seconds:.0f} tokens/s")
