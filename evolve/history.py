@@ -20,7 +20,7 @@ from evolve.tuner import Study
 
 HALVED = 16  # candidates at a rung that a new one is compared with
 LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
-ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged
+ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged; after as many more it is again
 LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
 RECENT_STUDIES = 64  # that importance is taken from
 
@@ -54,6 +54,7 @@ class History:
         self.statuses: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.raised = False
+        self.at_full_budget = 0
         self.finished = 0
         self.refusals = 0
         self.last_gain = 0
@@ -227,8 +228,10 @@ class History:
             self.finished += 1
         if candidate.reason.startswith("infrastructure") and self.first_of.get(candidate.genome.key) == candidate.id:
             del self.first_of[candidate.genome.key]  # nothing was learned of this structure
-        if candidate.rung == 1.0 and not self.raised and len(self.all_rungs) > 2:
-            self.raised = self._low_rung_misleads()
+        if candidate.index > 0 and candidate.rung == 1.0:
+            self.at_full_budget += 1
+            if self.at_full_budget % ENOUGH_PAIRS == 0:
+                self.raised = self.raised or self._low_rung_misleads()
         if candidate.index == 0:
             self.first_of[candidate.genome.key] = candidate.id
             self.seen_losses[f"{self.all_rungs[0]:g}"] += [
@@ -286,7 +289,7 @@ class History:
 
     def _low_rung_misleads(self) -> bool:
         """Whether the low rung's losses order the candidates of the run too unlike the full budget's."""
-        found = self.rung_correlation(f"{self.all_rungs[0]:g}", "1")
+        found = self.rung_correlation(f"{self.all_rungs[0]:g}", "1") if len(self.all_rungs) > 2 else None
         return found is not None and found.n >= ENOUGH_PAIRS and found.rho < LEAST_CORRELATION
 
     def hypervolume(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,6 +261,22 @@ def test_more_generations_continue_a_finished_run(tmp_path: Path) -> None:
     _, second = run(tmp_path, 3)
     assert second.history.finished == 12
     assert list(second.history.candidates)[: len(first.history.candidates)] == list(first.history.candidates)
+
+
+@pytest.mark.parametrize("misleading", [False, True])
+def test_a_low_rung_that_tells_nothing_of_the_full_budget_is_raised(tmp_path: Path, misleading: bool) -> None:
+    def function(trial: Trial) -> Outcome:
+        outcome = toy.run_trial(trial)
+        if misleading and trial.rung == 0.25 and outcome.status == "ok":
+            drawn = random.Random(f"{trial.genome.id}{sorted(trial.params.items())}").random()
+            return replace(outcome, metrics=outcome.metrics | {"loss": 3.0 + drawn})
+        return outcome
+
+    _, loop = run(tmp_path, 60, function)
+    rungs = [len(rungs) for rungs in loop.history.rungs_of.values()]
+    assert loop.history.raised == misleading and rungs[0] == 3
+    assert rungs[-1] == (2 if misleading else 3)
+    assert replayed(tmp_path).raised == misleading
 
 
 def test_the_seed_is_compared_by_the_trial_that_children_have_too(tmp_path: Path) -> None:
