@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ def make_target(folder: Path) -> Path:
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `python -m MODULE ...` in the test's folder; what still runs at the end is killed."""
     processes: list[subprocess.Popen[str]] = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would ours
 
     def begin(module: str, *arguments: str | Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", module, *map(str, arguments)]
