@@ -116,7 +116,8 @@ def controls(history: History) -> str:
     at, failed = f"{history.all_rungs[0]:g}", len(history.controls) - len(ok)
     again = f"{fmean(ok):.4f}" + (f" with a standard deviation of {stdev(ok):.4f}" if len(ok) > 1 else "")
     return (
-        f"Control: the seed at {at} of the budget gave {first[0][1]:.4f} at first and {again} in {len(ok)} runs since"
+        f"Control: the seed at {at} of the budget gave {first[0][1]:.4f} at first and {again} in {len(ok)} "
+        + ("runs since" if len(ok) > 1 else "run since")
         + (f"; {failed} more failed." if failed else ".")
     )
 
