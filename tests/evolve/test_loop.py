@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from evolve import records
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.loop import Loop
 from evolve.model import Mating, Outcome, Rejected, Trial
-from evolve.store import Store
+from evolve.store import Event, Store
 from tests.evolve import toy
 
 
@@ -147,8 +148,19 @@ def test_a_machine_that_spoils_everything_ends_the_process_and_no_structure_is_l
     reason, loop = run(tmp_path, 20, spoiled)
     assert "the machine spoils every trial (device lost)" in reason
     given_up = [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
-    assert given_up and not {c.id for c in given_up} & set(loop.history.first_of.values())
+    assert not {c.id for c in given_up} & set(loop.history.first_of.values())
     assert run(tmp_path, 20)[0] == "20 generations done"
+
+
+@pytest.mark.parametrize(
+    ("reason", "known"), [("infrastructure at smoke: device lost", False), ("oom at smoke: 9 GB", True)]
+)
+def test_what_the_machine_spoiled_may_be_proposed_again(tmp_path: Path, reason: str, known: bool) -> None:
+    history = run(tmp_path, 3)[1].history
+    first = next(c for c in history.candidates.values() if c.index and history.first_of[c.genome.key] == c.id)
+    told = replace(first, verdict="failed", reason=reason, fitness=None, rung=0.0)
+    history.apply(Event(10**6, "again", "tell", 0.0, records.candidate_record(told)))
+    assert (first.genome.key in history.first_of) == known
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
