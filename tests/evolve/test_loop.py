@@ -284,7 +284,7 @@ def test_a_low_rung_that_tells_nothing_of_the_full_budget_is_raised(tmp_path: Pa
             return replace(outcome, metrics=outcome.metrics | {"loss": 3.0 + drawn})
         return outcome
 
-    _, loop = run(tmp_path, 46, function)
+    _, loop = run(tmp_path, 56, function)
     rungs = [len(rungs) for rungs in loop.history.rungs_of.values()]
     assert loop.history.raised == misleading and rungs[0] == 3
     assert rungs[-1] == (2 if misleading else 3)
