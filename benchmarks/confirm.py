@@ -26,7 +26,7 @@ from rich.console import Console
 from scipy import stats
 
 from evolve import plugins
-from evolve.assemble import executor_of
+from evolve.assemble import executor_of, judge_command
 from evolve.config import ConfigError, load_target
 from evolve.executors.local import JudgeError
 from evolve.history import History
@@ -96,10 +96,10 @@ def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dic
 
 def count_models(history: History) -> dict[str, dict[str, float]]:
     """Bits per byte of the count models on validation and test text and the second corpus."""
-    target = load_target(plugins.target_of(history.header))
-    data = ["--data", history.header["data"]] if history.header.get("data") else []
-    command = [sys.executable, str(target.judge), "--counts", "--scale", history.header["settings"]["scale"], *data]
-    said = subprocess.run(command, capture_output=True, text=True)
+    header = history.header
+    target = load_target(plugins.target_of(header))
+    command = judge_command(target, header["settings"]["scale"], header.get("data"))
+    said = subprocess.run([sys.executable, *command, "--counts"], capture_output=True, text=True)
     return dict(json.loads(said.stdout)) if said.returncode == 0 else {}
 
 

@@ -94,6 +94,11 @@ def empty_history(settings: Settings, target: Target, operators: dict[str, Any])
     return History(ParetoSearch(target.objectives, settings.population, arities, settings.seed))
 
 
+def judge_command(target: Target, scale: str, data: str | None) -> list[str]:
+    """How the judge of a target is called, after the interpreter."""
+    return [str(target.judge), "--scale", scale, *(["--data", str(Path(data).resolve())] if data else [])]
+
+
 def open_executor(
     target: Target,
     scale: str,
@@ -104,12 +109,11 @@ def open_executor(
     waiting: Callable[[], None] = lambda: None,
 ) -> LocalExecutor:
     """Judges of a target, one for each core, which write to `log`. Raises `JudgeError`. The caller closes it."""
-    command = [str(target.judge), "--scale", scale, *(["--data", str(Path(data).resolve())] if data else [])]
 
     def bind(trial: Trial) -> str:
         return str(reader.bind(trial.genome, trial.params))
 
-    return LocalExecutor(command, cores, bind, log, waiting)
+    return LocalExecutor(judge_command(target, scale, data), cores, bind, log, waiting)
 
 
 def executor_of(history: History, log: IO[str]) -> LocalExecutor:

@@ -144,8 +144,9 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     options.target = str(plugins.target_of(header, options.target))
     options.data, options.run_dir = header.get("data"), str(directory)
     for field, option in LIMITS.items():
-        if getattr(options, option) is None and (before := history.harness.get("limits", {}).get(field)) is not None:
-            setattr(options, option, before or None if field == "generations" else before)
+        before = history.harness.get("limits", {}).get(field)
+        if getattr(options, option) is None and (before or field != "generations"):  # 0 is no option there
+            setattr(options, option, before)
     if options.slots is None and (slots := history.harness.get("slots")):
         options.slots = min(slots, len(os.sched_getaffinity(0)))  # it may be another machine
     return _run(options, console)

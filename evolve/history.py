@@ -18,6 +18,7 @@ from evolve.selection import hypervolume, would_enter
 from evolve.store import FILE, Event, StoreError
 from evolve.tuner import Study
 
+SEED = "ask/0"  # the owner of the seed's trials
 HALVED = 16  # candidates at a rung that a new one is compared with
 LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
 ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged; after as many more it is again
@@ -234,9 +235,7 @@ class History:
                 self.raised = self.raised or self._low_rung_misleads()
         if candidate.index == 0:
             self.first_of[candidate.genome.key] = candidate.id
-            self.seen_losses[f"{self.all_rungs[0]:g}"] += [
-                loss for _, loss in self.studies["ask/0"] if loss is not None
-            ]
+            self.seen_losses[f"{self.all_rungs[0]:g}"] += [loss for _, loss in self.studies[SEED] if loss is not None]
         if any(member is candidate for member in self.front):
             self.last_gain = self.finished
             best = self.best_loss

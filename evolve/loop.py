@@ -18,7 +18,7 @@ from typing import Any
 from evolve import records
 from evolve.config import Limits
 from evolve.evaluation import FRONT_SEEDS, Ask, Evaluation, Plan, Result, admitted, control, evaluate, evaluate_seed
-from evolve.history import History
+from evolve.history import SEED, History
 from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.protocols import Executor, Operator
 from evolve.stopping import stop_reason
@@ -29,7 +29,6 @@ PROPOSAL_THREADS = 8
 CONTROL_EVERY = 25  # outcomes between two control runs of the seed
 ATTEMPTS = 4  # of a trial that infrastructure spoiled
 TROUBLE = 20  # trials spoiled in a row, after which it is the machine and no program
-SEED = "ask/0"  # the owner of the seed's trials
 NO_SPACE = "the disk is nearly full: nothing is lost; free space and run the same command"
 TICK = 0.5  # seconds between two looks at the clock
 
@@ -269,8 +268,8 @@ class Loop:
 
     def _ran(self, owner: str, n: int, outcome: Outcome) -> None:
         final = self._write_outcome(owner, n, outcome)
-        given_up = owner == SEED and self.history.spoiled[owner, n] >= ATTEMPTS
-        if given_up or self.history.spoiled_in_row >= TROUBLE:
+        without_seed = owner == SEED and self.history.spoiled[owner, n] >= ATTEMPTS
+        if without_seed or self.history.spoiled_in_row >= TROUBLE:
             self._trouble = outcome.reason
         elif not final:
             self._submit(owner, n, self.history.trials[owner, n])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evolve.correlation import of_objectives
-from evolve.history import History
+from evolve.history import SEED, History
 from evolve.model import Candidate, Estimate
 from evolve.objectives import SECONDS_TO_TARGET
 
@@ -110,7 +110,7 @@ def correlations(history: History) -> str:
 def controls(history: History) -> str:
     """What the seed gives when it is run again and again, beside what it gave at first; "" before the first time."""
     ok = [o.metrics[history.loss] for o in history.controls if o.status == "ok"]
-    first = history.study("ask/0").trials
+    first = history.study(SEED).trials
     if not ok or not first or first[0][1] is None:
         return ""
     at, failed = f"{history.all_rungs[0]:g}", len(history.controls) - len(ok)

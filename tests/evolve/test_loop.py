@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -123,29 +125,25 @@ def test_a_spoiled_trial_is_repeated_and_charged(tmp_path: Path) -> None:
     assert loop.history.charged > sum(o.seconds for o in loop.history.outcomes.values())
 
 
+def spoiling(after: int, reason: str) -> Callable[[Trial], Outcome]:
+    """The toy on a machine that spoils every trial after so many."""
+    calls = count(1)
+
+    def function(trial: Trial) -> Outcome:
+        return Outcome("infrastructure", reason=reason) if next(calls) > after else toy.run_trial(trial)
+
+    return function
+
+
 def test_a_machine_that_spoils_the_seed_ends_the_process_and_not_the_run(tmp_path: Path) -> None:
-    calls = 0
-
-    def spoiled(trial: Trial) -> Outcome:
-        nonlocal calls
-        calls += 1
-        return Outcome("infrastructure", reason="no space in /tmp") if calls > 3 else toy.run_trial(trial)
-
-    reason, loop = run(tmp_path, 1, spoiled)
+    reason, loop = run(tmp_path, 1, spoiling(after=3, reason="no space in /tmp"))
     assert "the machine spoils every trial (no space in /tmp)" in reason
     assert loop.history.seed is None and len(loop.history.outcomes) == 3
     assert run(tmp_path, 1)[0] == "1 generations done"
 
 
 def test_a_machine_that_spoils_everything_ends_the_process_and_no_structure_is_lost(tmp_path: Path) -> None:
-    calls = 0
-
-    def spoiled(trial: Trial) -> Outcome:
-        nonlocal calls
-        calls += 1
-        return Outcome("infrastructure", reason="device lost") if calls > 60 else toy.run_trial(trial)
-
-    reason, loop = run(tmp_path, 20, spoiled)
+    reason, loop = run(tmp_path, 20, spoiling(after=60, reason="device lost"))
     assert "the machine spoils every trial (device lost)" in reason
     given_up = [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
     assert not {c.id for c in given_up} & set(loop.history.first_of.values())

@@ -240,7 +240,9 @@ def test_a_run_is_as_new_as_its_write_ahead_log(tmp_path: Path, monkeypatch: pyt
 
 def test_a_child_that_was_never_made_has_no_program(history: History) -> None:
     """Its record holds the text of its parent, which would be exported under its name."""
-    refused = next(c for c in history.candidates.values() if c.verdict == "rejected")
+    child = next(c for c in history.candidates.values() if c.index > 0)
+    refused = replace(child, verdict="rejected", reason="has t1 already", fitness=None)
+    history.search.tell(refused)
     assert find_candidate(history, refused.id) is refused
     with pytest.raises(ConfigError, match=f"candidate {refused.id} has no program: it was refused"):
         find_program(history, refused.id)
