@@ -20,13 +20,15 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from evolve.arms import Arm
 from evolve.assemble import DEFAULT_OPERATORS, PACKAGES
 from evolve.config import Limits, Target, load_target
 from evolve.evaluation import Plan
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
+from evolve.log import Log
 from evolve.loop import Loop
-from evolve.model import Candidate, Genome, Mating, Outcome, Proposal, Trial
+from evolve.model import Briefing, Candidate, Genome, Mating, Outcome, Proposal, Trial
 from evolve.protocols import Operator
 from evolve.records import candidate_record
 from evolve.search import ParetoSearch
@@ -69,7 +71,7 @@ def lineage(operator: Operator, seed: Genome) -> list[Proposal]:
     pool: list[Proposal] = []
     parent = seed
     for number in itertools.count():
-        made = operator.propose(Mating(number, "catalogue", (individual(parent),), None, number))
+        made = operator.propose(Mating(number, "catalogue", (individual(parent),), None, number), Briefing())
         if isinstance(made, Proposal):
             pool.append(made)
             parent = made.genome if len(pool) % DEPTH else seed
@@ -86,12 +88,12 @@ def individual(genome: Genome) -> Candidate:
 class Rotation:
     """An operator without work: the children of the pool in turn, each time as a structure never seen before."""
 
-    name, arity = "catalogue", 1
+    name, arity, mended_by = "catalogue", 1, ""
 
     def __init__(self, pool: Sequence[Proposal]) -> None:
         self._pool = pool
 
-    def propose(self, mating: Mating) -> Proposal:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal:
         made = self._pool[mating.index % len(self._pool)]
         source, skeleton = f"{made.genome.source}# {mating.index}\n", f"{made.genome.skeleton}{mating.index}"
         return replace(made, genome=replace(made.genome, source=source, skeleton=skeleton))
@@ -117,7 +119,7 @@ class Recorded:
         limits = Limits(candidates, refusals=0)
         executor = InlineExecutor(made_up)
         start = time.process_time()
-        loop = Loop(self.store, self.history, executor, operators, plan, limits, lambda loop: None)
+        loop = Loop(Log(self.store, self.history), executor, operators, plan, limits, lambda loop: None)
         loop.run(self.seed)
         seconds = time.process_time() - start
         executor.close()
@@ -138,8 +140,8 @@ def built_in(reader: Reader) -> dict[str, Operator]:
 
 
 def empty_history(target: Target) -> History:
-    operators = {name: (2 if name == "merge" else 1, weight) for name, weight in DEFAULT_OPERATORS.items()}
-    return History(ParetoSearch(target.objectives, 12, operators, 0))
+    arms = {name: Arm(2 if name == "merge" else 1, weight) for name, weight in DEFAULT_OPERATORS.items()}
+    return History(ParetoSearch(target.objectives, 12, arms, 0))
 
 
 def cpu(work: Callable[[int], object], repeats: int = REPEATS) -> float:
@@ -158,11 +160,11 @@ def steps(run: Recorded, pool: Sequence[Proposal], reader: Reader) -> dict[str, 
     parents = [replace(member, genome=pool[i % POOL].genome) for i, member in enumerate(members * 3)]
 
     def mutate(i: int) -> object:
-        return catalogue.propose(Mating(i, "catalogue", (parents[i % len(parents)],), None, i))
+        return catalogue.propose(Mating(i, "catalogue", (parents[i % len(parents)],), None, i), Briefing())
 
     def cross(i: int) -> object:
         pair = (individual(pool[i % POOL].genome), individual(pool[(i * 7 + DEPTH) % POOL].genome))
-        return merge.propose(Mating(i, "merge", pair, individual(run.seed), i))
+        return merge.propose(Mating(i, "merge", pair, individual(run.seed), i), Briefing())
 
     def read(i: int) -> Genome:
         return reader.read(pool[i % POOL].genome.source)
@@ -222,9 +224,9 @@ def disk(target: Target, reader: Reader, folder: Path) -> float:
 class Slow(Rotation):
     """An operator that takes as long as a language model; its programs have no knobs, so they get one tuning trial."""
 
-    def propose(self, mating: Mating) -> Proposal:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal:
         time.sleep(PROPOSAL)
-        made = super().propose(mating)
+        made = super().propose(mating, briefing)
         return replace(made, genome=replace(made.genome, knobs=()), anchor={})
 
 
@@ -251,7 +253,8 @@ def slot_efficiency(target: Target, reader: Reader, folder: Path) -> float:
     plan = Plan(target.objectives, "cpu", 4.0, target.rungs, 1, 0.0)
     executor = InlineExecutor(sleep, SLOTS)
     operators: dict[str, Operator] = dict.fromkeys(DEFAULT_OPERATORS, slow)
-    Loop(run.store, run.history, executor, operators, plan, Limits(CHILDREN, refusals=0), lambda loop: None).run(seed)
+    log = Log(run.store, run.history)
+    Loop(log, executor, operators, plan, Limits(CHILDREN, refusals=0), lambda loop: None).run(seed)
     executor.close()
     run.store.close()
     starts = sorted(start for start, _ in spans)

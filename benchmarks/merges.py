@@ -21,7 +21,7 @@ from evolve.config import ConfigError
 from evolve.evaluation import tune_seed
 from evolve.executors.local import JudgeError
 from evolve.history import History
-from evolve.model import Candidate, Mating, Outcome, Proposal, Trial
+from evolve.model import Briefing, Candidate, Mating, Outcome, Proposal, Trial
 from evolve.reports.open import open_history
 from evolve.store import StoreError
 
@@ -53,7 +53,7 @@ def report(history: History, wanted: int) -> str:
     counts: Counter[str] = Counter(pairs=len(pairs))
     children: list[tuple[Proposal, float]] = []
     for number, (left, right, base) in enumerate(pairs):
-        made = operator.propose(Mating(number, "merge", (left, right), base, number))
+        made = operator.propose(Mating(number, "merge", (left, right), base, number), Briefing())
         if not isinstance(made, Proposal):
             counts["equal to a parent" if "equals" in made.reason else "refused"] += 1
             continue

@@ -13,15 +13,21 @@ from pathlib import Path
 from typing import IO, Any
 
 from evolve import plugins
+from evolve.calls import CallWriter
 from evolve.config import ConfigError, Limits, Settings, Target, budget_of, load_target
 from evolve.evaluation import Plan
 from evolve.executors.local import LocalExecutor
 from evolve.history import History
+from evolve.language import HOW, Language, language_of
+from evolve.log import Log
 from evolve.model import Genome, Trial
+from evolve.replies import replies
 from evolve.search import ParetoSearch
 from evolve.store import Store, StoreError
 
+AUTO = "auto"
 DEFAULT_OPERATORS = {"catalogue": 0.6, "merge": 0.2, "tune": 0.2}
+LANGUAGE_OPERATORS = {plugins.LANGUAGE: 0.8, "tune": 0.2}
 SMOKE_SECONDS = 0.3
 LIMITS = {  # fields of `Limits` by the options that set them
     "generations": "generations",
@@ -40,15 +46,23 @@ class Run:
 
     target: Target
     seed: Genome
-    store: Store
-    history: History
+    log: Log
     executor: LocalExecutor
     operators: dict[str, Any]
     plan: Plan
     limits: Limits
+    language: Language | None
+
+    @property
+    def store(self) -> Store:
+        return self.log.store
+
+    @property
+    def history(self) -> History:
+        return self.log.history
 
 
-def settings_of(options: Namespace, target: Target) -> Settings:
+def settings_of(options: Namespace, target: Target, language: Language | None) -> Settings:
     """What makes this run this run. Raises `ConfigError` for values that make no sense."""
     for name, least in (("population", 2), ("offspring", 1), ("tune_trials", 1)):
         if getattr(options, name) < least:
@@ -62,7 +76,8 @@ def settings_of(options: Namespace, target: Target) -> Settings:
         population=options.population,
         offspring=options.offspring,
         tune_trials=options.tune_trials,
-        operators=_weights(options.operator),
+        operators=weights_of(options.operator, language),
+        models=language.models if language else (),
     )
 
 
@@ -86,12 +101,6 @@ def directory_of(options: Namespace, settings: Settings) -> Path:
     if options.run_dir:
         return Path(options.run_dir)
     return Path("runs") / f"{settings.target}-{settings.scale}-{settings.budget:g}s-seed{settings.seed}"
-
-
-def empty_history(settings: Settings, target: Target, operators: dict[str, Any]) -> History:
-    """A history without events. `operators` are needed for their arity only."""
-    arities = {name: (operator.arity, settings.operators[name]) for name, operator in operators.items()}
-    return History(ParetoSearch(target.objectives, settings.population, arities, settings.seed))
 
 
 def judge_command(target: Target, scale: str, data: str | None) -> list[str]:
@@ -130,26 +139,29 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
     Raises `ConfigError`, `StoreError` or `JudgeError`; closes all at the end.
     """
     target = load_target(Path(options.target))
-    settings = settings_of(options, target)
+    language = language_of(options)
+    settings = settings_of(options, target, language)
     limits = limits_of(options, target)
     reader = plugins.load(plugins.READER)(target.rules)
-    operators = plugins.load_operators(dict(settings.operators), reader)
+    operators = plugins.load_operators(settings.operators, reader)
+    arms = plugins.arms_of(settings.operators, operators, settings.models)
     seed = _read_seed(reader, target, settings.scale)
     cores = cores_for(options.slots)
     store = Store.open(directory_of(options, settings))
     try:
-        history = empty_history(settings, target, operators)
+        history = History(ParetoSearch(target.objectives, settings.population, arms, settings.seed))
         history.replay(store.events())
         _same_run(history, settings, store.directory)
-        with _judge_log(store.directory) as (log, said):
+        log = Log(store, history)
+        with _judge_log(store.directory) as (judge_log, said), _models(language, target, log, reader, say) as models:
             executor = open_executor(
-                target, options.scale, options.data, cores, reader, log, lambda: _pass_on(said, say)
+                target, options.scale, options.data, cores, reader, judge_log, lambda: _pass_on(said, say)
             )
             try:
                 _introduced(executor.hello, target)
                 settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
-                _begin(store, history, settings, target, executor, options.data)
-                _session(store, history, executor, limits)
+                _begin(log, settings, target, options.data)
+                _session(log, executor, limits, language)
                 plan = Plan(
                     target.objectives,
                     settings.scale,
@@ -158,11 +170,32 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
                     settings.tune_trials,
                     SMOKE_SECONDS,
                 )
-                yield Run(target, seed, store, history, executor, operators, plan, limits)
+                yield Run(target, seed, log, executor, operators | models, plan, limits, language)
             finally:
                 executor.close()
     finally:
         store.close()
+
+
+@contextmanager
+def _models(
+    language: Language | None, target: Target, log: Log, reader: Any, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """The operators of language models by name; none without any. Raises `ConfigError` if they cannot be asked."""
+    if language is None:
+        yield {}
+        return
+    recorded = replies(Path(language.place)) if language.source == "replay" else []
+    open_arms = plugins.load(plugins.LANGUAGE_OPERATORS)
+    calls = CallWriter(log, log.history.calls)
+    try:
+        arms = open_arms(asdict(language), reader, calls, target.program, log.store.directory, recorded, say)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    try:
+        yield dict(arms.operators)
+    finally:
+        arms.close()
 
 
 @contextmanager
@@ -194,20 +227,18 @@ def _pass_on(lines: IO[str], say: Callable[[str], None]) -> None:
         say(line.rstrip())
 
 
-def _begin(
-    store: Store, history: History, settings: Settings, target: Target, executor: LocalExecutor, data: str | None
-) -> None:
+def _begin(log: Log, settings: Settings, target: Target, data: str | None) -> None:
     """Write what the run is, once. Raises `ConfigError` if its text is another one now."""
-    if not history.header:
+    if not log.history.header:
         header = {
-            "settings": asdict(settings),
+            "settings": asdict(settings) | {"models": list(settings.models)},
             "rungs": list(target.rungs),
             "objectives": [asdict(o) for o in target.objectives],
             "target": str(target.folder),
             "data": data,
         }
-        history.apply(store.append("run", "run", header))
-    known = history.header["settings"]["corpus"]
+        log.record("run", "run", header)
+    known = log.history.header["settings"]["corpus"]
     if known != settings.corpus:
         raise ConfigError(
             f"the text is another one: this run began with corpus {known[:12]}, now it is {settings.corpus[:12]}. "
@@ -215,17 +246,18 @@ def _begin(
         )
 
 
-def _session(store: Store, history: History, executor: LocalExecutor, limits: Limits) -> None:
-    """Write that a process works on the run, where, and until when."""
+def _session(log: Log, executor: LocalExecutor, limits: Limits, language: Language | None) -> None:
+    """Write that a process works on the run, where, until when, and which language models it may ask."""
     packages = {package: version(package) for package in PACKAGES}
     session = executor.hello | {"slots": executor.slots, "packages": packages, "limits": asdict(limits)}
-    history.apply(store.append("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session))
+    session["language"] = asdict(language) if language else None
+    log.record("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session)
 
 
 def _same_run(history: History, settings: Settings, directory: Path) -> None:
     if not history.header:
         return
-    known, given = history.header["settings"], asdict(settings)
+    known, given = history.header["settings"], asdict(settings) | {"models": list(settings.models)}
     if changed := [
         f"{k} was {known[k]!r}, now {given[k]!r}" for k in given if k != "corpus" and known.get(k) != given[k]
     ]:
@@ -240,10 +272,16 @@ def _read_seed(reader: Any, target: Target, scale: str) -> Genome:
         raise ConfigError(f"the seed program {target.folder / 'train.py'} cannot be used: {error}") from error
 
 
-def _weights(names: list[str] | None) -> dict[str, float]:
-    """`name` or `name=weight`, given once or more."""
-    weights = {}
-    for name in names or []:
+def weights_of(names: Sequence[str] | None, language: Language | None) -> dict[str, float]:
+    """`name` or `name=weight`, given once or more; `auto` is a language model if there is one, else the catalogue.
+
+    Raises `ConfigError`.
+    """
+    weights: dict[str, float] = {}
+    for name in names or [AUTO]:
+        if name == AUTO:
+            weights |= LANGUAGE_OPERATORS if language else DEFAULT_OPERATORS
+            continue
         key, _, weight = name.partition("=")
         try:
             weights[key] = float(weight or 1)
@@ -251,7 +289,11 @@ def _weights(names: list[str] | None) -> dict[str, float]:
             raise ConfigError(f"--operator {name}: write it as NAME or NAME=WEIGHT") from error
         if not 0 < weights[key] < math.inf:
             raise ConfigError(f"--operator {name}: a weight must be above 0")
-    return weights or dict(DEFAULT_OPERATORS)
+    if language is None and plugins.LANGUAGE in weights:
+        raise ConfigError(f"--operator {plugins.LANGUAGE} has no model: {HOW}")
+    if language and plugins.LANGUAGE not in weights:
+        raise ConfigError(f"a language model is named, and no operator asks it: add --operator {plugins.LANGUAGE}")
+    return weights
 
 
 def cores_for(slots: int | None) -> list[int]:

@@ -19,22 +19,29 @@ from evolve.assemble import LIMITS, Run, assemble
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.forecast import forecast
+from evolve.language_options import announce_operators, cap_options, model_options, resume_models
 from evolve.loop import Loop
 from evolve.reports.doctor import print_doctor
 from evolve.reports.front import beats_seed, print_front
+from evolve.reports.journal import Journal
 from evolve.reports.open import find_candidate, find_program, find_run, open_history
 from evolve.reports.progress import Progress, clock
+from evolve.reports.proposals import print_proposals
 from evolve.reports.show import print_candidate
 from evolve.reports.source import export_source, print_diff
 from evolve.store import StoreError
 
 BAD_INPUT = 2
+NO_MODEL = 3
 INTERRUPTED = 130
 PIPE_WIDTH = 140  # columns where the output is not a terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 (the run failed), 2 (bad input), 130 (interrupted)."""
+    """Run a command; returns the exit code.
+
+    0, 1 (the run failed), 2 (bad input), 3 (no language model can be asked any more), 130 (interrupted).
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["run", *arguments]
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     resume = commands.add_parser("resume", help="continue the run that was written last, with its own settings")
     _limit_options(resume)
+    cap_options(resume)
     resume.add_argument("--slots", type=int, help="trials at a time (default: as before)")
     resume.set_defaults(command=_resume)
     front = commands.add_parser("front", help="the Pareto front")
@@ -81,10 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", default="-", help="a file; - for standard output")
     export.add_argument("--upstream", action="store_true", help="for karpathy/autoresearch: without our additions")
     export.set_defaults(command=_export)
+    proposals = commands.add_parser("proposals", help="what became of the children that were asked for, by operator")
+    proposals.set_defaults(command=_proposals)
     doctor = commands.add_parser("doctor", help="what is on and what is not: device, isolation, data, operators")
     _place_options(doctor)
+    model_options(doctor)
+    doctor.add_argument("--ask", action="store_true", help="ask each model one tiny question")
     doctor.set_defaults(command=_doctor)
-    for viewer in (resume, front, show, diff, export):
+    for viewer in (resume, front, show, diff, export, proposals):
         viewer.add_argument("--run-dir", help="the run; default: the one under runs/ that was written last")
     for reading in (resume, diff, export):
         reading.add_argument("--target", help="where the target of the run is now, if it was moved")
@@ -119,8 +131,9 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         "--operator",
         action="append",
         metavar="NAME[=WEIGHT]",
-        help="catalogue, merge, tune or package.module:Class; repeatable",
+        help="auto (default), llm, catalogue, merge, tune or package.module:Class; repeatable",
     )
+    model_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the search (default: %(default)s)")
     parser.add_argument("--run-dir", help="default: runs/ and a name made of target, scale, budget and seed")
 
@@ -141,6 +154,7 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     for name in ("scale", "budget", "seed", "population", "offspring", "tune_trials"):
         setattr(options, name, known[name])
     options.operator = [f"{name}={weight}" for name, weight in known["operators"].items()]
+    resume_models(options, known["models"], history.harness.get("language"))
     options.target = str(plugins.target_of(header, options.target))
     options.data, options.run_dir = header.get("data"), str(directory)
     for field, option in LIMITS.items():
@@ -155,25 +169,30 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
 def _drive(run: Run, console: Console) -> int:
     """Announce, run, summarise."""
     _announce(run, console)
+    journal = Journal(run.store.directory)
+
     with Progress(console) as progress:
-        loop = Loop(run.store, run.history, run.executor, run.operators, run.plan, run.limits, progress)
+
+        def watch(loop: Loop) -> None:
+            progress(loop)
+            journal(loop.history)
+
+        loop = Loop(run.log, run.executor, run.operators, run.plan, run.limits, watch)
         with _interruptible(loop, console):
             reason = loop.run(run.seed)
     ended = f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds."
     console.print(ended, markup=False)
     if run.history.seed is None or run.history.seed.verdict != "ok":
         return INTERRUPTED if loop.interrupted else 1
+    journal(run.history)
     _summary(run, console)
-    return INTERRUPTED if loop.interrupted else 0
+    return INTERRUPTED if loop.interrupted else NO_MODEL if run.history.halted else 0
 
 
 def _announce(run: Run, console: Console) -> None:
     hello, history = run.executor.hello, run.history
     settings = history.header["settings"]
-    names = ", ".join(settings["operators"])
-    built_in = settings["operators"].keys() <= plugins.OPERATORS.keys()
-    how = " No LLM: children are made by built-in transformations of the syntax tree." if built_in else ""
-    console.print(f"Operators: {names}.{how}", markup=False)
+    console.print(announce_operators(settings["operators"], run.language), markup=False)
     console.print(f"Isolation: {hello['isolation']}", markup=False)
     text = f"{hello['corpus']['name']} ({hello['corpus']['sha256'][:12]})"
     console.print(f"Text: {text}; device: {hello['device']}", markup=False)
@@ -200,6 +219,8 @@ def _announce(run: Run, console: Console) -> None:
 
 def _summary(run: Run, console: Console) -> None:
     print_front(console, run.history)
+    if run.language:
+        print_proposals(console, run.history)
     winners = [c for c in run.history.front if beats_seed(run.history, c)]
     if winners and run.history.seed:
         best = winners[0]
@@ -246,6 +267,11 @@ def _interruptible(loop: Loop, console: Console) -> Iterator[None]:
 
 def _front(options: argparse.Namespace, console: Console) -> int:
     print_front(console, open_history(find_run(options.run_dir)))
+    return 0
+
+
+def _proposals(options: argparse.Namespace, console: Console) -> int:
+    print_proposals(console, open_history(find_run(options.run_dir)))
     return 0
 
 

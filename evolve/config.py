@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from evolve.model import Objective, Rules, digest
 
 DESCRIPTION = "target.toml"
+PROGRAM = "program.md"
 STOP = ("generations", "total", "wall", "target_loss", "stale_generations", "refusals")
 
 
@@ -25,6 +26,7 @@ class Target:
 
     folder: Path
     source: str
+    program: Path
     rules: Rules
     objectives: tuple[Objective, ...]
     rungs: tuple[float, ...]
@@ -51,6 +53,7 @@ class Settings:
     offspring: int
     tune_trials: int
     operators: Mapping[str, float]
+    models: tuple[str, ...] = ()
     corpus: str = ""
 
 
@@ -80,6 +83,7 @@ def load_target(folder: Path) -> Target:
         return Target(
             folder=folder.resolve(),
             source=source,
+            program=folder.resolve() / table.get("program", PROGRAM),
             rules=_rules(table),
             objectives=_objectives(table["objectives"]),
             rungs=_rungs(table["rungs"]),

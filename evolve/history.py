@@ -11,8 +11,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from evolve import records
+from evolve.calls import Calls
 from evolve.correlation import Correlation, spearman
-from evolve.model import Candidate, Estimate, Fitness, Genome, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
+from evolve.effects import effect, means, noise
+from evolve.model import (
+    Candidate,
+    Effect,
+    Estimate,
+    Fitness,
+    Genome,
+    Knob,
+    Mating,
+    Outcome,
+    Params,
+    Proposal,
+    Rejected,
+    Trial,
+)
 from evolve.search import ParetoSearch
 from evolve.selection import hypervolume, would_enter
 from evolve.store import FILE, Event, StoreError
@@ -58,9 +73,13 @@ class History:
         self.at_full_budget = 0
         self.finished = 0
         self.refusals = 0
+        self.broken: dict[str, Candidate] = {}  # crashed at once, and nobody was asked to mend them
+        self.calls = Calls()
+        self.halted = ""  # why this process cannot go on
         self.last_gain = 0
         self.charged = 0.0
         self.worked = 0.0  # seconds of the slots in which programs were trained
+        self.waited = 0.0  # seconds of slots that stood empty while children were being made
         self._speed = 1.0
         self.controls: list[Outcome] = []
         self.progress: list[tuple[float, float, float]] = []  # charged seconds, best confirmed loss, hypervolume
@@ -160,6 +179,8 @@ class History:
         self.spoiled.clear()
         self.spoiled_in_row = 0
         self.refusals = 0
+        self.halted = ""
+        self.search.arms.reopen()
         self.sessions.append((event.at, event.at, int(event.body.get("slots", 1))))
         self.harness = event.body
 
@@ -170,12 +191,29 @@ class History:
     def _on_ask(self, event: Event) -> None:
         mating = records.mating_from(event.body, self.candidates)
         self.matings[mating.index] = mating
+        self.broken.pop(mating.parents[0].id, None)
 
     def _on_proposal(self, event: Event) -> None:
         proposal = records.proposal_from(event.body["proposal"], self.genomes)
         self.proposals[event.body["ask"]] = proposal
         if isinstance(proposal, Proposal):
             self.first_of.setdefault(proposal.genome.key, str(event.body["ask"]))
+        elif proposal.ends:
+            self._end(self.matings[event.body["ask"]].operator, proposal)
+
+    def _end(self, operator: str, refusal: Rejected) -> None:
+        """An operator has no further children, or nobody has."""
+        arms = self.search.arms
+        if operator in arms:
+            arms.close(operator)
+        if refusal.ends == "run" or not arms.open(1):
+            self.halted = refusal.reason
+
+    def _on_question(self, event: Event) -> None:
+        self.calls.on_question(event.body)
+
+    def _on_reply(self, event: Event) -> None:
+        self.calls.on_reply(event.body)
 
     def _on_trial(self, event: Event) -> None:
         place = (event.body["owner"], event.body["n"])
@@ -224,6 +262,13 @@ class History:
         self.refusals = 0 if candidate.rung > 0 or candidate.index == 0 else self.refusals + 1
         if candidate.verdict in ("rejected", "duplicate"):
             return
+        if (
+            candidate.index
+            and candidate.verdict == "failed"
+            and not candidate.rung
+            and not candidate.reason.startswith("infrastructure")
+        ):
+            self.broken[candidate.id] = candidate
         self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
         if candidate.index > 0 and candidate.rung > 0:
             self.finished += 1
@@ -244,6 +289,7 @@ class History:
 
     def _on_stop(self, event: Event) -> None:
         self.stopped = event.body["reason"]
+        self.waited += event.body["waited"]
 
     def _charge(self, owner: str, seconds: float) -> None:
         self.charged += seconds
@@ -261,6 +307,25 @@ class History:
         if candidate.fitness and candidate.index > 0:
             found[names[-1]] = candidate.fitness.values[self.loss].mean
         return {name: loss for name, loss in found.items() if loss is not None}
+
+    def losses_of(self, candidate: Candidate) -> dict[str, float]:
+        """The loss of a candidate at each rung that it was trained at: the best of its trials there, or a mean."""
+        return self.rung_losses(candidate) or means(candidate.losses)
+
+    def effect_of(self, candidate: Candidate) -> Effect | None:
+        """What a candidate changed against its nearest measured ancestor; None for the seed."""
+        parent = self.measured_ancestor(candidate)
+        if parent is None or self.seed is None:
+            return None
+        return effect(candidate, self.losses_of(candidate), parent, self.losses_of(parent), noise(self.seed))
+
+    def measured_ancestor(self, candidate: Candidate) -> Candidate | None:
+        """The nearest one along first parents that has a loss."""
+        while candidate.parents:
+            candidate = self.candidates[candidate.parents[0]]
+            if self.losses_of(candidate):
+                return candidate
+        return None
 
     def rung_correlation(self, low: str, high: str) -> Correlation | None:
         """Spearman's between the losses at two rungs, over all candidates that reached both.

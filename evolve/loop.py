@@ -10,19 +10,21 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
 
-from evolve import records
+from evolve import proposals, records
+from evolve.briefing import briefing
 from evolve.config import Limits
 from evolve.evaluation import FRONT_SEEDS, Ask, Evaluation, Plan, Result, admitted, control, evaluate, evaluate_seed
-from evolve.history import SEED, History
+from evolve.history import SEED
+from evolve.log import Log
 from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
+from evolve.proposals import Made, child_of
 from evolve.protocols import Executor, Operator
 from evolve.stopping import stop_reason
-from evolve.store import Store, StoreError
+from evolve.store import StoreError
 from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
 
 PROPOSAL_THREADS = 8
@@ -48,28 +50,28 @@ class Loop:
 
     def __init__(
         self,
-        store: Store,
-        history: History,
+        log: Log,
         executor: Executor,
         operators: Mapping[str, Operator],
         plan: Plan,
         limits: Limits,
         watch: Callable[[Loop], None],
     ) -> None:
-        self.store = store
-        self.history = history
+        self.store = log.store
+        self.history = log.history
         self.limits = limits
         self.interrupted = False
+        self.waited = 0.0  # seconds of slots that stood empty while children were being made
+        self._record = log.record
         self._executor = executor
         self._operators = operators
         self._plan = plan
         self._watch = watch
         self._tasks: dict[str, Task] = {}
         self._running: dict[Future[Outcome], tuple[str, int]] = {}
-        self._proposing: dict[Future[Proposal | Rejected], Mating] = {}
+        self._proposing: dict[Future[Made], Mating] = {}
         self._trouble = ""
         self._latency: deque[float] = deque(maxlen=20)
-        self._threads = ThreadPoolExecutor(PROPOSAL_THREADS, thread_name_prefix="propose")
 
     @property
     def open_trials(self) -> int:
@@ -80,22 +82,19 @@ class Loop:
 
         The executor is left to the caller to close.
         """
-        try:
+        reason = self._reason()
+        if reason is None:
+            self._resume(seed)
+        while reason is None:
+            self._ask_more()
+            self._collect()
+            self._watch(self)
             reason = self._reason()
-            if reason is None:
-                self._resume(seed)
-            while reason is None:
-                self._ask_more()
-                self._collect()
-                self._watch(self)
-                reason = self._reason()
-            self._drain()
-            self._record("stop", f"stop/{time.time_ns()}", {"reason": reason})
-            if reason == NO_SPACE:
-                raise StoreError(reason)
-            return reason
-        finally:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        self._drain()
+        self._record("stop", f"stop/{time.time_ns()}", {"reason": reason, "waited": self.waited})
+        if reason == NO_SPACE:
+            raise StoreError(reason)
+        return reason
 
     def _reason(self) -> str | None:
         if self.interrupted:
@@ -129,15 +128,21 @@ class Loop:
         After too many refusals in a row it waits for what is under way to bring new parents.
         """
         history = self.history
-        if history.seed is None or 0 < self.limits.refusals <= history.refusals:
+        if history.seed is None or history.halted or 0 < self.limits.refusals <= history.refusals:
             return
         room = self.limits.generations * self._offspring - history.finished if self.limits.generations else math.inf
         room = min(room, self._children_wanted())
         while len(self._proposing) < PROPOSAL_THREADS and len(self._tasks) + len(self._proposing) < room:
-            index = len(history.matings) + 1
-            mating = history.search.ask(index)
-            self._record("ask", f"ask/{index}", records.mating_record(mating))
+            mating = self._next_mating(len(history.matings) + 1)
+            self._record("ask", f"ask/{mating.index}", records.mating_record(mating))
             self._propose(mating)
+
+    def _next_mating(self, index: int) -> Mating:
+        """Who crashed at once is mended, where the operator has someone for that; else the search decides."""
+        for broken in self.history.broken.values():
+            if mender := getattr(self._operators[broken.operator], "mended_by", ""):
+                return Mating(index, mender, (broken,), None, index)
+        return self.history.search.ask(index)
 
     @property
     def _offspring(self) -> int:
@@ -156,21 +161,15 @@ class Loop:
         return 2 * slots + math.ceil(latency * slots / max(seconds, 1e-3))
 
     def _propose(self, mating: Mating) -> None:
-        operator = self._operators[mating.operator]
-
-        def make() -> Proposal | Rejected:
-            start = time.monotonic()
-            try:
-                proposal = _sound(operator.propose(mating))
-            except Exception as error:  # the boundary: one child lost, with a reason, not the run
-                proposal = Rejected(f"{mating.operator} broke: {type(error).__name__}: {error}")
-            return replace(proposal, cost=replace(proposal.cost, seconds=time.monotonic() - start))
-
-        self._proposing[self._threads.submit(make)] = mating
+        work = proposals.start(self._operators[mating.operator], mating, briefing(self.history, mating))
+        self._proposing[work] = mating
 
     def _collect(self) -> None:
         """Wait for the next thing to finish, and act on it."""
+        empty = max(0, self._executor.slots - len(self._running)) if self._proposing else 0
+        begin = time.monotonic()
         done, _ = wait({**self._proposing, **self._running}, timeout=TICK, return_when=FIRST_COMPLETED)
+        self.waited += empty * (time.monotonic() - begin)
         if not self._proposing and not self._running:
             time.sleep(TICK / 10)
         for future in done:
@@ -179,7 +178,7 @@ class Loop:
             else:
                 self._ran(*self._running.pop(future), future.result())
 
-    def _proposed(self, mating: Mating, proposal: Proposal | Rejected) -> None:
+    def _proposed(self, mating: Mating, proposal: Made) -> None:
         self._latency.append(proposal.cost.seconds)
         if isinstance(proposal, Proposal):
             self._remember(proposal.genome)
@@ -187,14 +186,14 @@ class Loop:
         self._record("proposal", f"ask/{mating.index}/proposal", body)
         self._follow(mating, proposal)
 
-    def _follow(self, mating: Mating, proposal: Proposal | Rejected) -> None:
+    def _follow(self, mating: Mating, proposal: Made) -> None:
         """Tell a refusal or a duplicate at once; evaluate everything else."""
         if isinstance(proposal, Rejected):
-            self._tell(_child(mating, proposal), Result("rejected", {}, proposal.reason))
+            self._tell(child_of(mating, proposal), Result("rejected", {}, proposal.reason))
             return
         twin = self.history.first_of.get(proposal.genome.key)
         if twin not in (None, str(mating.index)) and proposal.edits:
-            self._tell(_child(mating, proposal), Result("duplicate", proposal.anchor, f"same structure as {twin}"))
+            self._tell(child_of(mating, proposal), Result("duplicate", proposal.anchor, f"same structure as {twin}"))
             return
         seed = self.history.seed
         assert seed is not None and seed.fitness is not None
@@ -209,6 +208,8 @@ class Loop:
     def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> TpeTuner:
         """A study of this structure is continued; a new structure starts from its first parent's."""
         parent = mating.parents[0]
+        if parent.verdict == "failed":
+            parent = self.history.measured_ancestor(parent) or parent
         same = parent.genome.key == proposal.genome.key
         if owner not in self.history.tuned:
             rungs = list(self.history.rungs)
@@ -312,7 +313,7 @@ class Loop:
             return
         proposal = self.history.proposals[index]
         assert isinstance(proposal, Proposal)
-        self._tell(_child(self.history.matings[index], proposal), result, task.asked)
+        self._tell(child_of(self.history.matings[index], proposal), result, task.asked)
 
     def _tell(self, candidate: Candidate, result: Result, trials: int = 0) -> None:
         """Record first, then tell."""
@@ -328,6 +329,7 @@ class Loop:
             seconds=self.history.seconds[f"ask/{candidate.index}"],
             trials=trials,
         )
+        told = replace(told, effect=self.history.effect_of(told))
         self._record("tell", f"ask/{candidate.index}/tell", records.candidate_record(told))
 
     def _drain(self) -> None:
@@ -345,33 +347,3 @@ class Loop:
     def _remember(self, genome: Genome) -> None:
         if genome.id not in self.history.genomes:
             self._record("genome", f"genome/{genome.id}", records.genome_record(genome))
-
-    def _record(self, kind: str, key: str, body: dict[str, Any]) -> None:
-        """The only way in which anything changes: write it, then apply it."""
-        self.history.apply(self.store.append(kind, key, body))
-
-
-def _sound(proposal: Proposal | Rejected) -> Proposal | Rejected:
-    """What an operator returned, if it is what it may return. Raises TypeError or ValueError."""
-    if not isinstance(proposal, Proposal | Rejected):
-        raise TypeError(f"returned a {type(proposal).__name__}, no Proposal or Rejected")
-    anchor = dict(proposal.anchor) if isinstance(proposal, Proposal) else {}
-    if not all(type(value) in (int, float) and math.isfinite(value) for value in anchor.values()):
-        raise ValueError(f"gave numbers that are no finite int or float: {anchor}")
-    return proposal
-
-
-def _child(mating: Mating, proposal: Proposal | Rejected) -> Candidate:
-    """What is known of a child before it was measured; a refused one has its parent's genome."""
-    made = proposal if isinstance(proposal, Proposal) else None
-    return Candidate(
-        id=str(mating.index),
-        index=mating.index,
-        genome=made.genome if made else mating.parents[0].genome,
-        params={},
-        parents=tuple(p.id for p in mating.parents),
-        operator=mating.operator,
-        verdict="rejected",
-        edits=made.edits if made else (),
-        hypothesis=made.hypothesis if made else "",
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 Number = int | float
@@ -92,30 +92,53 @@ class Edit:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a proposal cost: seconds of waiting, LLM tokens and US dollars."""
+    """What a proposal cost: seconds of waiting, calls of a language model, their tokens, US dollars.
+
+    `input` are tokens read anew, `cached` those from a prompt cache. Dollars are 0 where no price is known.
+    """
 
     seconds: float = 0.0
-    tokens: int = 0
+    calls: int = 0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
     usd: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.input + self.cached + self.output
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A child that an operator made. `anchor` holds its first parameters, inherited by address."""
+    """A child that an operator made. `anchor` holds its first parameters, inherited by address.
+
+    `expected` is the predicted change of the first objective; `idea` names the note that it was made from.
+    """
 
     genome: Genome
     edits: tuple[Edit, ...]
     hypothesis: str
     anchor: Params = field(default_factory=dict)
     cost: Cost = Cost()
+    expected: float | None = None
+    idea: str = ""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """No child, and why."""
+    """No child, and why. `stage` is how far it came: "answer", "format", "edits", "rules", "same", "known" or "".
+
+    `ends` says what cannot go on after this: the "operator" (its budget is used), the "run" (the key is wrong).
+    """
 
     reason: str
     cost: Cost = Cost()
+    stage: str = ""
+    ends: Literal["", "operator", "run"] = ""
 
 
 @dataclass(frozen=True)
@@ -185,6 +208,24 @@ class Fitness:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What a child changed: the first objective minus that of the nearest measured ancestor along first parents.
+
+    Taken at the highest `rung` that both were trained at. `error` is its standard error, from the scatter of the
+    seed program over seeds; None where that is unknown.
+    """
+
+    delta: float
+    rung: float
+    error: float | None = None
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is more than two standard errors from nothing."""
+        return self.error is not None and abs(self.delta) > 2 * self.error
+
+
+@dataclass(frozen=True)
 class Mating:
     """Who has a child, and by which operator. `index` is the number of the ask; `base` the common ancestor."""
 
@@ -220,8 +261,31 @@ class Candidate:
     hypothesis: str = ""
     seconds: float = 0.0
     trials: int = 0
+    expected: float | None = None
+    idea: str = ""
+    effect: Effect | None = None
+    cost: Cost = Cost()
 
     @property
     def confirmed(self) -> bool:
         """Whether every objective was measured with at least three seeds."""
         return self.fitness is not None and all(e.n >= 3 for e in self.fitness.values.values())
+
+
+@dataclass(frozen=True)
+class Briefing:
+    """What an operator may know of the run besides the parents, as of the moment when a child is asked for.
+
+    `candidates` are all that were told, in that order, the seed first. The mappings are by candidate id and hold those
+    whom the mating concerns: `losses` at each rung, `logs` the end of what the program printed when it ran last.
+    `importance` is how much of the loss each knob explains, 0 to 1, by address.
+    """
+
+    objectives: tuple[Objective, ...] = ()
+    scale: str = ""
+    budget: float = 0.0
+    rungs: tuple[float, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    losses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    logs: Mapping[str, str] = field(default_factory=dict)
+    importance: Mapping[str, float] = field(default_factory=dict)

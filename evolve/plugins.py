@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evolve.arms import Arm
 from evolve.config import DESCRIPTION, ConfigError, load_target
 
 OPERATORS = {
@@ -14,6 +16,9 @@ OPERATORS = {
     "tune": "operators.retune:Retune",
 }
 READER = "operators.genome:Reader"
+LANGUAGE = "llm"  # stands for one operator for each way of asking each language model
+LANGUAGE_ARITY = "operators.llm.arms:ARITY"
+LANGUAGE_OPERATORS = "operators.llm.arms:open_arms"
 
 
 def load(name: str) -> Any:
@@ -26,16 +31,32 @@ def load(name: str) -> Any:
         raise ConfigError(f"cannot load {name!r} ({cause}). Write it as package.module:name.") from error
 
 
-def load_operators(weights: dict[str, float], reader: Any) -> dict[str, Any]:
-    """Operators by their name; a key is a built-in name or `package.module:Class`. Each is built with the reader."""
+def load_operators(weights: Mapping[str, float], reader: Any) -> dict[str, Any]:
+    """Operators by their name; a key is a built-in name or `package.module:Class`. Each is built with the reader.
+
+    Language models are not among them: they need a run to be written to. Raises `ConfigError`.
+    """
     operators = {}
     for key in weights:
+        if key == LANGUAGE:
+            continue
         if key not in OPERATORS and ":" not in key:
-            raise ConfigError(f"unknown operator {key!r}: choose from {', '.join(OPERATORS)}, or package.module:Class")
+            known = ", ".join([*OPERATORS, LANGUAGE])
+            raise ConfigError(f"unknown operator {key!r}: choose from {known}, or package.module:Class")
         operators[key] = _operator(key, reader)
-    if all(operator.arity != 1 for operator in operators.values()):
+    if LANGUAGE not in weights and all(operator.arity != 1 for operator in operators.values()):
         raise ConfigError(f"{', '.join(operators)} need two parents, and at first there is one: add catalogue or tune")
     return operators
+
+
+def arms_of(weights: Mapping[str, float], operators: Mapping[str, Any], models: Sequence[str]) -> dict[str, Arm]:
+    """What the search draws from: each operator by itself, those of language models as one group."""
+    arms = {name: Arm(operator.arity, weights[name]) for name, operator in operators.items()}
+    if LANGUAGE in weights:
+        ways: Mapping[str, int] = load(LANGUAGE_ARITY)
+        for model in models:
+            arms |= {f"{way}@{model}": Arm(n, weights[LANGUAGE], LANGUAGE) for way, n in ways.items()}
+    return arms
 
 
 def _operator(key: str, reader: Any) -> Any:

@@ -5,11 +5,11 @@ Each protocol's docstring is its contract; the suites in `tests/contracts/` hold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
-from evolve.model import Candidate, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
+from evolve.model import Briefing, Candidate, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
 
 
 class Search(Protocol):
@@ -23,13 +23,15 @@ class Search(Protocol):
 class Operator(Protocol):
     """Makes a child. Called from several threads at once; may take long; may not keep state between calls.
 
-    A child that cannot be made is a `Rejected`, never an exception. `arity` is the number of parents.
+    A child that cannot be made is a `Rejected`, never an exception. `arity` is the number of parents. `mended_by` is
+    the name of the operator that may mend a child of this one that crashed at once, "" for none.
     """
 
     name: str
     arity: int
+    mended_by: str
 
-    def propose(self, mating: Mating) -> Proposal | Rejected: ...
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected: ...
 
 
 class Tuner(Protocol):
@@ -53,3 +55,26 @@ class Executor(Protocol):
     def cancel(self, future: Future[Outcome]) -> None: ...
 
     def close(self) -> None: ...
+
+
+class CallLog(Protocol):
+    """Where calls of language models are written down: the question before it is sent, the answer before it is read.
+
+    Called from several threads. `key` names a question; asked again, it has the same key.
+    """
+
+    def recall(self, key: str) -> Mapping[str, Any] | None:
+        """The answer that was written down for a question, if there is one."""
+        ...
+
+    def sent(self, key: str, question: Mapping[str, Any]) -> None:
+        """Write a question down. It needs `tokens` and `usd`, what it may cost at most."""
+        ...
+
+    def received(self, key: str, answer: Mapping[str, Any]) -> None:
+        """Write its answer down. It needs `tokens` and `usd`, what it cost."""
+        ...
+
+    def spent(self) -> tuple[int, float]:
+        """Tokens and dollars of the run so far; a question whose answer is unknown counts with its most."""
+        ...

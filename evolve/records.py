@@ -10,6 +10,7 @@ from evolve.model import (
     Candidate,
     Cost,
     Edit,
+    Effect,
     Estimate,
     Fitness,
     Genome,
@@ -20,6 +21,8 @@ from evolve.model import (
     Rejected,
     Trial,
 )
+
+PLAIN = ("id", "index", "operator", "verdict", "reason", "rung", "hypothesis", "seconds", "trials", "expected", "idea")
 
 Record = dict[str, Any]
 Genomes = Mapping[str, Genome]
@@ -58,22 +61,30 @@ def mating_from(record: Record, candidates: Mapping[str, Candidate]) -> Mating:
 
 def proposal_record(proposal: Proposal | Rejected) -> Record:
     if isinstance(proposal, Rejected):
-        return {"rejected": proposal.reason, "cost": asdict(proposal.cost)}
+        return {
+            "rejected": proposal.reason,
+            "cost": asdict(proposal.cost),
+            "stage": proposal.stage,
+            "ends": proposal.ends,
+        }
     return {
         "genome": proposal.genome.id,
         "edits": [asdict(e) for e in proposal.edits],
         "hypothesis": proposal.hypothesis,
         "anchor": dict(proposal.anchor),
         "cost": asdict(proposal.cost),
+        "expected": proposal.expected,
+        "idea": proposal.idea,
     }
 
 
 def proposal_from(record: Record, genomes: Genomes) -> Proposal | Rejected:
     cost = Cost(**record["cost"])
     if "rejected" in record:
-        return Rejected(record["rejected"], cost)
+        return Rejected(record["rejected"], cost, record["stage"], record["ends"])
     edits = tuple(Edit(**e) for e in record["edits"])
-    return Proposal(genomes[record["genome"]], edits, record["hypothesis"], record["anchor"], cost)
+    genome, anchor = genomes[record["genome"]], record["anchor"]
+    return Proposal(genome, edits, record["hypothesis"], anchor, cost, record["expected"], record["idea"])
 
 
 def trial_record(trial: Trial) -> Record:
@@ -105,8 +116,7 @@ def fitness_from(record: Record | None) -> Fitness | None:
 
 
 def candidate_record(candidate: Candidate) -> Record:
-    plain = {k: getattr(candidate, k) for k in ("id", "index", "operator", "verdict", "reason", "rung", "hypothesis")}
-    return plain | {
+    return {k: getattr(candidate, k) for k in PLAIN} | {
         "genome": candidate.genome.id,
         "params": dict(candidate.params),
         "parents": list(candidate.parents),
@@ -114,8 +124,8 @@ def candidate_record(candidate: Candidate) -> Record:
         "losses": {k: list(v) for k, v in candidate.losses.items()},
         "metrics": dict(candidate.metrics),
         "edits": [asdict(e) for e in candidate.edits],
-        "seconds": candidate.seconds,
-        "trials": candidate.trials,
+        "effect": asdict(candidate.effect) if candidate.effect else None,
+        "cost": asdict(candidate.cost),
     }
 
 
@@ -126,5 +136,7 @@ def candidate_from(record: Record, genomes: Genomes) -> Candidate:
         "fitness": fitness_from(record["fitness"]),
         "losses": {k: tuple(v) for k, v in record["losses"].items()},
         "edits": tuple(Edit(**e) for e in record["edits"]),
+        "effect": Effect(**record["effect"]) if record["effect"] else None,
+        "cost": Cost(**record["cost"]),
     }
     return Candidate(**{**record, **changed})

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from evolve import selection
+from evolve.arms import Arm, Arms
 from evolve.model import Candidate, Mating, Objective
 
 INSPIRATIONS = 3
@@ -19,14 +20,12 @@ ANCESTORS = 64  # looked at for a common one
 
 
 class ParetoSearch:
-    """A `Search` with a population of `size`. `operators` maps a name to (arity, weight)."""
+    """A `Search` with a population of `size`, whose children are made by the operators of `arms`."""
 
-    def __init__(
-        self, objectives: Sequence[Objective], size: int, operators: Mapping[str, tuple[int, float]], seed: int
-    ) -> None:
+    def __init__(self, objectives: Sequence[Objective], size: int, arms: Mapping[str, Arm], seed: int) -> None:
         self.objectives = tuple(objectives)
+        self.arms = Arms(arms)
         self._size = size
-        self._operators = dict(operators)
         self._seed = seed
         self._children: Counter[str] = Counter()
         self._mated: set[tuple[str, str]] = set()
@@ -37,6 +36,8 @@ class ParetoSearch:
     def tell(self, candidate: Candidate) -> None:
         """Every finished candidate, also pruned, failed and duplicate ones: they count as children."""
         self.archive[candidate.id] = candidate
+        if candidate.operator in self.arms:
+            self.arms.tell(candidate.operator, _gain(candidate), candidate.seconds, candidate.cost.usd)
         self._children.update(candidate.parents)
         if len(candidate.parents) == 2:
             self._mated.add(_pair(*candidate.parents))
@@ -46,21 +47,19 @@ class ParetoSearch:
             self.front = selection.front([*self.front, candidate], self.objectives)
 
     def ask(self, index: int) -> Mating:
-        """Who has the next child. Raises ValueError before the seed program was told."""
+        """Who has the next child. Raises ValueError before the seed was told, LookupError without an operator."""
         if not self.population:
             raise ValueError("the seed program has to be told before the first ask")
         rng = Random(f"{self._seed}:{index}")
-        names = sorted(self._operators)
-        name = rng.choices(names, [self._operators[n][1] for n in names])[0]
+        name = self.arms.draw(rng)
         parent = self._tournament(rng, self.population)
         seed = rng.getrandbits(32)
-        if self._operators[name][0] == 2:
+        if self.arms.arity(name) == 2:
             if mates := self._mates(parent):
                 mate = self._tournament(rng, mates)
                 base = self.common_ancestor(parent, mate)
                 return Mating(index, name, (parent, mate), base, seed, self._inspirations(rng, (parent, mate)))
-            single = [n for n in names if self._operators[n][0] == 1]
-            name = rng.choices(single, [self._operators[n][1] for n in single])[0]
+            name = self.arms.draw(rng, (1,))
         return Mating(index, name, (parent,), None, seed, self._inspirations(rng, (parent,)))
 
     def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
@@ -105,6 +104,12 @@ class ParetoSearch:
         taken = {p.genome.skeleton for p in parents}
         others = [c for c in self.population if c.genome.skeleton not in taken]
         return tuple(rng.sample(others, min(INSPIRATIONS, len(others))))
+
+
+def _gain(candidate: Candidate) -> float:
+    """By how much the child is better than its parent; what may be noise counts nothing."""
+    effect = candidate.effect
+    return -effect.delta if effect and effect.clear and effect.delta < 0 else 0.0
 
 
 def _pair(a: str, b: str) -> tuple[str, str]:

@@ -16,8 +16,10 @@ def stop_reason(history: History, limits: Limits) -> str | None:
     offspring = int(history.header["settings"]["offspring"])
     loss = history.best_loss.mean if history.best_loss else float("inf")
     stale = (history.finished - history.last_gain) // offspring
+    halted = history.halted if not history.open_asks else ""
     refused = history.refusals if not history.open_asks else 0  # a child under way may be the next parent
     criteria = [
+        (halted, halted),
         (limits.generations and generation(history) >= limits.generations, f"{limits.generations} generations done"),
         (limits.total and history.charged >= limits.total, f"{limits.total:g} charged seconds used"),
         (limits.wall and history.wall >= limits.wall, f"time limit of {limits.wall:g} s reached"),

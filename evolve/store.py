@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "run.sqlite"
 FREE_SPACE_FLOOR = 8 << 20  # bytes that must be free before new work is started
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Literal
 
-from evolve.model import Candidate, Genome, Mating, Number, Proposal, Rejected
+from evolve.model import Briefing, Candidate, Genome, Mating, Number, Proposal, Rejected
 from operators.addresses import address_at
 from operators.genome import NotAllowed, Reader
 from operators.knobs import inherit
@@ -20,11 +20,12 @@ class Merge:
 
     name = "merge"
     arity = 2
+    mended_by = ""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def propose(self, mating: Mating) -> Proposal | Rejected:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
         """What only one parent changed is taken from it; a child that equals a parent is no child."""
         left, right = mating.parents
         if mating.base is None:

@@ -7,7 +7,7 @@ from random import Random
 
 import libcst as cst
 
-from evolve.model import Mating, Proposal, Rejected
+from evolve.model import Briefing, Mating, Proposal, Rejected
 from operators.catalogue import Refused, transformations
 from operators.genome import NotAllowed, Reader
 from operators.knobs import inherit
@@ -19,11 +19,12 @@ class Catalogue:
 
     name = "catalogue"
     arity = 1
+    mended_by = ""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def propose(self, mating: Mating) -> Proposal | Rejected:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
         """A child that differs from its parent by one transformation."""
         parent = mating.parents[0]
         rng = Random(mating.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evolve.model import Mating, Proposal, Rejected
+from evolve.model import Briefing, Mating, Proposal, Rejected
 from operators.genome import Reader
 
 
@@ -11,11 +11,12 @@ class Retune:
 
     name = "tune"
     arity = 1
+    mended_by = ""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def propose(self, mating: Mating) -> Proposal | Rejected:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
         """The parent itself, to be tuned further from its own parameters."""
         parent = mating.parents[0]
         if not parent.genome.knobs:

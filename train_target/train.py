@@ -145,7 +145,7 @@ tokens = 0
 for step, (x, y, epoch) in enumerate(train_loader):
     loss = train_step(x, y)
     tokens += x.numel()
-    if step % 100 == 0:
+    if step % 25 == 0:
         print(f"step {step:5d}  loss {loss.item():.4f}  epoch {epoch}")
 seconds = time.perf_counter() - start
 

@@ -19,10 +19,11 @@ from dataclasses import replace
 import pytest
 
 from evolve import records
-from evolve.model import Candidate, Genome, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
+from evolve.model import Briefing, Candidate, Genome, Knob, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.protocols import Executor, Operator, Search, Tuner
 from tests.evolve.individuals import individual
 
+BRIEFING = Briefing()
 STATUSES = {"ok", "rejected", "crashed", "timeout", "oom", "invalid", "infrastructure"}
 
 
@@ -127,7 +128,7 @@ class OperatorContract:
     def proposals(
         cls, operator: Operator, matings: list[Mating], before: list[records.Record]
     ) -> list[Proposal | Rejected]:
-        return [operator.propose(m) for m in matings]
+        return [operator.propose(m, BRIEFING) for m in matings]
 
     def test_it_has_a_name_and_an_arity(self, operator: Operator) -> None:
         assert operator.name and operator.arity in (1, 2)
@@ -137,7 +138,7 @@ class OperatorContract:
     ) -> None:
         """The same on several threads, in another order and after others: no state between calls."""
         with ThreadPoolExecutor(len(matings)) as threads:
-            again = list(threads.map(operator.propose, reversed(matings)))
+            again = list(threads.map(lambda m: operator.propose(m, BRIEFING), reversed(matings)))
         assert [_without_time(p) for p in again] == [_without_time(p) for p in reversed(proposals)]
 
     def test_a_child_can_be_recorded_and_read_again(self, proposals: list[Proposal | Rejected]) -> None:
@@ -172,7 +173,7 @@ class OperatorContract:
     def test_a_refusal_has_a_reason(self, operator: Operator, matings: list[Mating]) -> None:
         """A program without anything to work on is refused, or changed, but is no exception."""
         empty = [replace(p, genome=Genome("", "nothing"), params={}) for p in matings[0].parents]
-        proposal = operator.propose(replace(matings[0], parents=tuple(empty)))
+        proposal = operator.propose(replace(matings[0], parents=tuple(empty)), BRIEFING)
         assert isinstance(proposal, Proposal) or proposal.reason
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from evolve.arms import Arm
 from evolve.model import Knob
 from evolve.search import ParetoSearch
 from evolve.tuner import Study, TpeTuner
@@ -16,7 +17,7 @@ from tests.evolve.individuals import TWO
 class TestParetoSearch(SearchContract):
     @pytest.fixture
     def make(self) -> Callable[[], ParetoSearch]:
-        return lambda: ParetoSearch(TWO, 8, {"grow": (1, 0.5), "merge": (2, 0.5)}, 0)
+        return lambda: ParetoSearch(TWO, 8, {"grow": Arm(1, 0.5), "merge": Arm(2, 0.5)}, 0)
 
 
 class TestTpeTuner(TunerContract):

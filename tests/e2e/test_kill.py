@@ -199,12 +199,12 @@ SLOW = """
 import time
 
 class Slow:
-    name, arity = "slow", 1
+    name, arity, mended_by = "slow", 1, ""
 
     def __init__(self, reader):
         pass
 
-    def propose(self, mating):
+    def propose(self, mating, briefing):
         time.sleep(60)
 """
 

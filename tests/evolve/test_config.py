@@ -10,7 +10,7 @@ import pytest
 
 from evolve.assemble import limits_of
 from evolve.config import ConfigError, Target, budget_of, load_target
-from evolve.model import Mating, Objective, Rejected
+from evolve.model import Briefing, Mating, Objective, Rejected
 from evolve.plugins import load, load_operators
 
 TOML = """
@@ -132,17 +132,17 @@ def test_an_unknown_scale_names_the_known_ones(tmp_path: Path) -> None:
 
 
 class OneParent:
-    name, arity = "one", 1
+    name, arity, mended_by = "one", 1, ""
 
     def __init__(self, reader: object) -> None:
         self.reader = reader
 
-    def propose(self, mating: Mating) -> Rejected:
+    def propose(self, mating: Mating, briefing: Briefing) -> Rejected:
         return Rejected("a name is all that is asked of it")
 
 
 class TwoParents(OneParent):
-    name, arity = "two", 2
+    name, arity, mended_by = "two", 2, ""
 
 
 def test_operators_are_loaded_by_name() -> None:

@@ -14,7 +14,7 @@ from evolve import records
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.loop import Loop
-from evolve.model import Mating, Outcome, Rejected, Trial
+from evolve.model import Briefing, Mating, Outcome, Rejected, Trial
 from evolve.store import Event, Store
 from tests.evolve import toy
 
@@ -179,7 +179,7 @@ def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path, value: float) ->
 def test_an_operator_that_breaks_costs_one_child_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def propose(self: toy.Tune, mating: Mating) -> Rejected:
+    def propose(self: toy.Tune, mating: Mating, briefing: Briefing) -> Rejected:
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr(toy.Tune, "propose", propose)
@@ -193,7 +193,7 @@ def test_an_operator_that_breaks_costs_one_child_and_not_the_run(
 def test_an_operator_that_returns_nonsense_costs_one_child_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nonsense: object
 ) -> None:
-    monkeypatch.setattr(toy.Tune, "propose", lambda self, mating: nonsense)
+    monkeypatch.setattr(toy.Tune, "propose", lambda self, mating, briefing: nonsense)
     reason, loop = run(tmp_path, 4)
     assert reason == "4 generations done"
     broken = [c for c in loop.history.candidates.values() if c.operator == "tune"]
@@ -262,7 +262,7 @@ def test_stopping_criteria(tmp_path: Path, limits: dict[str, float], reason: str
 
 def test_refusals_in_a_row_stop_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for operator in (toy.Grow, toy.Merge, toy.Tune):
-        monkeypatch.setattr(operator, "propose", lambda self, mating: Rejected("no idea"))
+        monkeypatch.setattr(operator, "propose", lambda self, mating, briefing: Rejected("no idea"))
     assert "refusals or repeats in a row" in run(tmp_path, 2)[0]
 
 

@@ -7,11 +7,12 @@ from collections import Counter
 
 import pytest
 
+from evolve.arms import Arm
 from evolve.model import Mating
 from evolve.search import INSPIRATIONS, ParetoSearch
 from tests.evolve.individuals import TWO, individual
 
-OPERATORS = {"grow": (1, 0.5), "merge": (2, 0.5)}
+OPERATORS = {"grow": Arm(1, 0.5), "merge": Arm(2, 0.5)}
 
 
 def searching(*told, operators=OPERATORS, size: int = 8, seed: int = 0) -> ParetoSearch:  # type: ignore[no-untyped-def]
@@ -82,13 +83,13 @@ def test_telling_again_in_the_same_order_gives_the_same_population_and_asks() ->
 
 def test_better_parents_have_more_children() -> None:
     told = [SEED, *(individual(i, 5.0 - i, 5.0 - i, parents=(0,)) for i in range(1, 5))]
-    counted = Counter(m.parents[0].id for m in asks(searching(*told, operators={"grow": (1, 1.0)}), 400))
+    counted = Counter(m.parents[0].id for m in asks(searching(*told, operators={"grow": Arm(1, 1.0)}), 400))
     assert [counted[str(i)] for i in range(5)] == sorted(counted[str(i)] for i in range(5))
     assert counted["0"] > 0
 
 
 def test_operators_are_drawn_by_weight() -> None:
-    search = searching(SEED, operators={"a": (1, 3.0), "b": (1, 1.0)})
+    search = searching(SEED, operators={"a": Arm(1, 3.0), "b": Arm(1, 1.0)})
     counted = Counter(m.operator for m in asks(search, 400))
     assert counted["a"] == pytest.approx(300, abs=40)
 

@@ -10,19 +10,21 @@ import math
 import random
 from pathlib import Path
 
+from evolve.arms import Arm
 from evolve.config import Limits
 from evolve.evaluation import Plan
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
+from evolve.log import Log
 from evolve.loop import Loop
-from evolve.model import Edit, Genome, Knob, Mating, Objective, Outcome, Proposal, Rejected, Trial, digest
+from evolve.model import Briefing, Edit, Genome, Knob, Mating, Objective, Outcome, Proposal, Rejected, Trial, digest
 from evolve.search import ParetoSearch
 from evolve.store import Store
 
 OBJECTIVES = (Objective("loss"), Objective("seconds_to_target"))
 USEFUL = {"t1": 0.3, "t2": 0.2, "t3": 0.15, "t4": 0.1}
 NOISE = 0.01
-OPERATORS = {"grow": (1, 0.6), "merge": (2, 0.2), "tune": (1, 0.2)}
+ARMS = {"grow": Arm(1, 0.6), "merge": Arm(2, 0.2), "tune": Arm(1, 0.2)}
 
 
 def read(source: str) -> Genome:
@@ -37,9 +39,9 @@ SEED = read("lr = 1.0")
 class Grow:
     """Adds one line."""
 
-    name, arity = "grow", 1
+    name, arity, mended_by = "grow", 1, ""
 
-    def propose(self, mating: Mating) -> Proposal | Rejected:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
         parent = mating.parents[0]
         line = f"t{random.Random(mating.seed).randint(1, 12)}"
         if line in parent.genome.source.split():
@@ -52,9 +54,9 @@ class Grow:
 class Merge:
     """The union of two parents' lines."""
 
-    name, arity = "merge", 2
+    name, arity, mended_by = "merge", 2, ""
 
-    def propose(self, mating: Mating) -> Proposal | Rejected:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
         left, right = mating.parents
         lines = sorted({*left.genome.source.splitlines(), *right.genome.source.splitlines()})
         genome = read("\n".join(lines))
@@ -67,9 +69,9 @@ class Merge:
 class Tune:
     """The same program again."""
 
-    name, arity = "tune", 1
+    name, arity, mended_by = "tune", 1, ""
 
-    def propose(self, mating: Mating) -> Proposal | Rejected:
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
         return Proposal(mating.parents[0].genome, (), "better numbers", mating.parents[0].params)
 
 
@@ -92,7 +94,7 @@ def operators() -> dict[str, Grow | Merge | Tune]:
 
 
 def new_history(seed: int = 0) -> History:
-    return History(ParetoSearch(OBJECTIVES, 8, OPERATORS, seed))
+    return History(ParetoSearch(OBJECTIVES, 8, ARMS, seed))
 
 
 def plan() -> Plan:
@@ -112,4 +114,4 @@ def make_loop(directory: Path, generations: int, executor: InlineExecutor, seed:
         }
         history.apply(store.append("run", "run", header))
     limits_ = Limits(generations, **limits)  # type: ignore[arg-type]
-    return Loop(store, history, executor, operators(), plan(), limits_, lambda loop: None)
+    return Loop(Log(store, history), executor, operators(), plan(), limits_, lambda loop: None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evolve.model import Candidate, Mating, Number, Proposal, Rejected, Rules
+from evolve.model import Briefing, Candidate, Mating, Number, Proposal, Rejected, Rules
 from operators.crossover import Merge
 from operators.genome import Reader
 from tests.operators.strategies import AUTORESEARCH
@@ -17,7 +17,7 @@ def candidate(name: str, source: str, params: Mapping[str, Number] | None = None
 
 
 def child(left: Candidate, right: Candidate, base: Candidate | None) -> Proposal | Rejected:
-    return Merge(READER).propose(Mating(0, "merge", (left, right), base, 0))
+    return Merge(READER).propose(Mating(0, "merge", (left, right), base, 0), Briefing())
 
 
 BASE = candidate("base", AUTORESEARCH)

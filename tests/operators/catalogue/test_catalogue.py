@@ -11,7 +11,7 @@ from typing import Any, cast
 import libcst as cst
 import pytest
 
-from evolve.model import Candidate, Genome, Mating, Proposal
+from evolve.model import Briefing, Candidate, Genome, Mating, Proposal
 from operators import mutate
 from operators.catalogue import Refused, transformations
 from operators.genome import Reader
@@ -85,7 +85,7 @@ def test_every_transformation_that_applies_is_drawn_equally_often(monkeypatch: p
     parent = cast(Candidate, SimpleNamespace(genome=genome, params={}))
     drawn: Counter[str] = Counter()
     for seed in range(60 * len(applicable)):
-        proposal = operator.propose(Mating(0, "catalogue", (parent,), None, seed))
+        proposal = operator.propose(Mating(0, "catalogue", (parent,), None, seed), Briefing())
         assert isinstance(proposal, Proposal)
         drawn[proposal.hypothesis.partition(":")[0]] += 1
     assert set(drawn) == set(applicable)

@@ -1,0 +1,81 @@
+"""The operators of all language models of a run, from the options of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evolve.protocols import CallLog, Operator
+from operators.genome import Reader
+from operators.llm.crossover import Crossover
+from operators.llm.desk import Caps, Desk
+from operators.llm.lessons import Lessons
+from operators.llm.mailbox import Mailbox, MailboxError
+from operators.llm.messages import Messages, configured
+from operators.llm.mutate import Mutate
+from operators.llm.office import Office
+from operators.llm.prices import read_prices
+from operators.llm.repair import Repair
+from operators.llm.replay import Replay
+from operators.llm.wire import Transport
+
+ARITY = {"mutate": 1, "crossover": 2}  # what is asked of each model by itself; a repair follows a crash
+LESSONS = "lessons.md"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The operators by name, and whom they ask."""
+
+    operators: Mapping[str, Operator]
+    desk: Desk
+
+    def close(self) -> None:
+        """Whoever waits for an answer gives up soon."""
+        self.desk.close()
+
+
+def open_arms(
+    language: Mapping[str, Any],
+    reader: Reader,
+    log: CallLog,
+    program: Path,
+    run: Path,
+    recorded: Sequence[Mapping[str, Any]],
+    say: Callable[[str], None],
+) -> Opened:
+    """Three operators for each model of `language` (the fields of `evolve.language.Language`).
+
+    `program` is the file with the task in prose, `run` the run's folder, `recorded` what was answered in another run.
+    Raises ValueError, with the cure, if nobody can be asked.
+    """
+    prices = read_prices(program.with_name("prices.toml"))
+    caps = Caps(language["max_usd"], language["max_tokens"])
+    desk = Desk(transport(language, recorded, say), log, prices, caps, say)
+    lessons = Lessons(run / LESSONS)
+    operators: dict[str, Operator] = {}
+    for model in language["models"]:
+        limits = language["answer_tokens"], language["prompt_tokens"]
+        office = Office(model, desk, reader, program, lessons, *limits)
+        operators |= {operator.name: operator for operator in (Mutate(office), Crossover(office), Repair(office))}
+    return Opened(operators, desk)
+
+
+def transport(
+    language: Mapping[str, Any], recorded: Sequence[Mapping[str, Any]], say: Callable[[str], None]
+) -> Transport:
+    """Who answers. Raises ValueError if nobody can be asked."""
+    if language["source"] == "replay":
+        return Replay(recorded)
+    if language["source"] == "mailbox":
+        try:
+            return Mailbox(Path(language["place"]))
+        except MailboxError as error:
+            raise ValueError(str(error)) from error
+    url = language["url"] or None
+    if reason := configured(url, os.environ):
+        raise ValueError(reason)
+    return Messages(url, timeout=language["timeout"], web=language["web"], extra=language["extra"], say=say)

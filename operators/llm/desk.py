@@ -1,0 +1,132 @@
+"""The desk over which every question goes: within the caps, written down before it is sent and answered only once.
+
+What a question may cost at most is reserved while it is under way, so that the caps hold for calls in flight too.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from threading import Condition
+from typing import Any
+
+from evolve.model import Cost, digest
+from evolve.protocols import CallLog
+from operators.llm.prices import Prices
+from operators.llm.wire import Reply, Request, Transport, Unanswered, Usage
+
+CHARACTERS_A_TOKEN = 2.5  # at least, in code and English; so prompts are estimated upwards
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The most that a run may spend; 0 is no limit."""
+
+    usd: float = 0.0
+    tokens: int = 0
+
+
+class Desk:
+    """Asks the models of a run. `say` is told once of each model whose price is not known."""
+
+    def __init__(
+        self, transport: Transport, log: CallLog, prices: Prices, caps: Caps, say: Callable[[str], None]
+    ) -> None:
+        self._transport = transport
+        self._log = log
+        self._prices = prices
+        self._caps = caps
+        self._say = say
+        self._in_flight = 0
+        self._unpriced: set[str] = set()
+        self._changed = Condition()
+
+    def answered(self, key: str) -> bool:
+        """Whether an answer is on record."""
+        return self._log.recall(key) is not None
+
+    def ask(self, key: str, request: Request) -> tuple[Reply, Cost]:
+        """The answer and its cost. An answer that is on record is not asked for again. Raises Unanswered."""
+        if (known := self._log.recall(key)) is not None:
+            return _reply(known), _cost(known)
+        most = Usage(written=estimated(request), output=request.max_tokens)
+        self._reserve(key, request, most)
+        begin = time.monotonic()
+        try:
+            reply = self._transport.send(key, request)
+        except Unanswered as error:
+            spent = Usage() if error.ends else Usage(input=most.written)  # it may have been read before it failed
+            self._settle(key, {"error": str(error)}, request.model, spent, begin)
+            raise
+        usage = reply.usage or Usage(input=estimated(request), output=math.ceil(len(reply.text) / CHARACTERS_A_TOKEN))
+        said = {"text": reply.text, "stop": reply.stop, "model": reply.model, "estimated": reply.usage is None}
+        return reply, _cost(self._settle(key, said, reply.model, usage, begin))
+
+    def close(self) -> None:
+        """Whoever waits for an answer gives up soon."""
+        self._transport.close()
+
+    def _reserve(self, key: str, request: Request, most: Usage) -> None:
+        """Write the question down, once it fits below the caps; raises Unanswered if it never will."""
+        question = {
+            "way": request.way,
+            "digest": digest("\n".join(request.texts)),
+            "request": asdict(request),
+            "tokens": most.tokens,
+            "usd": self._dollars(request.model, most),
+        }
+        with self._changed:
+            while (over := self._over(question)) and self._in_flight:
+                self._changed.wait()
+            if over:
+                raise Unanswered(over, "operator")
+            self._log.sent(key, question)
+            self._in_flight += 1
+
+    def _over(self, question: dict[str, Any]) -> str:
+        """Why a question would break a cap, "" if it does not."""
+        tokens, usd = self._log.spent()
+        if self._caps.usd and usd + question["usd"] > self._caps.usd:
+            next_one = f"the next call may cost {question['usd']:.2f}"
+            return f"the budget of {self._caps.usd:g} USD is used: {usd:.2f} spent, {next_one}"
+        if self._caps.tokens and tokens + question["tokens"] > self._caps.tokens:
+            next_one = f"the next call may take {question['tokens']:,}"
+            return f"the budget of {self._caps.tokens:,} tokens is used: {tokens:,} spent, {next_one}"
+        return ""
+
+    def _settle(self, key: str, said: dict[str, Any], model: str, usage: Usage, begin: float) -> dict[str, Any]:
+        """Write an answer or a failure down with what it cost."""
+        answer = said | {
+            "usage": asdict(usage),
+            "tokens": usage.tokens,
+            "usd": self._dollars(model, usage),
+            "seconds": time.monotonic() - begin,
+        }
+        with self._changed:
+            self._log.received(key, answer)
+            self._in_flight -= 1
+            self._changed.notify_all()
+        return answer
+
+    def _dollars(self, model: str, usage: Usage) -> float:
+        price = self._prices.find(model)
+        if price is None and self._caps.usd and model not in self._unpriced:
+            self._unpriced.add(model)
+            self._say(f"no price is known for {model}: --max-usd does not bound it, --max-tokens does")
+        return price.of(usage) if price else 0.0
+
+
+def estimated(request: Request) -> int:
+    """Tokens of a prompt, rather too many."""
+    return math.ceil(request.characters / CHARACTERS_A_TOKEN) + 50
+
+
+def _reply(answer: Any) -> Reply:
+    return Reply(answer["text"], answer["stop"], answer["model"], Usage(**answer["usage"]))
+
+
+def _cost(answer: Any) -> Cost:
+    usage = Usage(**answer["usage"])
+    return Cost(0.0, 1, usage.input + usage.written, usage.cached, usage.output, answer["usd"])

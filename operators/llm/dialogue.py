@@ -1,0 +1,85 @@
+"""A question to a model, and one more turn if the answer cannot be used: the complaint is sent back, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from evolve.model import Cost, Proposal, Rejected
+from operators.llm.desk import Desk, estimated
+from operators.llm.prompt import FULL, SHORTEST, render
+from operators.llm.wire import Block, Reply, Request, TooLong, Turn, Unanswered
+
+LONGEST_COMPLAINT = 700
+
+
+class Unusable(Exception):
+    """An answer that makes no child; the message tells the model what to mend. `stage` is that of `Rejected`."""
+
+    def __init__(self, stage: str, complaint: str) -> None:
+        super().__init__(complaint)
+        self.stage = stage
+
+
+@dataclass(frozen=True)
+class Question:
+    """How to ask: `request` builds the prompt with a brevity, `child` makes a proposal of an answer's text.
+
+    `child` raises Unusable. `prompt_tokens` bounds the prompt, 0 is no limit but the model's.
+    """
+
+    key: str
+    request: Callable[[int], Request]
+    child: Callable[[str], Proposal]
+    prompt_tokens: int = 0
+
+
+def converse(desk: Desk, question: Question) -> Proposal | Rejected:
+    """The child that an answer describes, or why there is none."""
+    cost = Cost()
+    try:
+        request, reply, cost = _first(desk, question)
+        try:
+            return replace(_child(question, reply, request), cost=cost)
+        except Unusable as error:
+            complaint = _shortened(str(error))
+        again = (
+            *request.turns,
+            Turn("assistant", (Block(reply.text.strip() or "(nothing)"),)),
+            Turn("user", (Block(render("again", complaint=complaint)),)),
+        )
+        reply, more = desk.ask(f"{question.key}/1", replace(request, turns=again))
+        cost += more
+        return replace(_child(question, reply, request), cost=cost)
+    except Unusable as error:
+        return Rejected(_shortened(str(error)), cost, error.stage)
+    except Unanswered as error:
+        return Rejected(str(error), cost, "answer", error.ends)
+
+
+def _first(desk: Desk, question: Question) -> tuple[Request, Reply, Cost]:
+    """The first answer; what does not fit is asked again with less around it. Raises Unanswered."""
+    for brevity in range(FULL, SHORTEST + 1):
+        request = question.request(brevity)
+        if brevity < SHORTEST and 0 < question.prompt_tokens < estimated(request):
+            continue
+        try:
+            reply, cost = desk.ask(f"{question.key}/0" + f".{brevity}" * (brevity > FULL), request)
+            return request, reply, cost
+        except TooLong:
+            if brevity == SHORTEST:
+                raise
+    raise AssertionError("the shortest prompt is always tried")
+
+
+def _child(question: Question, reply: Reply, request: Request) -> Proposal:
+    """Raises Unusable, also for an answer that is cut or refused: a part of an answer is never made into code."""
+    if reply.stop == "max_tokens":
+        raise Unusable("answer", f"it was cut after {request.max_tokens} tokens. Say it with less.")
+    if reply.stop == "refusal" or not reply.text.strip():
+        raise Unusable("answer", f"there is no answer (stop reason {reply.stop!r}).")
+    return question.child(reply.text)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_COMPLAINT else text[: LONGEST_COMPLAINT - 1] + "…"

@@ -1,0 +1,166 @@
+"""Prompts from their files in `prompts/`. The order is for the server's cache: what stays the same comes first.
+
+The instructions, the task and the seed are the same all run long; the journal only grows, in chunks that never
+change; then come the parent, which has several children, and what is different for each child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import jinja2
+
+from evolve.journal import cut, entry
+from evolve.model import Briefing, Candidate, Mating
+from operators.llm import portrait
+from operators.llm.ideas import Idea
+from operators.llm.wire import Block
+from operators.tree import addresses
+
+FOLDER = Path(__file__).with_name("prompts")
+CHUNK = 10  # lines of the journal that are added to the cached part at once
+JOURNAL = 200  # lines of the journal at most; the oldest go, 50 at a time, so that the cached part seldom changes
+FULL, SHORT, SHORTEST = 0, 1, 2  # how much is left out where a prompt does not fit
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What does not come from the run's log: the task's words, lessons and the notes that are offered this time."""
+
+    program: str
+    lessons: str = ""
+    ideas: tuple[Idea, ...] = ()
+    brevity: int = FULL
+
+
+def system(briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
+    """Who it is, how to answer, the task, and the seed program unless prompts have to be short."""
+    seed = briefing.candidates[0] if briefing.candidates and setting.brevity == FULL else None
+    text = render(
+        "system",
+        loss=_loss(briefing),
+        objectives=briefing.objectives,
+        budget=f"{briefing.budget:g}",
+        scale=briefing.scale,
+        rungs=" and ".join(f"{rung:g}" for rung in briefing.rungs[:-1]),
+        program=setting.program.strip(),
+        seed=seed and {"measured": portrait.score(seed, briefing), "source": seed.genome.source},
+    )
+    return (Block(text, cached=True),)
+
+
+def journal(briefing: Briefing, setting: Setting) -> tuple[list[Block], list[str]]:
+    """The chunks of the journal that no longer change, and the lines that came after them."""
+    if setting.brevity > FULL:
+        return [], []
+    lines = [entry(c) for c in briefing.candidates if c.edits and c.verdict not in ("rejected", "duplicate")]
+    begin = max(0, -(-(len(lines) - JOURNAL) // 50) * 50)
+    end = begin + (len(lines) - begin) // CHUNK * CHUNK
+    texts = [render("journal", first=i == begin, lines=lines[i : i + CHUNK]) for i in range(begin, end, CHUNK)]
+    return [Block(text, cached=i == len(texts) - 1) for i, text in enumerate(texts)], lines[end:]
+
+
+def program(candidate: Candidate, briefing: Briefing, title: str, brevity: int = FULL) -> Block:
+    """A program with its numbers and addresses; it may be a parent again soon, so it is worth caching."""
+    text = render(
+        "program",
+        title=title,
+        candidate=candidate,
+        shown_above=candidate.index == 0 and brevity == FULL,
+        facts=portrait.facts(candidate, briefing),
+        numbers=portrait.numbers(candidate, briefing.importance),
+        addresses=", ".join(addresses(candidate.genome.source)),
+    )
+    return Block(text, cached=True)
+
+
+def around(mating: Mating, briefing: Briefing, setting: Setting, lately: Sequence[str]) -> str:
+    """What else helps: latest tries, lessons, lineage, unlike individuals, notes."""
+    parent, told = mating.parents[0], {c.id: c for c in briefing.candidates}
+    others = mating.inspirations if setting.brevity < SHORTEST else ()
+    return render(
+        "around",
+        lines=lately,
+        lessons=setting.lessons.strip(),
+        parent=parent,
+        lineage=portrait.lineage(parent, told) if setting.brevity < SHORTEST else (),
+        inspirations=[_inspiration(c, briefing, told) for c in others],
+        ideas=setting.ideas if setting.brevity < SHORTEST else (),
+    )
+
+
+def mutation(mating: Mating, briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
+    """The question for a child of one parent."""
+    chunks, lately = journal(briefing, setting)
+    parent = mating.parents[0]
+    focus = Random(f"{mating.seed}:focus").choice(_text("focus").splitlines())
+    ask = render("mutate", parent=parent, loss=_loss(briefing), focus=focus)
+    rest = around(mating, briefing, setting, lately) + ask
+    return (*chunks, program(parent, briefing, "The parent", setting.brevity), Block(rest))
+
+
+def crossing(
+    mating: Mating, briefing: Briefing, setting: Setting, merged: str, conflicts: Sequence[dict[str, Any]]
+) -> tuple[Block, ...]:
+    """The question for a child of two parents, whose merge left `conflicts` (address, reason, versions)."""
+    chunks, _ = journal(briefing, setting)
+    told = {c.id: c for c in briefing.candidates}
+    sides = zip(("left", "right"), mating.parents, strict=True)
+    ask = render(
+        "crossover",
+        parents=[_inspiration(c, briefing, told) | {"side": side} for side, c in sides],
+        base=mating.base,
+        merged=merged,
+        addresses=", ".join(addresses(merged)),
+        conflicts=conflicts,
+    )
+    return (*chunks, Block(ask))
+
+
+def mending(mating: Mating, briefing: Briefing, setting: Setting, error: str, line: str) -> tuple[Block, ...]:
+    """The question for a program that crashed."""
+    broken = mating.parents[0]
+    edits = ", ".join(f"{e.op} {e.target}" for e in broken.edits) or "of a merge"
+    ask = render(
+        "repair", broken=broken, parent=" and ".join(broken.parents), edits=edits, error=error, code=cut(line, 200)
+    )
+    return (program(broken, briefing, "The program that failed"), Block(ask))
+
+
+def render(name: str, **values: Any) -> str:
+    """The prompt `name` with its blanks filled in. Raises jinja2.UndefinedError if one is missing."""
+    return _environment().get_template(f"{name}.md").render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(  # nosec: prompts are text, no page
+        loader=jinja2.FileSystemLoader(FOLDER, encoding="utf-8"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@cache
+def _text(name: str) -> str:
+    return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+
+
+def _inspiration(candidate: Candidate, briefing: Briefing, told: dict[str, Candidate]) -> dict[str, Any]:
+    return {
+        "id": candidate.id,
+        "measured": portrait.score(candidate, briefing),
+        "lineage": portrait.lineage(candidate, told)[:4],
+        "code": portrait.latest_code(candidate),
+    }
+
+
+def _loss(briefing: Briefing) -> str:
+    return briefing.objectives[0].name if briefing.objectives else "the loss"

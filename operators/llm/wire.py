@@ -1,0 +1,102 @@
+"""What is sent to a language model and what comes back, whoever answers: a server, a mailbox, a recorded run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+End = Literal["", "operator", "run"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a prompt. `cached`: what stands up to its end is worth keeping in the server's prompt cache."""
+
+    text: str
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a dialogue."""
+
+    role: Literal["user", "assistant"]
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question to a model. The stable part comes first, so that it can be cached; `max_tokens` bounds the answer.
+
+    `way` is what is asked for: "mutate", "crossover", "repair", "lessons".
+    """
+
+    model: str
+    system: tuple[Block, ...]
+    turns: tuple[Turn, ...]
+    max_tokens: int
+    way: str = ""
+
+    @property
+    def characters(self) -> int:
+        """Length of the whole prompt."""
+        return sum(map(len, self.texts))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All of the prompt, in order; who is asked is no part of it."""
+        return tuple(b.text for b in (*self.system, *(b for turn in self.turns for b in turn.blocks)))
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call. `input` were read anew, `cached` came from the prompt cache, `written` went into it."""
+
+    input: int = 0
+    cached: int = 0
+    written: int = 0
+    output: int = 0
+    searches: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.input + self.cached + self.written + self.output
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as it came. `stop` is the Messages API's stop reason; `model` is who says that it answered.
+
+    `usage` is None where the server does not say.
+    """
+
+    text: str
+    stop: str
+    model: str
+    usage: Usage | None
+
+
+class Unanswered(Exception):
+    """No answer came, and waiting longer would not help. `ends`: what cannot go on without one.
+
+    "operator": this model has no further answers (unknown, or its budget is used); "run": the key is wrong, or the
+    money is gone.
+    """
+
+    def __init__(self, reason: str, ends: End = "") -> None:
+        super().__init__(reason)
+        self.ends = ends
+
+
+class TooLong(Unanswered):
+    """The prompt does not fit the model's context; a shorter one may."""
+
+
+class Transport(Protocol):
+    """Who answers. Called from several threads at once; `close` makes what waits give up soon."""
+
+    def send(self, key: str, request: Request) -> Reply:
+        """The answer. `key` names the question, the same when it is asked again. Raises Unanswered."""
+        ...
+
+    def close(self) -> None: ...
