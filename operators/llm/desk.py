@@ -15,7 +15,7 @@ from typing import Any
 from evolve.model import Cost, digest
 from evolve.protocols import CallLog
 from operators.llm.prices import Prices
-from operators.llm.wire import Reply, Request, Transport, Unanswered, Usage
+from operators.llm.wire import Reply, Request, TooLong, Transport, Unanswered, Usage
 
 CHARACTERS_A_TOKEN = 2.5  # at least, in code and English; so prompts are estimated upwards
 
@@ -40,36 +40,51 @@ class Desk:
         self._caps = caps
         self._say = say
         self._in_flight = 0
+        self._closed = False
         self._unpriced: set[str] = set()
         self._changed = Condition()
 
     def answered(self, key: str) -> bool:
-        """Whether an answer is on record."""
+        """Whether a question was asked to its end: its answer is on record, or that there was none."""
         return self._log.recall(key) is not None
 
     def ask(self, key: str, request: Request) -> tuple[Reply, Cost]:
         """The answer and its cost. An answer that is on record is not asked for again. Raises Unanswered."""
-        if (known := self._log.recall(key)) is not None:
+        known = self._log.recall(key)
+        if known is not None and "text" in known:
             return _reply(known), _cost(known)
         most = Usage(written=estimated(request), output=request.max_tokens)
         self._reserve(key, request, most)
+        try:
+            return self._sent(key, request, most)
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Whoever waits for an answer, or for room below a cap, gives up soon."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._transport.close()
+
+    def _sent(self, key: str, request: Request, most: Usage) -> tuple[Reply, Cost]:
+        """Ask, and write down what came of it."""
         begin = time.monotonic()
         try:
             reply = self._transport.send(key, request)
         except Unanswered as error:
-            spent = Usage() if error.ends else Usage(input=most.written)  # it may have been read before it failed
+            unread = bool(error.ends) or isinstance(error, TooLong)  # anything else may have been read before it failed
+            spent = Usage() if unread else Usage(input=most.written)
             self._settle(key, {"error": str(error)}, request.model, spent, begin)
             raise
         usage = reply.usage or Usage(input=estimated(request), output=math.ceil(len(reply.text) / CHARACTERS_A_TOKEN))
         said = {"text": reply.text, "stop": reply.stop, "model": reply.model, "estimated": reply.usage is None}
         return reply, _cost(self._settle(key, said, reply.model, usage, begin))
 
-    def close(self) -> None:
-        """Whoever waits for an answer gives up soon."""
-        self._transport.close()
-
     def _reserve(self, key: str, request: Request, most: Usage) -> None:
-        """Write the question down, once it fits below the caps; raises Unanswered if it never will."""
+        """Write the question down, once it fits below the caps. Raises Unanswered if it never will, or once closed."""
         question = {
             "way": request.way,
             "digest": digest("\n".join(request.texts)),
@@ -78,8 +93,10 @@ class Desk:
             "usd": self._dollars(request.model, most),
         }
         with self._changed:
-            while (over := self._over(question)) and self._in_flight:
+            while (over := self._over(question)) and self._in_flight and not self._closed:
                 self._changed.wait()
+            if self._closed:
+                raise Unanswered("nobody is asked any more")
             if over:
                 raise Unanswered(over, "operator")
             self._log.sent(key, question)
@@ -106,8 +123,6 @@ class Desk:
         }
         with self._changed:
             self._log.received(key, answer)
-            self._in_flight -= 1
-            self._changed.notify_all()
         return answer
 
     def _dollars(self, model: str, usage: Usage) -> float:
