@@ -11,10 +11,10 @@ HYPOTHESIS = 240
 
 
 def entry(candidate: Candidate) -> str:
-    """`17 mutate of 12: hypothesis [replace GPT.forward] expected -0.0300, measured -0.0512±0.0200 at 1: helps`."""
+    """`17 mutate of 12: hypothesis [replace GPT.forward] expected -0.030, measured -0.051±0.020 at 1: helps`."""
     edits = ", ".join(f"{edit.op} {edit.target}" for edit in candidate.edits[:6])
     more = f" and {len(candidate.edits) - 6} more" if len(candidate.edits) > 6 else ""
-    expected = f" expected {candidate.expected:+.4f}," if candidate.expected is not None else ""
+    expected = f" expected {candidate.expected:+.3f}," if candidate.expected is not None else ""
     what = cut(candidate.hypothesis, HYPOTHESIS) or "no child"
     places = f" [{edits}{more}]" if edits else ""
     parents = " and ".join(candidate.parents) or "nobody"
@@ -27,19 +27,21 @@ def verdict(candidate: Candidate) -> str:
         return f"refused: {cut(candidate.reason, QUOTED)}"
     if candidate.verdict == "duplicate":
         return f"seen before: {candidate.reason}"
+    if candidate.reason.startswith("infrastructure"):
+        return f"not measured, the machine failed: {crash(candidate.reason)}"
     if candidate.verdict == "failed":
         return f"dead end, {crash(candidate.reason)}"
     effect = candidate.effect
     if effect is None:
         return "the start" if candidate.index == 0 else "not measured"
-    error = f"±{effect.error:.4f}" if effect.error is not None else ""
+    error = f"±{effect.error:.3f}" if effect.error is not None else ""
     word = "no clear difference" if not effect.clear else "helps" if effect.delta < 0 else "hurts, a dead end"
-    return f"measured {effect.delta:+.4f}{error} at {effect.rung:g} of the budget: {word}"
+    return f"measured {effect.delta:+.3f}{error} at {effect.rung:g} of the budget: {word}"
 
 
 def crash(reason: str) -> str:
     """Class and line of an error, then at most `QUOTED` characters of its message, in quotes: it is data, no advice."""
-    found = re.match(r"(?P<when>[^:]*): (?P<what>\w+(?: at line \d+)?): (?P<message>.*)", reason, re.S)
+    found = re.match(r"(?P<when>[^:]*): (?P<what>\w{1,60}(?: at line \d+)?): (?P<message>.*)", reason, re.S)
     if not found:
         return f'"{cut(reason, QUOTED)}"'
     return f'{found["when"]}: {found["what"]}, quoted: "{cut(found["message"], QUOTED)}"'

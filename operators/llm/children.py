@@ -35,10 +35,11 @@ def edited(reader: Reader, source: str, answer: Answer) -> Genome:
 
 
 def check_new(genome: Genome, parents: Iterable[Candidate], briefing: Briefing) -> None:
-    """Raises Unusable for a child that has the structure of a parent, or one that the run has seen."""
+    """Raises Unusable for a child that has the structure of a parent, or one that the run has tried."""
     for parent in parents:
         if parent.genome.skeleton == genome.skeleton:
             raise Unusable("same", TUNE.format(parent=f"candidate {parent.id}"))
-    seen = next((c for c in briefing.candidates if c.genome.key == genome.key and c.verdict != "rejected"), None)
-    if seen is not None:
-        raise Unusable("known", f"this is the structure of candidate {seen.id}, which was tried. Propose another one.")
+    for seen in briefing.candidates:
+        tried = seen.verdict != "rejected" and not seen.reason.startswith("infrastructure")
+        if tried and seen.genome.key == genome.key:
+            raise Unusable("known", f"candidate {seen.id} had this structure, and was tried. Propose another one.")
