@@ -17,6 +17,7 @@ EVERY = 20  # measured candidates from one condensing to the next
 LATEST = 120  # lines of the journal that are condensed at once
 LONGEST = 6000  # characters of lessons that are shown
 ANSWER_TOKENS = 2000
+PERSON = "* !"  # begins a line that a person wrote
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class Lessons:
             self._busy.release()
 
     def _write(self, lessons: str) -> None:
+        """Replace the file; what a person wrote since the model was asked, or what it left out of it, is kept."""
+        present = [line.strip() for line in self.text().splitlines()]
+        kept = [line for line in present if line.startswith(PERSON) and line not in lessons.splitlines()]
+        lessons = "".join(f"{line}\n" for line in kept) + lessons
         aside = self.path.with_suffix(".tmp")
         aside.write_text(lessons, encoding="utf-8")
         os.replace(aside, self.path)
