@@ -35,6 +35,7 @@ LIMITS = {  # fields of `Limits` by the options that set them
     "wall": "time_limit",
     "target_loss": "target_loss",
     "stale_generations": "stale_generations",
+    "refusals": "refusals",
 }
 WHOLE = ("generations", "stale_generations", "refusals")
 PACKAGES = ("torch", "numpy", "libcst", "deap", "moocore", "optuna")
@@ -147,12 +148,12 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
     arms = plugins.arms_of(settings.operators, operators, settings.models)
     seed = _read_seed(reader, target, settings.scale)
     cores = cores_for(options.slots)
+    history = History(ParetoSearch(target.objectives, settings.population, arms, settings.seed))
     store = Store.open(directory_of(options, settings))
+    log = Log(store, history)
     try:
-        history = History(ParetoSearch(target.objectives, settings.population, arms, settings.seed))
         history.replay(store.events())
         _same_run(history, settings, store.directory)
-        log = Log(store, history)
         with _judge_log(store.directory) as (judge_log, said), _models(language, target, log, reader, say) as models:
             executor = open_executor(
                 target, options.scale, options.data, cores, reader, judge_log, lambda: _pass_on(said, say)
@@ -174,7 +175,7 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
             finally:
                 executor.close()
     finally:
-        store.close()
+        log.close()
 
 
 @contextmanager

@@ -21,3 +21,8 @@ class Log:
         """Raises `StoreError` when it could not be written; then nothing changed."""
         with self._one_at_a_time:
             self.history.apply(self.store.append(kind, key, body))
+
+    def close(self) -> None:
+        """Close the store, when nobody is writing; whoever comes later is refused. SQLite would not survive both."""
+        with self._one_at_a_time:
+            self.store.close()

@@ -43,7 +43,8 @@ one file each. Work in this folder and repeat three steps:
 
    This prints the file that is now yours. It prints `closed` when nobody asks any more: stop. It prints nothing when
    no question came for a minute: run it again.
-2. **Read** all of `claimed/NAME.md`. It says what is wanted and in which form.
+2. **Read** all of `claimed/NAME.md`: what is wanted. It names the file with the instructions (the rules, the task, the
+   form of an answer), which is the same for most questions: read that once.
 3. **Answer**: write a draft, and move it when it is complete.
 
    ```sh
@@ -100,10 +101,12 @@ class _Question:
 
     def __init__(self, key: str, request: Request) -> None:
         self._key = key
+        self.instructions = _joined(request.system)
+        self.book = f"instructions-{digest(self.instructions)[:8]}.md"
         self._prompt = _prompt(request)
         self._tokens = request.max_tokens
         readable = re.sub(r"[^A-Za-z0-9]+", "-", key).strip("-")[:80] or "question"
-        self.name = f"{readable}-{digest(key + self._prompt)[:8]}"
+        self.name = f"{readable}-{digest(key + self.instructions + self._prompt)[:8]}"
         self.still = Stillness()
         self.unreadable = ""
 
@@ -111,6 +114,7 @@ class _Question:
         again = f"\nAn earlier answer could not be read: {self.unreadable}." if self.unreadable else ""
         return (
             f"Question `{self._key}`: the last section is to be answered, in {self._tokens} tokens or less.\n"
+            f"Read `{self.book}` first: the rules, the task and the form of an answer, the same for most questions.\n"
             f"The answer goes to `answers/{self.name}.md`: write it elsewhere, then `mv` it there. README.md says how."
             f"{again}\n\n---\n\n{self._prompt}\n"
         )
@@ -205,6 +209,8 @@ class Mailbox:
             return
         held = question.still.seconds(claimed, now)
         if held is None:
+            if not (self._directory / question.book).exists():
+                self._write(question.book, question.instructions + "\n")
             self._write(f"open/{opened.name}", question.text())
         elif held >= self._lapse:
             with contextlib.suppress(FileNotFoundError):  # given back this moment
@@ -269,8 +275,8 @@ def _take(directory: Path) -> int:
 
 
 def _prompt(request: Request) -> str:
-    """The whole dialogue as one text, a heading for each of its parts."""
-    parts = [f"# Instructions\n\n{_joined(request.system)}"] if request.system else []
+    """The dialogue as one text, a heading for each of its parts."""
+    parts = []
     answers = 0
     for turn in request.turns:
         if turn.role == "assistant":

@@ -49,7 +49,7 @@ def system(briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
         scale=briefing.scale,
         rungs=" and ".join(f"{rung:g}" for rung in briefing.rungs[:-1]),
         program=setting.program.strip(),
-        seed=seed and {"measured": portrait.score(seed, briefing), "source": seed.genome.source},
+        seed=seed and {"measured": portrait.score(seed, briefing), "source": _lines(seed.genome.source)},
     )
     return (Block(text, cached=True),)
 
@@ -71,6 +71,7 @@ def program(candidate: Candidate, briefing: Briefing, title: str, brevity: int =
         "program",
         title=title,
         candidate=candidate,
+        source=_lines(candidate.genome.source),
         shown_above=candidate.index == 0 and brevity == FULL,
         facts=portrait.facts(candidate, briefing),
         numbers=portrait.numbers(candidate, briefing.importance),
@@ -99,7 +100,8 @@ def mutation(mating: Mating, briefing: Briefing, setting: Setting) -> tuple[Bloc
     chunks, lately = journal(briefing, setting)
     parent = mating.parents[0]
     focus = Random(f"{mating.seed}:focus").choice(_text("focus").splitlines())
-    ask = render("mutate", parent=parent, loss=_loss(briefing), focus=focus)
+    example = next((a for a in addresses(parent.genome.source) if "." in a), "ADDRESS")
+    ask = render("mutate", parent=parent, loss=_loss(briefing), focus=focus, example=example)
     rest = around(mating, briefing, setting, lately) + ask
     return (*chunks, program(parent, briefing, "The parent", setting.brevity), Block(rest))
 
@@ -151,6 +153,11 @@ def _environment() -> jinja2.Environment:
 @cache
 def _text(name: str) -> str:
     return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+
+
+def _lines(text: str) -> str:
+    """The text with an end to its last line, so that a fence stands on a line of its own."""
+    return text if text.endswith("\n") else text + "\n"
 
 
 def _inspiration(candidate: Candidate, briefing: Briefing, told: dict[str, Candidate]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def test_the_first_line_may_say_who_answered(desk: Desk, content: str, model: st
     assert (sent.result(PATIENCE).model, sent.result().text) == (model, text)
 
 
-def test_the_file_holds_the_whole_dialogue_in_order(desk: Desk) -> None:
+def test_the_file_holds_the_dialogue_in_order_and_names_the_instructions(desk: Desk) -> None:
     turns = (
         Turn("user", (Block("The script."), Block("The wish."))),
         Turn("assistant", (Block("First try."),)),
@@ -131,11 +131,12 @@ def test_the_file_holds_the_whole_dialogue_in_order(desk: Desk) -> None:
     head, *parts = text.split("\n\n---\n\n")
     assert "ask/12/call/1" in head and f"answers/{name}" in head and "4000 tokens" in head
     assert [" ".join(part.split()) for part in parts] == [
-        "# Instructions The rules.",
         "# Question The script. The wish.",
         "# Answer 1 First try.",
         "# Reply to answer 1 It does not parse.",
     ]
+    book = re.search(r"`(instructions-\w+\.md)`", head)
+    assert book and (desk.directory / book[1]).read_text() == "The rules.\n"
 
 
 def test_names_are_readable_and_one_per_question(desk: Desk) -> None:
