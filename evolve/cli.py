@@ -116,7 +116,7 @@ def _limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target-loss", type=float, help="stop when a confirmed loss is as low as this")
     parser.add_argument("--stale-generations", type=int, help="stop after so many without a confirmed gain; 0: never")
     parser.add_argument(
-        "--refusals", type=int, help="stop after so many refused or repeated children in a row; 0: never"
+        "--refusals", type=int, help="stop after so many refused children in a row; 0: never"
     )
 
 

@@ -75,6 +75,7 @@ class History:
         self.refusals = 0
         self.broken: dict[str, Candidate] = {}  # crashed at once, and nobody was asked to mend them
         self.calls = Calls()
+        self.ended: dict[str, str] = {}  # operators that this process asks no longer, and why
         self.halted = ""  # why this process cannot go on
         self.last_gain = 0
         self.charged = 0.0
@@ -179,6 +180,7 @@ class History:
         self.spoiled.clear()
         self.spoiled_in_row = 0
         self.refusals = 0
+        self.ended.clear()
         self.halted = ""
         self.search.arms.reopen()
         self.sessions.append((event.at, event.at, int(event.body.get("slots", 1))))
@@ -204,6 +206,7 @@ class History:
     def _end(self, operator: str, refusal: Rejected) -> None:
         """An operator has no further children, or nobody has."""
         arms = self.search.arms
+        self.ended.setdefault(operator, refusal.reason)
         if operator in arms:
             arms.close(operator)
         if refusal.ends == "run" or not arms.open(1):

@@ -76,9 +76,14 @@ def language_of(options: Namespace) -> Language | None:
 
 def _extra(text: str | None) -> dict[str, Any]:
     try:
-        extra = json.loads(text or "{}")
+        extra = json.loads(text or "{}", parse_constant=_no_json)
     except ValueError as error:
         raise ConfigError(f"--llm-extra {text}: it is no JSON ({error})") from error
     if not isinstance(extra, dict):
         raise ConfigError(f"--llm-extra {text}: write a JSON object, such as '{{\"temperature\": 0.8}}'")
     return extra
+
+
+def _no_json(word: str) -> None:
+    """NaN and Infinity: Python reads them, servers and our log do not."""
+    raise ValueError(f"{word} is no number")

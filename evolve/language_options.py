@@ -67,7 +67,7 @@ def announce_operators(operators: Collection[str], language: Language | None) ->
     who = {"api": language.url or "the Anthropic API", "mailbox": f"the mailbox {language.place}"}
     served = who.get(language.source, f"the answers recorded in {language.place}")
     caps = [f"{language.max_usd:g} USD"] if language.max_usd else []
-    caps += [f"{language.max_tokens} tokens"] if language.max_tokens else []
+    caps += [f"{language.max_tokens:,} tokens"] if language.max_tokens else []
     most = f", at most {' and '.join(caps)}" if caps else ", without a limit (--max-usd, --max-tokens)"
     return (
         f"{names} LLM: {', '.join(language.models)} by {served}{most}. Without: --operator catalogue --operator merge."

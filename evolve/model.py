@@ -277,8 +277,9 @@ class Briefing:
     """What an operator may know of the run besides the parents, as of the moment when a child is asked for.
 
     `candidates` are all that were told, in that order, the seed first. The mappings are by candidate id and hold those
-    whom the mating concerns: `losses` at each rung, `logs` the end of what the program printed when it ran last.
-    `importance` is how much of the loss each knob explains, 0 to 1, by address.
+    whom the mating concerns: `losses` at each rung, `logs` what the program printed when it ran longest.
+    `importance` is how much of the loss each knob explains, 0 to 1, by address. `pending` are the hypotheses of
+    children that are being measured.
     """
 
     objectives: tuple[Objective, ...] = ()
@@ -289,3 +290,4 @@ class Briefing:
     losses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     logs: Mapping[str, str] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
+    pending: tuple[str, ...] = ()

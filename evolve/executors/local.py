@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
+import re
 import select
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from evolve.model import Outcome, Trial
 GRACE = 10.0  # seconds that a judge gets to end by itself
 PATIENCE = 600.0  # seconds that a trial may take besides `SLOWEST` times its budget: judges have stricter limits
 SLOWEST = 20.0
+CONFIDENTIAL = re.compile(r"^ANTHROPIC_|(KEY|TOKEN|SECRET|PASSWORD)$", re.I)  # variables that no judge needs
 
 
 class JudgeError(Exception):
@@ -124,6 +127,7 @@ class Judge:
             stderr=self._log,
             text=True,
             start_new_session=True,
+            env={name: value for name, value in os.environ.items() if not CONFIDENTIAL.search(name)},
         )
 
     def ready(self, waiting: Callable[[], None] = lambda: None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from evolve import plugins
 from evolve.assemble import DEFAULT_OPERATORS, cores_for, open_executor
 from evolve.config import ConfigError, budget_of, load_target
 from evolve.executors.local import JudgeError
+from evolve.language import HOW, language_of
 from evolve.model import Trial
 
 
@@ -29,7 +31,8 @@ def print_doctor(console: Console, options: Namespace) -> int:
         return 1
     moves = len(plugins.load("operators.catalogue:transformations")())
     console.print(f"yes target: {target.name}, {len(seed.knobs)} knobs, a full trial is {budget:g} s ({options.scale})")
-    console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue); no LLM")
+    console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue)")
+    models = _print_models(console, options)
     try:
         executor = open_executor(target, options.scale, options.data, cores_for(1), reader, sys.stderr)
     except JudgeError as error:
@@ -42,6 +45,25 @@ def print_doctor(console: Console, options: Namespace) -> int:
         outcome = executor.submit(trial).result()
         said = f"{'yes' if outcome.status == 'ok' else 'no '} a trial of the seed: {outcome.status} {outcome.reason}"
         console.print(said, markup=False)
-        return 0 if outcome.status == "ok" else 1
+        return 0 if outcome.status == "ok" and models else 1
     finally:
         executor.close()
+
+
+def _print_models(console: Console, options: Namespace) -> bool:
+    """A line for each language model: whether one could be asked and, with `--ask`, whether it answers."""
+    try:
+        language = language_of(options)
+        if language is None:
+            console.print(f"no  LLM: {HOW}", markup=False)
+            return True
+        probe = plugins.load(plugins.LANGUAGE_PROBE)
+        for model in language.models:
+            ok, said = probe(asdict(language), model, options.ask)
+            console.print(f"{'yes' if ok else 'no '} LLM {model}: {said}", markup=False)
+            if not ok:
+                return False
+    except ConfigError as error:
+        console.print(f"no  LLM: {error}", markup=False)
+        return False
+    return True

@@ -46,9 +46,9 @@ def proposals_table(history: History) -> Table:
     table = Table(
         title="Proposals by outcome; improved: better than the parent by two standard errors", title_justify="left"
     )
-    table.add_column("operator")
+    table.add_column("operator", no_wrap=True)
     for column in (*COLUMNS, "calls", "input", "cached", "output", "s", "USD", "charged s"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for row in rows(history):
         table.add_row(*row)
     return table
@@ -99,6 +99,8 @@ def print_proposals(console: Console, history: History) -> None:
         console.print("The seed has not been measured yet: no child was asked for.")
         return
     console.print(proposals_table(history))
+    for operator, reason in history.ended.items():
+        console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
     tokens, usd = history.calls.spent()
     if tokens:
         dollars = f", {usd:.2f} USD" if usd else ""

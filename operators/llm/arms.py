@@ -20,7 +20,7 @@ from operators.llm.office import Office
 from operators.llm.prices import read_prices
 from operators.llm.repair import Repair
 from operators.llm.replay import Replay
-from operators.llm.wire import Transport
+from operators.llm.wire import Transport, Unanswered
 
 ARITY = {"mutate": 1, "crossover": 2}  # what is asked of each model by itself; a repair follows a crash
 LESSONS = "lessons.md"
@@ -79,3 +79,24 @@ def transport(
     if reason := configured(url, os.environ):
         raise ValueError(reason)
     return Messages(url, timeout=language["timeout"], web=language["web"], extra=language["extra"], say=say)
+
+
+def probe(language: Mapping[str, Any], model: str, ask: bool) -> tuple[bool, str]:
+    """Whether a model could be asked and what is known of it; `ask` asks it one tiny question."""
+    if language["source"] != "api":
+        return True, f"answers come from {language['source']}:{language['place']}"
+    if reason := configured(language["url"] or None, os.environ):
+        return False, reason
+    where = language["url"] or "the Anthropic API"
+    price = read_prices().find(model)
+    costs = f"{price.input:g} and {price.output:g} USD for a million tokens in and out" if price else "price unknown"
+    if not ask:
+        return True, f"by {where}, {costs}; not asked (--ask asks it one tiny question)"
+    messages = Messages(language["url"] or None, timeout=language["timeout"], extra=language["extra"])
+    try:
+        reply = messages.probe(model)
+    except Unanswered as error:
+        return False, str(error)
+    finally:
+        messages.close()
+    return True, f"{reply.model} answers by {where}, {costs}"

@@ -15,7 +15,7 @@ from typing import Any
 
 import jinja2
 
-from evolve.journal import cut, entry
+from evolve.journal import HYPOTHESIS, cut, entry
 from evolve.model import Briefing, Candidate, Mating
 from operators.llm import portrait
 from operators.llm.ideas import Idea
@@ -87,6 +87,7 @@ def around(mating: Mating, briefing: Briefing, setting: Setting, lately: Sequenc
     return render(
         "around",
         lines=lately,
+        pending=[cut(hypothesis, HYPOTHESIS) for hypothesis in briefing.pending],
         lessons=setting.lessons.strip(),
         parent=parent,
         lineage=portrait.lineage(parent, told) if setting.brevity < SHORTEST else (),
