@@ -167,7 +167,9 @@ def test_a_run_with_a_server(target: Path, run_dir: Path, start: Start, capsys: 
         assert all(n == 1 for n in asked(server).values())
 
 
-def test_killed_while_calls_are_under_way(target: Path, run_dir: Path, start: Start) -> None:
+def test_killed_while_calls_are_under_way(
+    target: Path, run_dir: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The first call is answered, the others hang until the process is dead."""
     killed = Event()
 
@@ -185,12 +187,10 @@ def test_killed_while_calls_are_under_way(target: Path, run_dir: Path, start: St
         lost = {b["key"]: b["tokens"] for b in bodies(run_dir, "question")}
         got = [b["key"] for b in bodies(run_dir, "reply")]
         assert got == ["ask/1/call/0"]
-        open_history(run_dir)
         del lost["ask/1/call/0"]
         assert lost
         killed.set()
-        code, _, errors = ended(start("evolve", *command))
-        assert code == 0, errors
+        shown(capsys, *command)
         counts = asked(server)
     assert {name for name, n in counts.items() if n > 1} == set(lost), (
         "what had no answer, and only that, is asked anew"
@@ -200,7 +200,9 @@ def test_killed_while_calls_are_under_way(target: Path, run_dir: Path, start: St
     assert history.calls.tokens == 3100 * len(bodies(run_dir, "reply")) + sum(lost.values())
 
 
-def test_killed_between_an_answer_and_its_child(target: Path, run_dir: Path, start: Start) -> None:
+def test_killed_between_an_answer_and_its_child(
+    target: Path, run_dir: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A first answer that cannot be used is on record; the second turn hangs until the process is dead."""
     killed = Event()
 
@@ -217,8 +219,7 @@ def test_killed_between_an_answer_and_its_child(target: Path, run_dir: Path, sta
         first.wait()
         assert not bodies(run_dir, "proposal")
         killed.set()
-        code, _, errors = ended(start("evolve", *command))
-        assert code == 0, errors
+        shown(capsys, *command)
         counts = asked(server)
     assert counts["ask/1/call/0"] == 1, "its answer was on record"
     assert counts["ask/1/call/1"] == 2
@@ -485,7 +486,7 @@ def test_a_mailbox_over_an_interruption(
     assert code == 0, errors
     history = open_history(run_dir)
     assert history.candidates[str(n)].hypothesis == f"activation number {n} suits bytes"
-    assert children(history) == sorted(children(history), key=int) or len(children(history)) >= 2
+    assert len(children(history)) >= 2
     assert (box / "done" / f"{claimed.stem}.answer.md").exists()
 
 
