@@ -115,9 +115,7 @@ def _limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time-limit", type=float, help="wall-clock seconds in all")
     parser.add_argument("--target-loss", type=float, help="stop when a confirmed loss is as low as this")
     parser.add_argument("--stale-generations", type=int, help="stop after so many without a confirmed gain; 0: never")
-    parser.add_argument(
-        "--refusals", type=int, help="stop after so many refused children in a row; 0: never"
-    )
+    parser.add_argument("--refusals", type=int, help="stop after so many refused children in a row; 0: never")
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:

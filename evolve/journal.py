@@ -12,6 +12,8 @@ HYPOTHESIS = 240
 
 def entry(candidate: Candidate) -> str:
     """`17 mutate of 12: hypothesis [replace GPT.forward] expected -0.030, measured -0.051±0.020 at 1: helps`."""
+    if candidate.index == 0:
+        return "0: the program that everything began with"
     edits = ", ".join(f"{edit.op} {edit.target}" for edit in candidate.edits[:6])
     more = f" and {len(candidate.edits) - 6} more" if len(candidate.edits) > 6 else ""
     expected = f" expected {candidate.expected:+.3f}," if candidate.expected is not None else ""
@@ -33,7 +35,7 @@ def verdict(candidate: Candidate) -> str:
         return f"dead end, {crash(candidate.reason)}"
     effect = candidate.effect
     if effect is None:
-        return "the start" if candidate.index == 0 else "not measured"
+        return "not measured"
     error = f"±{effect.error:.3f}" if effect.error is not None else ""
     word = "no clear difference" if not effect.clear else "helps" if effect.delta < 0 else "hurts, a dead end"
     return f"measured {effect.delta:+.3f}{error} at {effect.rung:g} of the budget: {word}"

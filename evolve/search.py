@@ -40,7 +40,7 @@ class ParetoSearch:
             self.arms.tell(candidate.operator, _gain(candidate), candidate.seconds, candidate.cost.usd)
         self._children.update(candidate.parents)
         if len(candidate.parents) == 2:
-            self._mated.add(_pair(*candidate.parents))
+            self._mated.add(_pair(*(self.archive[parent] for parent in candidate.parents)))
         if candidate.verdict == "ok":
             pool = [*self.population, candidate]
             self.population = selection.survivors(pool, self.objectives, self._children, self._size)
@@ -73,7 +73,7 @@ class ParetoSearch:
             other
             for other in self.population
             if other.genome.skeleton != parent.genome.skeleton
-            and _pair(parent.id, other.id) not in self._mated
+            and _pair(parent, other) not in self._mated
             and (base := self.common_ancestor(parent, other)) is not None
             and base.genome.skeleton not in (parent.genome.skeleton, other.genome.skeleton)
         ]
@@ -112,5 +112,7 @@ def _gain(candidate: Candidate) -> float:
     return -effect.delta if effect and effect.clear and effect.delta < 0 else 0.0
 
 
-def _pair(a: str, b: str) -> tuple[str, str]:
+def _pair(left: Candidate, right: Candidate) -> tuple[str, str]:
+    """The two structures: with other numbers their merge is the same."""
+    a, b = left.genome.skeleton, right.genome.skeleton
     return (a, b) if a < b else (b, a)

@@ -8,7 +8,7 @@ from evolve.model import Briefing, Candidate, Genome
 from operators.genome import NotAllowed, Reader
 from operators.llm.answer import Answer, AnswerError, parse
 from operators.llm.dialogue import Unusable
-from operators.tree import EditError, apply
+from operators.tree import FILE, EditError, apply
 
 TUNE = "tune, don't mutate: only numbers differ from {parent}, and those are tuned anyway. Change what it does."
 
@@ -29,7 +29,7 @@ def edited(reader: Reader, source: str, answer: Answer) -> Genome:
     try:
         return reader.read(apply(source, answer.edits))
     except EditError as error:
-        raise Unusable("edits", str(error)) from error
+        raise Unusable("edits", str(error).removesuffix(f", {FILE}")) from error
     except NotAllowed as error:
         raise Unusable("rules", str(error)) from error
 

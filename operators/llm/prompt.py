@@ -58,10 +58,11 @@ def journal(briefing: Briefing, setting: Setting) -> tuple[list[Block], list[str
     """The chunks of the journal that no longer change, and the lines that came after them."""
     if setting.brevity > FULL:
         return [], []
-    lines = [entry(c) for c in briefing.candidates if c.edits and c.verdict not in ("rejected", "duplicate")]
-    begin = max(0, -(-(len(lines) - JOURNAL) // 50) * 50)
-    end = begin + (len(lines) - begin) // CHUNK * CHUNK
-    texts = [render("journal", first=i == begin, lines=lines[i : i + CHUNK]) for i in range(begin, end, CHUNK)]
+    tried = [c for c in briefing.candidates if c.edits and c.verdict not in ("rejected", "duplicate")]
+    begin = max(0, -(-(len(tried) - JOURNAL) // 50) * 50)
+    lines = [entry(c) for c in tried[begin:]]
+    end = len(lines) // CHUNK * CHUNK
+    texts = [render("journal", first=i == 0, lines=lines[i : i + CHUNK]) for i in range(0, end, CHUNK)]
     return [Block(text, cached=i == len(texts) - 1) for i, text in enumerate(texts)], lines[end:]
 
 
@@ -83,7 +84,7 @@ def program(candidate: Candidate, briefing: Briefing, title: str, brevity: int =
 def around(mating: Mating, briefing: Briefing, setting: Setting, lately: Sequence[str]) -> str:
     """What else helps: latest tries, lessons, lineage, unlike individuals, notes."""
     parent, told = mating.parents[0], {c.id: c for c in briefing.candidates}
-    others = mating.inspirations if setting.brevity < SHORTEST else ()
+    others = [c for c in mating.inspirations if setting.brevity < SHORTEST and portrait.lineage(c, told)]
     return render(
         "around",
         lines=lately,
