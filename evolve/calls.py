@@ -12,6 +12,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.answers: dict[str, dict[str, Any]] = {}
+        self.requests: dict[str, dict[str, Any]] = {}  # of questions without an answer, as they were sent
         self.times: Counter[str] = Counter()  # that a question was sent
         self.open: dict[str, tuple[int, float]] = {}  # the most that a question without an answer may cost
         self.tokens = 0
@@ -24,11 +25,14 @@ class Calls:
             tokens, usd = self.open[key]
             self.tokens, self.usd = self.tokens + tokens, self.usd + usd
         self.times[key] += 1
+        self.requests[key] = body["request"]
         self.open[key] = body["tokens"], body["usd"]
 
     def on_reply(self, body: Mapping[str, Any]) -> None:
         self.open.pop(body["key"], None)
         self.answers[body["key"]] = dict(body)
+        if "text" in body:
+            self.requests.pop(body["key"], None)
         self.tokens += body["tokens"]
         self.usd += body["usd"]
 
@@ -53,6 +57,9 @@ class CallWriter:
 
     def recall(self, key: str) -> Mapping[str, Any] | None:
         return self._calls.answers.get(key)
+
+    def unanswered(self, key: str) -> Mapping[str, Any] | None:
+        return self._calls.requests.get(key)
 
     def sent(self, key: str, question: Mapping[str, Any]) -> None:
         body = {"key": key, **question}

@@ -187,7 +187,7 @@ def _drive(run: Run, console: Console) -> int:
         return INTERRUPTED if loop.interrupted else 1
     journal(run.history)
     _summary(run, console)
-    return INTERRUPTED if loop.interrupted else NO_MODEL if run.history.halted else 0
+    return INTERRUPTED if loop.interrupted else NO_MODEL if reason == run.history.halted else 0
 
 
 def _announce(run: Run, console: Console) -> None:

@@ -73,6 +73,7 @@ class History:
         self.at_full_budget = 0
         self.finished = 0
         self.refusals = 0
+        self.last_refusal = ""
         self.broken: dict[str, Candidate] = {}  # crashed at once, and nobody was asked to mend them
         self.calls = Calls()
         self.ended: dict[str, str] = {}  # operators that this process asks no longer, and why
@@ -264,6 +265,7 @@ class History:
         self.search.tell(candidate)
         self.refusals = 0 if candidate.rung > 0 or candidate.index == 0 else self.refusals + 1
         if candidate.verdict in ("rejected", "duplicate"):
+            self.last_refusal = candidate.reason
             return
         if (
             candidate.index

@@ -67,8 +67,12 @@ class CallLog(Protocol):
         """The answer that was written down for a question, if there is one."""
         ...
 
+    def unanswered(self, key: str) -> Mapping[str, Any] | None:
+        """The `request` of a question that was sent and has no answer yet: whoever asks again asks the same."""
+        ...
+
     def sent(self, key: str, question: Mapping[str, Any]) -> None:
-        """Write a question down. It needs `tokens` and `usd`, what it may cost at most."""
+        """Write a question down. It needs its `request`, and `tokens` and `usd`, what it may cost at most."""
         ...
 
     def received(self, key: str, answer: Mapping[str, Any]) -> None:

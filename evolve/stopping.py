@@ -17,14 +17,15 @@ def stop_reason(history: History, limits: Limits) -> str | None:
     loss = history.best_loss.mean if history.best_loss else float("inf")
     stale = (history.finished - history.last_gain) // offspring
     halted = history.halted if not history.open_asks else ""
+    last = f", the last one: {history.last_refusal}" if history.last_refusal else ""
     refused = history.refusals if not history.open_asks else 0  # a child under way may be the next parent
     criteria = [
-        (halted, halted),
         (limits.generations and generation(history) >= limits.generations, f"{limits.generations} generations done"),
         (limits.total and history.charged >= limits.total, f"{limits.total:g} charged seconds used"),
         (limits.wall and history.wall >= limits.wall, f"time limit of {limits.wall:g} s reached"),
         (limits.target_loss and loss <= limits.target_loss, f"loss {limits.target_loss:g} reached and confirmed"),
         (limits.stale_generations and stale >= limits.stale_generations, f"no confirmed gain in {stale} generations"),
-        (limits.refusals and refused >= limits.refusals, f"{refused} refusals or repeats in a row"),
+        (halted, halted),
+        (limits.refusals and refused >= limits.refusals, f"{refused} refusals or repeats in a row{last}"),
     ]
     return next((reason for met, reason in criteria if met), None)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evolve.journal import cut
 from evolve.model import Briefing, Candidate, Mating, Proposal, Rejected
 from operators.addresses import FILE
 from operators.crossover import anchor
@@ -83,7 +84,10 @@ class Crossover:
             return Rejected(f"merge of {left.id} and {right.id}: {error}", stage="rules")
         except Unusable:
             return Rejected(f"merge of {left.id} and {right.id} is nothing new", stage="known")
-        return _proposal(genome, left, right, origins, f"what {right.id} changed since {base} also helps {left.id}")
+        what = f" ({cut(right.hypothesis, 100)})" if right.edits else ""
+        return _proposal(
+            genome, left, right, origins, f"what {right.id} changed since {base}{what} also helps {left.id}"
+        )
 
 
 def _proposal(genome: Any, left: Candidate, right: Candidate, origins: Mapping[str, str], why: str) -> Proposal:

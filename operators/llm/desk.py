@@ -15,7 +15,7 @@ from typing import Any
 from evolve.model import Cost, digest
 from evolve.protocols import CallLog
 from operators.llm.prices import Prices
-from operators.llm.wire import Reply, Request, TooLong, Transport, Unanswered, Usage
+from operators.llm.wire import Reply, Request, TooLong, Transport, Unanswered, Usage, request_from
 
 CHARACTERS_A_TOKEN = 2.5  # at least, in code and English; so prompts are estimated upwards
 
@@ -47,6 +47,11 @@ class Desk:
     def answered(self, key: str) -> bool:
         """Whether a question was asked to its end: its answer is on record, or that there was none."""
         return self._log.recall(key) is not None
+
+    def earlier(self, key: str) -> Request | None:
+        """A question as an earlier process sent it, if no answer came: one may still wait for exactly this question."""
+        known = self._log.unanswered(key)
+        return request_from(known) if known else None
 
     def ask(self, key: str, request: Request) -> tuple[Reply, Cost]:
         """The answer and its cost. An answer that is on record is not asked for again. Raises Unanswered."""

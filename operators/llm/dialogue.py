@@ -48,7 +48,8 @@ def converse(desk: Desk, question: Question) -> Proposal | Rejected:
             Turn("assistant", (Block(reply.text.strip() or "(nothing)"),)),
             Turn("user", (Block(render("again", complaint=complaint)),)),
         )
-        reply, more = desk.ask(f"{question.key}/1", replace(request, turns=again))
+        key = f"{question.key}/1"
+        reply, more = desk.ask(key, desk.earlier(key) or replace(request, turns=again))
         cost += more
         return replace(_child(question, reply, request), cost=cost)
     except Unusable as error:
@@ -60,11 +61,12 @@ def converse(desk: Desk, question: Question) -> Proposal | Rejected:
 def _first(desk: Desk, question: Question) -> tuple[Request, Reply, Cost]:
     """The first answer; what does not fit is asked again with less around it. Raises Unanswered."""
     for brevity in range(FULL, SHORTEST + 1):
-        request = question.request(brevity)
+        key = f"{question.key}/0" + f".{brevity}" * (brevity > FULL)
+        request = desk.earlier(key) or question.request(brevity)
         if brevity < SHORTEST and 0 < question.prompt_tokens < estimated(request):
             continue
         try:
-            reply, cost = desk.ask(f"{question.key}/0" + f".{brevity}" * (brevity > FULL), request)
+            reply, cost = desk.ask(key, request)
             return request, reply, cost
         except TooLong:
             if brevity == SHORTEST:

@@ -14,7 +14,7 @@ class Replay:
     """Answers a question that was asked before, word for word, with what was answered then.
 
     Measurements differ from run to run and with them the questions, so another question has the next unused answer
-    of its kind: to a mutation or a crossover, first or second turn.
+    of its kind: to a mutation or a crossover, first or second turn. It costs nothing.
     """
 
     def __init__(self, recorded: Sequence[Mapping[str, Any]]) -> None:
@@ -30,8 +30,7 @@ class Replay:
             if not (found := same or kind):
                 raise Unanswered(f"no recorded answer is left for {way}", "operator")
             self._left.remove(found[0])
-        answer = found[0]
-        return Reply(answer["text"], answer["stop"], answer["model"], Usage(**answer["usage"]))
+        return Reply(found[0]["text"], found[0]["stop"], found[0]["model"], Usage())
 
     def close(self) -> None:
         """Nobody waits."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 End = Literal["", "operator", "run"]
 
@@ -46,6 +47,16 @@ class Request:
     def texts(self) -> tuple[str, ...]:
         """All of the prompt, in order; who is asked is no part of it."""
         return tuple(b.text for b in (*self.system, *(b for turn in self.turns for b in turn.blocks)))
+
+
+def request_from(record: Mapping[str, Any]) -> Request:
+    """The request of which `dataclasses.asdict` made `record`, perhaps by way of JSON."""
+    turns = tuple(Turn(turn["role"], _blocks(turn["blocks"])) for turn in record["turns"])
+    return Request(**{**record, "system": _blocks(record["system"]), "turns": turns})
+
+
+def _blocks(records: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
+    return tuple(Block(**block) for block in records)
 
 
 @dataclass(frozen=True)

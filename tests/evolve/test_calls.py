@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from evolve.calls import Calls, CallWriter
 from evolve.history import History
@@ -11,7 +12,8 @@ from evolve.log import Log
 from evolve.store import Store
 from tests.evolve import toy
 
-QUESTION, ANSWER = {"tokens": 100, "usd": 0.5}, {"tokens": 30, "usd": 0.125, "text": "yes"}
+QUESTION: dict[str, Any] = {"tokens": 100, "usd": 0.5, "request": {"model": "m"}}
+ANSWER = {"tokens": 30, "usd": 0.125, "text": "yes"}
 
 
 def opened(directory: Path) -> tuple[CallWriter, History, Store]:
@@ -55,6 +57,7 @@ def test_a_question_may_be_asked_again_after_a_failure(tmp_path: Path) -> None:
     for answer in ({"tokens": 10, "usd": 0.0, "error": "overloaded"}, ANSWER):
         calls.sent("a", QUESTION)
         calls.received("a", answer)
+        assert ("text" in answer) != (calls.unanswered("a") == QUESTION["request"]), "it may be asked in the same words"
     assert calls.spent() == (40, 0.125) and dict(calls.recall("a") or {})["text"] == "yes"
     keys = [event.key for event in store.events()]
     assert keys == ["a/question/0", "a/reply/1", "a/question/1", "a/reply/2"]
