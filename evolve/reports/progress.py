@@ -15,6 +15,7 @@ from evolve.reports.front import with_error
 from evolve.stopping import generation
 
 PLAIN_EVERY = 15.0  # seconds between two plain lines
+MANY = 5  # refusals in a row, from which on they are shown
 
 
 class Progress:
@@ -60,6 +61,8 @@ class Progress:
         for label, candidate in (("best", history.front[0] if history.front else None), ("seed", history.seed)):
             if candidate and candidate.fitness:
                 facts[label] = with_error(candidate.fitness.values[history.loss])
+        if history.refusals >= MANY:
+            facts["refused in a row"] = f"{history.refusals} ({history.last_refusal[:60]})"
         return facts | {
             "trials": f"{statuses}, {loop.open_trials} open",
             "busy": f"{history.busy:.0%}",

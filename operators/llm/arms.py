@@ -54,7 +54,8 @@ def open_arms(
     """
     prices = read_prices(program.with_name("prices.toml"))
     caps = Caps(language["max_usd"], language["max_tokens"])
-    desk = Desk(transport(language, recorded, say), log, prices, caps, say)
+    sold = (language["source"] == "api" and not language["url"]) or caps.usd
+    desk = Desk(transport(language, recorded, say), log, prices, caps, say if sold else lambda _: None)
     lessons = Lessons(run / LESSONS)
     operators: dict[str, Operator] = {}
     for model in language["models"]:

@@ -132,9 +132,9 @@ class Desk:
 
     def _dollars(self, model: str, usage: Usage) -> float:
         price = self._prices.find(model)
-        if price is None and self._caps.usd and model not in self._unpriced:
+        if price is None and model not in self._unpriced:
             self._unpriced.add(model)
-            self._say(f"no price is known for {model}: --max-usd does not bound it, --max-tokens does")
+            self._say(f"no price is known for {model}: its tokens are counted, its dollars are not")
         return price.of(usage) if price else 0.0
 
 

@@ -309,4 +309,4 @@ def _read(path: Path) -> Reply:
     text = text[signed.end() :].lstrip("\n") if signed else text
     if not text.strip():
         raise _Unreadable("it is empty")
-    return Reply(text, "end_turn", signed[1] if signed else "mailbox", None)
+    return Reply(text, "end_turn", f"mailbox/{signed[1]}" if signed else "mailbox", None)

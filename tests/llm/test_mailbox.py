@@ -107,8 +107,8 @@ def test_an_answer_without_a_claim_counts(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("content", "model", "text"),
     [
-        ("model: opus 5 \n\nBody.\n", "opus 5", "Body.\n"),
-        ("\ufeffmodel: x\r\nBody.\r\nMore.", "x", "Body.\nMore."),
+        ("model: opus 5 \n\nBody.\n", "mailbox/opus 5", "Body.\n"),
+        ("\ufeffmodel: x\r\nBody.\r\nMore.", "mailbox/x", "Body.\nMore."),
         ("Body.\nmodel: x\n", "mailbox", "Body.\nmodel: x\n"),
         ("model:\nBody.\n", "mailbox", "model:\nBody.\n"),
     ],
