@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -15,19 +15,27 @@ REFUSED_AT = ("answer", "format", "edits", "rules", "same", "known")
 COLUMNS = ("asked", "answered", "well-formed", "applies", "compiles", "structural", "new", "passes smoke", "improved")
 
 
+WITHOUT = ", no call"  # a merge that left nothing to ask
+
+
 @dataclass(frozen=True)
 class Fate:
-    """How far one proposal came: the number of `COLUMNS` that it fills; its candidate and its cost."""
+    """How far one proposal came: the number of `COLUMNS` that it fills; and its candidate."""
 
     reached: int
     candidate: Candidate
-    cost: Cost
 
 
-def fates(history: History, operator: str) -> list[Fate]:
-    """Of all proposals of an operator that were told."""
-    told = [c for c in history.candidates.values() if c.operator == operator]
-    return [Fate(_reached(c, history.proposals.get(c.index)), c, c.cost) for c in told]
+def fates(history: History) -> dict[str, list[Fate]]:
+    """All proposals that were told, by operator; a language model's without a call are apart."""
+    found: dict[str, list[Fate]] = {}
+    for candidate in history.candidates.values():
+        if candidate.index:
+            reached = _reached(candidate, history.proposals.get(candidate.index))
+            quiet = "@" in candidate.operator and not candidate.cost.calls and reached > 1
+            name = candidate.operator + (WITHOUT if quiet else "")
+            found.setdefault(name, []).append(Fate(reached, candidate))
+    return dict(sorted(found.items()))
 
 
 def _reached(candidate: Candidate, made: object) -> int:
@@ -41,38 +49,41 @@ def _reached(candidate: Candidate, made: object) -> int:
     return 9 if effect and effect.clear and effect.delta < 0 else 8
 
 
-def proposals_table(history: History) -> Table:
+def outcomes(history: History) -> Table:
     """A row for each operator; every column counts those that came at least so far."""
-    table = Table(
-        title="Proposals by outcome; improved: better than the parent by two standard errors", title_justify="left"
-    )
-    table.add_column("operator", no_wrap=True)
-    for column in (*COLUMNS, "calls", "input", "cached", "output", "s", "USD", "charged s"):
-        table.add_column(column, justify="right", overflow="fold")
-    for row in rows(history):
-        table.add_row(*row)
+    table = _table("Proposals by outcome; improved: better than the parent by two standard errors", COLUMNS)
+    for operator, found in fates(history).items():
+        counts = (str(sum(f.reached >= n for f in found)) for n in range(1, len(COLUMNS) + 1))
+        table.add_row(operator, *counts)
     return table
 
 
-def rows(history: History) -> Iterator[list[str]]:
-    """The cells of the table. Calls, tokens and seconds are means over proposals; dollars and charges are sums."""
-    for operator in sorted({c.operator for c in history.candidates.values() if c.index}):
-        found = fates(history, operator)
-        counts = [str(sum(f.reached >= n for f in found)) for n in range(1, len(COLUMNS) + 1)]
-        total = sum((f.cost for f in found), Cost())
-        n = len(found)
+def costs(history: History) -> Table:
+    """What proposals cost: calls, tokens and seconds are means over proposals; dollars and charges are sums."""
+    columns = ("calls", "prompt tokens", "from cache", "answer tokens", "seconds", "USD in all", "charged s in all")
+    table = _table("What a proposal costs", columns)
+    for operator, found in fates(history).items():
+        total, n = sum((f.candidate.cost for f in found), Cost()), len(found)
         read = total.input + total.cached
-        yield [
+        table.add_row(
             operator,
-            *counts,
             f"{total.calls / n:.1f}",
-            f"{read / n:,.0f}",
+            f"{read / n:,.0f}" if read else "-",
             f"{total.cached / read:.0%}" if read else "-",
-            f"{total.output / n:,.0f}",
+            f"{total.output / n:,.0f}" if read else "-",
             f"{total.seconds / n:.1f}",
             f"{total.usd:.2f}" if total.usd else "-",
             f"{sum(f.candidate.seconds for f in found):,.0f}",
-        ]
+        )
+    return table
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("operator", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", overflow="fold")
+    return table
 
 
 def ideas(history: History) -> list[tuple[str, int, int, float]]:
@@ -98,7 +109,8 @@ def print_proposals(console: Console, history: History) -> None:
     if history.seed is None:
         console.print("The seed has not been measured yet: no child was asked for.")
         return
-    console.print(proposals_table(history))
+    console.print(outcomes(history))
+    console.print(costs(history))
     for operator, reason in history.ended.items():
         console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
     tokens, usd = history.calls.spent()

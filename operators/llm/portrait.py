@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from evolve.journal import entry
+from evolve.journal import cut, verdict
 from evolve.model import Briefing, Candidate, Estimate
 
 POINTS = 10  # of a loss curve
 ANCESTORS = 8
+IN_SHORT = 100  # characters of a hypothesis that stands in the journal too
 METRICS = {  # those that are shown, and how
     "tokens_per_second": "{:,.0f} tokens per second",
     "steps": "{:,.0f} steps",
@@ -64,8 +65,9 @@ def numbers(candidate: Candidate, importance: Mapping[str, float]) -> list[str]:
 
 
 def lineage(candidate: Candidate, told: Mapping[str, Candidate]) -> list[str]:
-    """The journal's lines of a candidate and its ancestors along first parents, newest first, without the seed."""
-    return [entry(c) for c in ancestors(candidate, told) if c.edits][:ANCESTORS]
+    """What a candidate and its ancestors along first parents tried, newest first; the journal says more of each."""
+    tried = [c for c in ancestors(candidate, told) if c.edits][:ANCESTORS]
+    return [f"{c.id}: {cut(c.hypothesis, IN_SHORT)} {verdict(c)}" for c in tried]
 
 
 def ancestors(candidate: Candidate, told: Mapping[str, Candidate]) -> Iterator[Candidate]:
@@ -76,7 +78,7 @@ def ancestors(candidate: Candidate, told: Mapping[str, Candidate]) -> Iterator[C
         yield candidate
 
 
-def latest_code(candidate: Candidate, most: int = 40) -> str:
+def latest_code(candidate: Candidate, most: int = 24) -> str:
     """The code of its last edits, cut to `most` lines."""
     lines: Sequence[str] = "\n".join(edit.code.rstrip() for edit in candidate.edits if edit.code).splitlines()
     return "".join(f"{line}\n" for line in lines[:most]) + ("# …\n" if len(lines) > most else "")

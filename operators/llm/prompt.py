@@ -166,7 +166,7 @@ def _inspiration(candidate: Candidate, briefing: Briefing, told: dict[str, Candi
     return {
         "id": candidate.id,
         "measured": portrait.score(candidate, briefing),
-        "lineage": portrait.lineage(candidate, told)[:4],
+        "lineage": portrait.lineage(candidate, told)[:3],
         "code": portrait.latest_code(candidate),
     }
 
