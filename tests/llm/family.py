@@ -163,12 +163,8 @@ def mating(index: int = 14, *others: Candidate, operator: str = f"mutate@{MODEL}
 
 
 def desk(transport: Transport, log: MemoryCallLog | None = None, caps: Caps | None = None) -> Desk:
-    """A desk that is not to say anything."""
-
-    def say(text: str) -> None:
-        raise AssertionError(text)
-
-    return Desk(transport, log or MemoryCallLog(), read_prices(), caps or Caps(), say)
+    """A desk whose model has no price."""
+    return Desk(transport, log or MemoryCallLog(), read_prices(), caps or Caps(), lambda said: None)
 
 
 def office(folder: Path, transport: Transport, log: MemoryCallLog | None = None, **limits: int) -> Office:
