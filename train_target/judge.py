@@ -153,6 +153,8 @@ class Judge:
             if messages is None:
                 return False
             for message in messages:
+                if message.get("op") == "evaluate":
+                    box.log.end()  # what is printed with text of the evaluation in hand is nobody's to read
                 answer(box.wire, session, message)
         except (WireError, OSError) as error:
             session.verdict = session.verdict or Verdict("crashed", f"broke the protocol: {error}")

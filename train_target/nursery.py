@@ -27,10 +27,11 @@ class Infrastructure(Exception):
 
 
 class Log:
-    """The read end of a box's output: head and tail are kept, the middle is dropped."""
+    """The read end of a box's output: head and tail are kept, the middle is dropped, and what comes after `end`."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._ended = False
         self._head = self._tail = b""
         os.set_blocking(fd, False)
 
@@ -46,10 +47,17 @@ class Log:
                 return True
             if not chunk:
                 return False
+            if self._ended:
+                continue
             room = HEAD - len(self._head)
             self._head += chunk[:room]
             self._tail = (self._tail + chunk[room:])[-TAIL:] if room < len(chunk) else self._tail
         return True
+
+    def end(self) -> None:
+        """Keep what was printed until now, and nothing that is printed from now on."""
+        self.drain()
+        self._ended = True
 
     def text(self) -> str:
         """At most 4 kB without control characters."""

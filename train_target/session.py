@@ -6,11 +6,13 @@ with synthetic batches for compiling), training (charged), evaluation. It neithe
 
 from __future__ import annotations
 
+import builtins
 import fcntl
 import json
 import math
 import mmap
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Literal
@@ -155,6 +157,7 @@ class Session:
         if self.verdict is None:
             status = message.get("status")
             reason = printable(str(message.get("reason")))[:500]
+            reason = _without_words(reason) if self.phase == "evaluation" else reason
             self._end(status if status in ("oom", "rejected") else "crashed", reason)
         return Reply({})
 
@@ -281,3 +284,18 @@ class Session:
             metrics["parameters"] = float(self._parameters)
         self.verdict = Verdict("ok", metrics=metrics)
         return Reply({"val_bpb": losses["val_bpb"]})
+
+
+SHAPES = re.compile(
+    r"model\(x\) must return (logits, a tensor|floating-point logits) of shape \([\d, ]{1,30}\)"
+    r"(; it returned (tuple|list|dict|NoneType|float|int)|, not torch\.\w{1,14} of shape \([\d, ]{1,30}\))"
+)
+
+
+def _without_words(reason: str) -> str:
+    """What may be told of a crash with text of the evaluation in hand: a known class, a line, shapes; no words."""
+    name, line = re.match(r"\w*", reason), re.search(r" at line (\d{1,6}): ", reason)
+    known = name[0] if name and isinstance(getattr(builtins, name[0], None), type) else "an exception"
+    shapes = SHAPES.search(reason)
+    said = shapes[0] if shapes else "during evaluation, where messages are not passed on"
+    return f"{known}{f' at line {line[1]}' if line else ''}: {said}"
