@@ -7,6 +7,9 @@ group is fixed; which model is worth its price is not, so its arms share alike a
 ShinkaEvolve (arXiv 2509.19349) chooses its models by UCB; its code also weighs cost, and has a variant that samples.
 Here it is Thompson sampling, because children are made side by side: until a result comes, UCB names the same arm again
 and again, and a sample does not (Chapelle and Li 2011, on delayed feedback).
+
+A repair (`repair@one`) is no arm, since nobody draws it: what repairs cost and gain is told of no arm, so a model whose
+children crash often looks cheaper here than it is.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from statistics import fmean
+from statistics import fmean, median_low
 
 ENOUGH = 8  # finished pulls of every arm, before what they gained says anything
+TAIL = 2.0  # times a usual gain is the most that one counts
 FLOOR = 0.1  # of a group's draws are uniform: a search changes, and who gained nothing early may gain late
 PRIOR = 8  # pulls of mean cost that the group's mean counts for in an arm's: most gains are 0 and a few are large
 CHEAPEST = 0.25  # of the mean cost is the least that a pull counts: who refuses at once takes a place too
@@ -27,27 +31,30 @@ SAMPLES = 2000  # behind a reported share: its standard error is at most 1.1 per
 
 @dataclass(frozen=True)
 class Arm:
-    """An operator that takes `arity` parents. `weight` is that of its group; without a group it is one of its own."""
+    """An operator that takes `arity` parents. `weight` is that of its group; without a group it is one of its own.
+
+    `structural`: it makes new structures, not only new numbers.
+    """
 
     arity: int
     weight: float
     group: str = ""
+    structural: bool = True
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over the finished pulls of an arm."""
+    """The finished pulls of an arm: how many, which gains they had, what they cost in all."""
 
     pulls: int = 0
-    gain: float = 0.0
-    squares: float = 0.0  # of the gains
+    gains: tuple[float, ...] = ()  # those above 0, ascending
     seconds: float = 0.0
     usd: float = 0.0
 
     @property
     def mean(self) -> float:
         """Gain a pull, 0 before the first."""
-        return self.gain / self.pulls if self.pulls else 0.0
+        return math.fsum(self.gains) / self.pulls if self.pulls else 0.0
 
 
 class Arms:
@@ -72,9 +79,12 @@ class Arms:
         """How many parents an arm takes. Raises KeyError for an unknown one."""
         return self._arms[name].arity
 
-    def open(self, arity: int) -> bool:
-        """Whether an arm that takes so many parents is open."""
-        return any(arm.arity == arity and name not in self._closed for name, arm in self._arms.items())
+    def open(self, arity: int, structural: bool = False) -> bool:
+        """Whether an arm that takes so many parents is open; with `structural`, one that makes new structures."""
+        return any(
+            arm.arity == arity and name not in self._closed and (arm.structural or not structural)
+            for name, arm in self._arms.items()
+        )
 
     def close(self, name: str) -> None:
         """Draw an arm no longer (its model is unknown, its budget is used). Raises KeyError for an unknown one."""
@@ -95,14 +105,14 @@ class Arms:
         old = self._tallies[name]
         if not all(0 <= x < math.inf for x in (gain, seconds, usd)):
             raise ValueError(f"arm {name}: gain {gain}, seconds {seconds}, usd {usd} must be finite and not negative")
-        self._tallies[name] = Tally(
-            old.pulls + 1, old.gain + gain, old.squares + gain * gain, old.seconds + seconds, old.usd + usd
-        )
+        gains = tuple(sorted((*old.gains, gain))) if gain else old.gains
+        self._tallies[name] = Tally(old.pulls + 1, gains, old.seconds + seconds, old.usd + usd)
 
     def draw(self, rng: Random, arity: Collection[int] = (1, 2)) -> str:
         """An open arm that takes one of these numbers of parents: first a group by weight, then one of its arms.
 
-        Those arms share alike while one of them has fewer than `ENOUGH` pulls. Raises LookupError when none is open.
+        An arm of fewer than `ENOUGH` pulls has an equal share; what the others would have by that is divided between
+        them by what they gained. Raises LookupError when none is open.
         """
         groups: dict[tuple[str, str], list[str]] = {}
         for name, arm in self._arms.items():
@@ -111,9 +121,10 @@ class Arms:
         if not groups:
             raise LookupError(f"no operator for {' or '.join(map(str, arity))} parents is open")
         names = rng.choices(list(groups.values()), [self._arms[names[0]].weight for names in groups.values()])[0]
-        if min(self._tallies[name].pulls for name in names) < ENOUGH or rng.random() < FLOOR:
-            return rng.choice(names)
-        return _sample(rng, {name: self._tallies[name] for name in names})
+        name = rng.choice(names)
+        if self._tallies[name].pulls < ENOUGH or rng.random() < FLOOR:
+            return name
+        return _sample(rng, {n: tally for n in names if (tally := self._tallies[n]).pulls >= ENOUGH})
 
     def tallies(self) -> Mapping[str, Tally]:
         """What was told of each arm, by name."""
@@ -139,13 +150,14 @@ def _sample(rng: Random, tallies: Mapping[str, Tally]) -> str:
     nothing but zeros so far is not known exactly. The mean is shrunk towards that of the group, which is a mean over
     arms: weighed by pulls it would be little more than the favourite's.
     """
+    tallies = _winsorised(tallies)
     freedom = sum(tally.pulls for tally in tallies.values()) - len(tallies)
-    scatter = math.fsum(max(0.0, tally.squares - tally.gain * tally.mean) for tally in tallies.values())
+    scatter = math.fsum(_scatter(tally) for tally in tallies.values())
     middle, costs = fmean(tally.mean for tally in tallies.values()), _costs(tallies)
 
     def sampled(name: str) -> tuple[float, float]:
         spent = tallies[name].pulls * costs[name] + PRIOR
-        mean, error = (tallies[name].gain + PRIOR * middle) / spent, math.sqrt(scatter / freedom / spent)
+        mean, error = (math.fsum(tallies[name].gains) + PRIOR * middle) / spent, math.sqrt(scatter / freedom / spent)
         rate = -1.0
         while rate < 0:  # the mean is not negative, so at least every second one will do
             rate = rng.normalvariate(mean, error)
@@ -153,6 +165,26 @@ def _sample(rng: Random, tallies: Mapping[str, Tally]) -> str:
 
     drawn = {name: sampled(name) for name in tallies}
     return max(drawn, key=drawn.__getitem__)
+
+
+def _scatter(tally: Tally) -> float:
+    """The sum of squares of an arm's gains about their mean, pulls that gained nothing included."""
+    around = math.fsum((gain - tally.mean) ** 2 for gain in tally.gains)
+    return around + (tally.pulls - len(tally.gains)) * tally.mean**2
+
+
+def _winsorised(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
+    """With no gain above `TAIL` times the largest of the arms' median gains; a single gain of an arm is no median.
+
+    One lucky child may gain fifty times what is usual. Taken as it is, it makes the mean of its arm, and the arm would
+    have nearly all draws until dozens of others had shown that it was luck. A median is not moved by it, and depends on
+    no order, so a replay draws alike. It is an arm's and not the group's, which would be little more than the
+    favourite's: an arm that gains much, but is seldom drawn, would be cut to what the favourite gains.
+    """
+    medians = [median_low(tally.gains) for tally in tallies.values() if len(tally.gains) > 1]
+    single = [gain for tally in tallies.values() for gain in tally.gains]
+    most = TAIL * max(medians or [median_low(single or [0.0])])
+    return {n: replace(tally, gains=tuple(min(gain, most) for gain in tally.gains)) for n, tally in tallies.items()}
 
 
 def _costs(tallies: Mapping[str, Tally]) -> dict[str, float]:
