@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import fmean, variance
 
 from evolve.model import Candidate, Effect
@@ -35,6 +35,11 @@ def effect(
     counts = [len(c.losses.get(rung, ())) or 1 for c in (child, parent)]
     error = None if sd is None else sd * math.sqrt(sum(1 / n for n in counts))
     return Effect(losses[rung] - parents_losses[rung], float(rung), error)
+
+
+def least_gain(effects: Iterable[Effect | None]) -> Effect | None:
+    """Of a child's effects against several ancestors, that against the best: highest rung, then lowest loss there."""
+    return max(filter(None, effects), key=lambda effect: (effect.rung, effect.delta), default=None)
 
 
 def means(losses: Mapping[str, tuple[float, ...]]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 from evolve import records
 from evolve.calls import Calls
 from evolve.correlation import Correlation, spearman
-from evolve.effects import effect, means, noise
+from evolve.effects import effect, least_gain, means, noise
 from evolve.model import (
     Candidate,
     Effect,
@@ -205,12 +205,15 @@ class History:
             self._end(self.matings[event.body["ask"]].operator, proposal)
 
     def _end(self, operator: str, refusal: Rejected) -> None:
-        """An operator has no further children, or nobody has."""
+        """An operator has no further children, or nobody has.
+
+        Nobody has when only numbers could still be changed: a run would go on for hours and look well.
+        """
         arms = self.search.arms
         self.ended.setdefault(operator, refusal.reason)
         if operator in arms:
             arms.close(operator)
-        if refusal.ends == "run" or not arms.open(1):
+        if refusal.ends == "run" or not arms.open(1, structural=True):
             self.halted = refusal.reason
 
     def _on_question(self, event: Event) -> None:
@@ -267,30 +270,39 @@ class History:
         if candidate.verdict in ("rejected", "duplicate"):
             self.last_refusal = candidate.reason
             return
-        if (
-            candidate.index
-            and candidate.verdict == "failed"
-            and not candidate.rung
-            and not candidate.reason.startswith("infrastructure")
-        ):
-            self.broken[candidate.id] = candidate
         self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
-        if candidate.index > 0 and candidate.rung > 0:
-            self.finished += 1
-        if candidate.reason.startswith("infrastructure") and self.first_of.get(candidate.genome.key) == candidate.id:
-            del self.first_of[candidate.genome.key]  # nothing was learned of this structure
-        if candidate.index > 0 and candidate.rung == 1.0:
-            self.at_full_budget += 1
-            if self.at_full_budget % ENOUGH_PAIRS == 0:
-                self.raised = self.raised or self._low_rung_misleads()
         if candidate.index == 0:
             self.first_of[candidate.genome.key] = candidate.id
             self.seen_losses[f"{self.all_rungs[0]:g}"] += [loss for _, loss in self.studies[SEED] if loss is not None]
+        elif candidate.rung > 0:
+            self._count(candidate)
+        if candidate.index and candidate.verdict == "failed":
+            self._note_failure(candidate)
         if any(member is candidate for member in self.front):
-            self.last_gain = self.finished
-            best = self.best_loss
-            assert best is not None
-            self.progress.append((self.charged, best.mean, self.hypervolume()))
+            self._note_progress()
+
+    def _count(self, candidate: Candidate) -> None:
+        """A child was measured. Enough of them at the full budget may show that the lowest rung misleads."""
+        self.finished += 1
+        if candidate.rung == 1.0:
+            self.at_full_budget += 1
+            if self.at_full_budget % ENOUGH_PAIRS == 0:
+                self.raised = self.raised or self._low_rung_misleads()
+
+    def _note_failure(self, candidate: Candidate) -> None:
+        """A child that crashed at once may be mended; one that the machine spoiled taught nothing of its structure."""
+        if candidate.reason.startswith("infrastructure"):
+            if self.first_of.get(candidate.genome.key) == candidate.id:
+                del self.first_of[candidate.genome.key]
+        elif not candidate.rung:
+            self.broken[candidate.id] = candidate
+
+    def _note_progress(self) -> None:
+        """The front has a new member."""
+        best = self.best_loss
+        assert best is not None
+        self.last_gain = self.finished
+        self.progress.append((self.charged, best.mean, self.hypervolume()))
 
     def _on_stop(self, event: Event) -> None:
         self.stopped = event.body["reason"]
@@ -318,14 +330,26 @@ class History:
         return self.rung_losses(candidate) or means(candidate.losses)
 
     def effect_of(self, candidate: Candidate) -> Effect | None:
-        """What a candidate changed against its nearest measured ancestor; None for the seed."""
-        parent = self.measured_ancestor(candidate)
-        if parent is None or self.seed is None:
+        """What a candidate changed against the best of its nearest measured ancestors; None for the seed.
+
+        Against one parent alone, the merge of a good program into a bad one would count as progress.
+        """
+        if self.seed is None:
             return None
-        return effect(candidate, self.losses_of(candidate), parent, self.losses_of(parent), noise(self.seed))
+        sd, losses = noise(self.seed), self.losses_of(candidate)
+        against = [(parent, self.losses_of(parent)) for parent in self._measured_ancestors(candidate)]
+        return least_gain(effect(candidate, losses, parent, known, sd) for parent, known in against)
+
+    def _measured_ancestors(self, candidate: Candidate) -> list[Candidate]:
+        """The nearest ones on every line that have a loss; the first parent's come first."""
+        found: dict[str, Candidate] = {}
+        for parent in (self.candidates[name] for name in candidate.parents):
+            nearest = [parent] if self.losses_of(parent) else self._measured_ancestors(parent)
+            found |= {ancestor.id: ancestor for ancestor in nearest}
+        return list(found.values())
 
     def measured_ancestor(self, candidate: Candidate) -> Candidate | None:
-        """The nearest one along first parents that has a loss."""
+        """The nearest one along first parents that has a loss: whose numbers a child inherits."""
         while candidate.parents:
             candidate = self.candidates[candidate.parents[0]]
             if self.losses_of(candidate):

@@ -140,7 +140,7 @@ class Loop:
     def _next_mating(self, index: int) -> Mating:
         """Who crashed at once is mended, where the operator has someone for that; else the search decides."""
         for broken in self.history.broken.values():
-            if mender := getattr(self._operators[broken.operator], "mended_by", ""):
+            if mender := self._operators[broken.operator].mended_by:
                 return Mating(index, mender, (broken,), None, index)
         return self.history.search.ask(index)
 

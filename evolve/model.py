@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Literal
 
 Number = int | float
@@ -69,9 +70,9 @@ class Genome:
     def id(self) -> str:
         return digest(self.source)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Skeleton and knob declarations: what "seen before" compares."""
+        """Skeleton and knob declarations: what "seen before" compares. Kept: it is asked for thousands of times."""
         spaces = [(k.address, k.kind, k.low, k.high, k.log, k.values) for k in self.knobs]
         return digest(self.skeleton + repr(sorted(spaces)))
 
@@ -209,9 +210,10 @@ class Fitness:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a child changed: the first objective minus that of the nearest measured ancestor along first parents.
+    """What a child changed: the first objective minus that of the best of the nearest measured ancestors.
 
-    Taken at the highest `rung` that both were trained at. `error` is its standard error, from the scatter of the
+    Those are its parents, or theirs where a parent was not measured; the best is the one with the lowest loss at the
+    highest `rung` that child and ancestor were trained at. `error` is its standard error, from the scatter of the
     seed program over seeds; None where that is unknown.
     """
 

@@ -52,7 +52,10 @@ def load_operators(weights: Mapping[str, float], reader: Any) -> dict[str, Any]:
 
 def arms_of(weights: Mapping[str, float], operators: Mapping[str, Any], models: Sequence[str]) -> dict[str, Arm]:
     """What the search draws from: each operator by itself, those of language models as one group."""
-    arms = {name: Arm(operator.arity, weights[name]) for name, operator in operators.items()}
+    arms = {
+        name: Arm(operator.arity, weights[name], structural=getattr(operator, "structural", True))
+        for name, operator in operators.items()
+    }
     if LANGUAGE in weights:
         ways: Mapping[str, int] = load(LANGUAGE_ARITY)
         for model in models:
@@ -68,7 +71,9 @@ def _operator(key: str, reader: Any) -> Any:
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"operator {key!r} cannot be made: {type(error).__name__}: {error}") from error
     if getattr(operator, "arity", None) not in (1, 2) or not callable(getattr(operator, "propose", None)):
-        raise ConfigError(f"{key!r} is no operator: it needs an arity of 1 or 2 and a method propose(mating)")
+        raise ConfigError(f"{key!r} is no operator: it needs an arity of 1 or 2 and a method propose(mating, briefing)")
+    if not isinstance(getattr(operator, "mended_by", None), str):
+        raise ConfigError(f"operator {key!r} lacks mended_by: who mends its children that crash at once, '' for nobody")
     return operator
 
 

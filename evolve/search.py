@@ -107,7 +107,7 @@ class ParetoSearch:
 
 
 def _gain(candidate: Candidate) -> float:
-    """By how much the child is better than its parent; what may be noise counts nothing."""
+    """By how much the child is better than the better of its parents; what may be noise counts nothing."""
     effect = candidate.effect
     return -effect.delta if effect and effect.clear and effect.delta < 0 else 0.0
 

@@ -12,6 +12,7 @@ class Retune:
     name = "tune"
     arity = 1
     mended_by = ""
+    structural = False
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader

@@ -131,7 +131,16 @@ class OperatorContract:
         return [operator.propose(m, BRIEFING) for m in matings]
 
     def test_it_has_a_name_and_an_arity(self, operator: Operator) -> None:
-        assert operator.name and operator.arity in (1, 2)
+        assert operator.name and operator.arity in (1, 2) and isinstance(operator.mended_by, str)
+
+    def test_who_says_that_it_changes_no_structure_does_not(
+        self, operator: Operator, matings: list[Mating], proposals: list[Proposal | Rejected]
+    ) -> None:
+        """`structural` may be left out, and is True then; a run ends when only operators without it are left."""
+        structural = getattr(operator, "structural", True)
+        assert isinstance(structural, bool)
+        known = {p.genome.key for p in matings[0].parents}
+        assert structural or all(p.genome.key in known for p in proposals if isinstance(p, Proposal))
 
     def test_it_is_a_function_of_the_mating(
         self, operator: Operator, matings: list[Mating], proposals: list[Proposal | Rejected]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from evolve.effects import effect, means, noise
+from evolve.effects import effect, least_gain, means, noise
 from evolve.model import Candidate, Effect
 from tests.evolve.individuals import individual
 
@@ -68,3 +68,9 @@ def test_an_effect_is_clear_beyond_two_standard_errors(delta: float, error: floa
 
 def test_means_by_rung() -> None:
     assert means({"0.25": (1.0, 2.0), "1": (3.0,), "0.5": ()}) == {"0.25": 1.5, "1": 3.0}
+
+
+def test_of_several_ancestors_the_best_at_the_highest_rung_counts() -> None:
+    against = [Effect(-0.9, 1.0, 0.1), None, Effect(0.05, 1.0, 0.1), Effect(2.0, 0.25, 0.1)]
+    assert least_gain(against) == against[2]
+    assert least_gain([None]) is None and least_gain([]) is None

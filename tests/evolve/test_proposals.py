@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from evolve import proposals
+from evolve import plugins, proposals
+from evolve.arms import Arm, Arms
+from evolve.config import ConfigError
 from evolve.executors.inline import InlineExecutor
 from evolve.loop import Loop
 from evolve.model import Briefing, Candidate, Cost, Edit, Mating, Proposal, Rejected
@@ -117,9 +119,12 @@ class Ends(toy.Tune):
         return Rejected("the budget of 3 USD is used", stage="answer", ends=self._ends)  # type: ignore[arg-type]
 
 
-def run(directory: Path, generations: int, operators: Mapping[str, Operator]) -> tuple[str, Loop]:
+def run(
+    directory: Path, generations: int, operators: Mapping[str, Operator], arms: Mapping[str, Arm] = toy.ARMS
+) -> tuple[str, Loop]:
     executor = InlineExecutor(toy.run_trial)
     loop = toy.make_loop(directory, generations, executor)
+    loop.history.search.arms = Arms(arms)
     loop._record("session", f"session/{len(loop.history.sessions)}", {"slots": 1})
     loop._operators = operators
     try:
@@ -225,6 +230,39 @@ def test_when_nobody_is_left_the_run_ends_and_says_why(tmp_path: Path) -> None:
     reason, loop = run(tmp_path, 4, {**ending, "merge": toy.Merge()})
     assert reason == "the budget of 3 USD is used" == loop.history.stopped
     assert set(loop.history.candidates) == {"0", *map(str, loop.history.matings)}, "nothing is left under way"
+
+
+def test_numbers_alone_do_not_keep_a_run_going(tmp_path: Path) -> None:
+    """What made new structures has ended; `tune` could go on for ever, and does not."""
+    arms = toy.ARMS | {"tune": replace(toy.ARMS["tune"], structural=False)}
+    reason, loop = run(tmp_path, 40, toy.operators() | {"grow": Ends("operator")}, arms)  # type: ignore[operator]
+    assert reason == "the budget of 3 USD is used" == loop.history.halted
+    assert loop.history.ended.keys() == {"grow"}
+
+
+def test_the_arms_of_a_run_say_who_makes_structures() -> None:
+    weights = {"catalogue": 1.0, "tune": 0.2, "merge": 0.3, "llm": 1.0}
+    operators = plugins.load_operators(weights, None) | {"own": Own(None)}
+    arms = plugins.arms_of(weights | {"own": 1.0}, operators, ["m"])
+    assert {name for name, arm in arms.items() if not arm.structural} == {"tune"}
+    assert {"own", "mutate@m", "crossover@m", "catalogue", "merge"} < arms.keys()
+
+
+class Unmended:
+    """Does not say who mends its children."""
+
+    name, arity = "unmended", 1
+
+    def __init__(self, reader: object) -> None:
+        pass
+
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
+        return Rejected("none")
+
+
+def test_an_operator_must_say_who_mends_its_children() -> None:
+    with pytest.raises(ConfigError, match="Unmended' lacks mended_by"):
+        plugins.load_operators({f"{__name__}:Unmended": 1.0}, None)
 
 
 def test_a_refusal_may_end_the_run(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from evolve.arms import Arm
-from evolve.model import Mating
+from evolve.model import Effect, Mating
 from evolve.search import INSPIRATIONS, ParetoSearch
 from tests.evolve.individuals import TWO, individual
 
@@ -155,3 +156,11 @@ def test_the_front_is_taken_over_the_whole_archive() -> None:
     search = searching(*told)
     assert len(search.population) == 3
     assert {c.id for c in search.front} == {"0", "1", "2", "3", "4", "5"}
+
+
+@pytest.mark.parametrize(
+    ("effect", "gain"), [(Effect(-0.2, 1.0, 0.05), 0.2), (Effect(0.2, 1.0, 0.05), 0.0), (None, 0.0)]
+)
+def test_an_operator_is_credited_with_the_effect_of_its_child(effect: Effect | None, gain: float) -> None:
+    search = searching(SEED, replace(individual(1, 4.0, 4.0, parents=(0,)), effect=effect))
+    assert sum(search.arms.tallies()["grow"].gains) == gain
