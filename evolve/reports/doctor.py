@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +34,7 @@ def print_doctor(console: Console, options: Namespace) -> int:
     moves = len(plugins.load("operators.catalogue:transformations")())
     console.print(f"yes target: {target.name}, {len(seed.knobs)} knobs, a full trial is {budget:g} s ({options.scale})")
     console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue)")
-    models = _print_models(console, options)
+    models = print_models(console, options)
     try:
         executor = open_executor(target, options.scale, options.data, cores_for(1), reader, sys.stderr)
     except JudgeError as error:
@@ -50,7 +52,7 @@ def print_doctor(console: Console, options: Namespace) -> int:
         executor.close()
 
 
-def _print_models(console: Console, options: Namespace) -> bool:
+def print_models(console: Console, options: Namespace) -> bool:
     """A line for each language model: whether one could be asked and, with `--ask`, whether it answers."""
     try:
         language = language_of(options)
@@ -59,7 +61,8 @@ def _print_models(console: Console, options: Namespace) -> bool:
             return True
         probe = plugins.load(plugins.LANGUAGE_PROBE)
         for model in language.models:
-            ok, said = probe(asdict(language), model, options.ask)
+            mailbox = language.source == "mailbox"
+            ok, said = _folder(Path(language.place)) if mailbox else probe(asdict(language), model, options.ask)
             console.print(f"{'yes' if ok else 'no '} LLM {model}: {said}", markup=False)
             if not ok:
                 return False
@@ -67,3 +70,13 @@ def _print_models(console: Console, options: Namespace) -> bool:
         console.print(f"no  LLM: {error}", markup=False)
         return False
     return True
+
+
+def _folder(mailbox: Path) -> tuple[bool, str]:
+    """Whether questions can be put there. Found by trying, as permissions do not bind everybody and mounts may."""
+    nearest = next(folder for folder in (mailbox.absolute(), *mailbox.absolute().parents) if os.path.exists(folder))
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest):
+            return True, f"questions will be put into the folder {mailbox}; whoever answers there is asked"
+    except OSError as error:
+        return False, f"no questions can be put into {mailbox}: {error.strerror} at {nearest}"

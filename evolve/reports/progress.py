@@ -8,6 +8,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from evolve.loop import Loop
@@ -26,6 +27,7 @@ class Progress:
         self._start = time.monotonic()
         self._finished_before: int | None = None
         self._last = 0.0
+        self._ended: set[str] = set()  # operators of which it was said
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Progress:
@@ -43,12 +45,21 @@ class Progress:
         now = time.monotonic()
         if self._finished_before is None:
             self._finished_before = loop.history.finished
+        self._say_ended(loop)
         if self._live and now - self._last >= 0.5:
             self._last = now
             self._live.update(self._panel(loop), refresh=True)
         elif not self._live and now - self._last >= PLAIN_EVERY:
             self._last = now
-            self._console.print(", ".join(f"{k} {v}" for k, v in self.facts(loop).items()), highlight=False)
+            line = ", ".join(f"{k} {v}" for k, v in self.facts(loop).items())
+            self._console.print(line, highlight=False, markup=False)
+
+    def _say_ended(self, loop: Loop) -> None:
+        """Once for each operator that is asked no longer, and at once: who waits for its children should know."""
+        for operator, reason in loop.history.ended.items():
+            if operator not in self._ended:
+                self._ended.add(operator)
+                self._console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
 
     def facts(self, loop: Loop) -> dict[str, str]:
         """What is shown, by label."""
@@ -85,7 +96,7 @@ class Progress:
     def _panel(self, loop: Loop) -> Table:
         table = Table.grid(padding=(0, 2))
         for label, value in self.facts(loop).items():
-            table.add_row(f"[bold]{label}", value)
+            table.add_row(f"[bold]{label}", escape(value))
         return table
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from evolve.history import History
@@ -54,19 +55,23 @@ def outcomes(history: History) -> Table:
     table = _table("Proposals by outcome; improved: better than the parent by two standard errors", COLUMNS)
     for operator, found in fates(history).items():
         counts = (str(sum(f.reached >= n for f in found)) for n in range(1, len(COLUMNS) + 1))
-        table.add_row(operator, *counts)
+        table.add_row(escape(operator), *counts)
     return table
 
 
 def costs(history: History) -> Table:
-    """What proposals cost: calls, tokens and seconds are means over proposals; dollars and charges are sums."""
-    columns = ("calls", "prompt tokens", "from cache", "answer tokens", "seconds", "USD in all", "charged s in all")
-    table = _table("What a proposal costs", columns)
+    """What proposals cost: calls, tokens and seconds are means over proposals; dollars and charges are sums.
+
+    A live run also says how often each operator would be drawn now; a run opened for reading does not know.
+    """
+    columns = ["calls", "prompt tokens", "from cache", "answer tokens", "seconds", "USD in all", "charged s in all"]
+    shares = history.search.arms.shares()
+    table = _table("What a proposal costs", columns + ["share now"] * bool(shares))
     for operator, found in fates(history).items():
         total, n = sum((f.candidate.cost for f in found), Cost()), len(found)
         read = total.input + total.cached
         table.add_row(
-            operator,
+            escape(operator),
             f"{total.calls / n:.1f}",
             f"{read / n:,.0f}" if read else "-",
             f"{total.cached / read:.0%}" if read else "-",
@@ -74,6 +79,7 @@ def costs(history: History) -> Table:
             f"{total.seconds / n:.1f}",
             f"{total.usd:.2f}" if total.usd else "-",
             f"{sum(f.candidate.seconds for f in found):,.0f}",
+            *([f"{shares[operator]:.0%}" if operator in shares else "-"] if shares else []),
         )
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import StringIO
@@ -15,10 +16,13 @@ from evolve import records
 from evolve.config import ConfigError
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
+from evolve.language_options import model_options
 from evolve.model import Candidate, Estimate, Fitness, Trial
+from evolve.reports.doctor import print_models
 from evolve.reports.front import beats_seed, controls, gain, lines_changed, print_front, verdict, with_error
 from evolve.reports.open import find_candidate, find_program, find_run, open_history
 from evolve.reports.progress import Progress, clock
+from evolve.reports.proposals import costs, outcomes
 from evolve.reports.show import print_candidate
 from evolve.store import Store, StoreError
 from tests.evolve import toy
@@ -263,3 +267,76 @@ def test_what_the_seed_gives_again_is_shown_beside_the_first_time(history: Histo
     assert "standard deviation of 0.0000 in 2 runs since; 1 more failed." in controls(history)
     history.controls = []
     assert controls(history) == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_operator_that_ends_is_spoken_of_at_once_and_once(tmp_path: Path, terminal: bool) -> None:
+    executor, out = InlineExecutor(toy.run_trial), StringIO()
+    loop = toy.make_loop(tmp_path, 1, executor)
+    with Progress(Console(file=out, force_terminal=terminal, width=200)) as progress:
+        progress(loop)
+        assert "Asked no longer" not in out.getvalue()
+        for operator in ("mutate@m", "crossover@m"):
+            loop.history.ended[operator] = "the server does not know [m]"
+            progress(loop)
+            assert f"Asked no longer: {operator}, the server does not know [m].\n" in out.getvalue().replace("\r", "")
+            progress(loop)
+    assert out.getvalue().count("Asked no longer") == 2
+    executor.close()
+    loop.store.close()
+
+
+def test_a_reason_is_no_markup_in_the_panel(tmp_path: Path) -> None:
+    executor, out = InlineExecutor(toy.run_trial), StringIO()
+    loop = toy.make_loop(tmp_path, 1, executor)
+    loop.history.refusals, loop.history.last_refusal = 9, "[/bold] is no tag"
+    with Progress(Console(file=out, force_terminal=True, width=200)) as progress:
+        progress(loop)
+    assert "9 ([/bold] is no tag)" in out.getvalue()
+    executor.close()
+    loop.store.close()
+
+
+def test_a_live_run_shows_who_would_be_drawn_now(directory: Path, history: History) -> None:
+    executor = InlineExecutor(toy.run_trial)
+    loop = toy.make_loop(directory, 6, executor)
+    table = printed(lambda console: console.print(costs(loop.history)))
+    shares = loop.history.search.arms.shares()
+    rows = {line.split()[1]: line.split()[-2] for line in table.splitlines() if "grow" in line or "tune" in line}
+    assert "share now" in table and rows == {name: f"{shares[name]:.0%}" for name in ("grow", "tune")}
+    assert "share now" not in printed(lambda console: console.print(costs(history)))
+    executor.close()
+    loop.store.close()
+
+
+def test_the_name_of_an_operator_is_no_markup(history: History) -> None:
+    child = next(c for c in history.candidates.values() if c.index)
+    history.candidates[child.id] = replace(child, operator="mutate@[red]m[/x]")
+    for table in (outcomes, costs):
+        assert "mutate@[red]m[/x]" in printed(lambda console, t=table: console.print(t(history)))  # type: ignore[misc]
+
+
+def doctored(*arguments: str) -> tuple[bool, str]:
+    """What the doctor says of language models."""
+    parser = ArgumentParser()
+    model_options(parser)
+    parser.add_argument("--ask", action="store_true")
+    out = StringIO()
+    ok = print_models(Console(file=out, width=300), parser.parse_args(arguments))
+    return ok, out.getvalue()
+
+
+def test_the_doctor_looks_whether_a_mailbox_can_be_there(tmp_path: Path) -> None:
+    ok, said = doctored("--llm", f"mailbox:{tmp_path}/a/b")
+    assert ok and said.startswith("yes LLM mailbox: questions will be put into the folder ")
+    assert not list(tmp_path.iterdir()), "looking leaves nothing behind"
+    (tmp_path / "file").touch()
+    for place in (f"{tmp_path}/file/box", "/proc/nope"):
+        ok, said = doctored("--llm", f"mailbox:{place}")
+        assert not ok and said.startswith(f"no  LLM mailbox: no questions can be put into {place}: ")
+
+
+def test_the_doctor_looks_whether_a_recorded_run_is_there(directory: Path) -> None:
+    ok, said = doctored("--llm", f"replay:{directory}/nope")
+    assert not ok and said.startswith("no  LLM: ") and "no such run directory" in said
+    assert doctored("--llm", f"replay:{directory}")[0]
