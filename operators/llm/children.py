@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from textwrap import dedent
 
-from evolve.model import Briefing, Candidate, Genome
+from evolve.model import Briefing, Candidate, Edit, Genome
 from operators.genome import NotAllowed, Reader
 from operators.llm.answer import Answer, AnswerError, parse
 from operators.llm.dialogue import Unusable
-from operators.tree import FILE, EditError, apply
+from operators.tree import FILE, EditError, addresses, apply, read
 
 TUNE = "tune, don't mutate: only numbers differ from {parent}, and those are tuned anyway. Change what it does."
 
@@ -27,11 +29,36 @@ def parsed(text: str, takes: bool = False) -> Answer:
 def edited(reader: Reader, source: str, answer: Answer) -> Genome:
     """The genome of a program after the edits of an answer. Raises Unusable."""
     try:
-        return reader.read(apply(source, answer.edits))
+        text = apply(source, answer.edits)
     except EditError as error:
         raise Unusable("edits", str(error).removesuffix(f", {FILE}")) from error
+    for edit in answer.edits:
+        _check_changes(source, edit)
+    _check_defined_once(source, text)
+    try:
+        return reader.read(text)
     except NotAllowed as error:
         raise Unusable("rules", str(error)) from error
+
+
+def _check_changes(source: str, edit: Edit) -> None:
+    """Raises Unusable for code that is what stands there, however it is indented."""
+    if edit.op == "replace" and edit.target in addresses(source):
+        old, new = (dedent(code).strip("\n") for code in (read(source, edit.target), edit.code.replace("\r\n", "\n")))
+        if old == new:
+            raise Unusable("edits", f"EDIT replace {edit.target} changes nothing: this code is what stands there.")
+
+
+def _check_defined_once(source: str, text: str) -> None:
+    """Raises Unusable for a name that became bound twice at one level: one of the two has no effect.
+
+    A second `def` that is decorated by the first, such as a property's setter, is no such case.
+    """
+    for address in sorted(set(addresses(text)) - set(addresses(source))):
+        name = re.sub(r"\.\d+$", "", address)
+        setter = read(text, address).lstrip().startswith(f"@{name.rpartition('.')[2]}.")
+        if name != address and "@" not in name and not setter:
+            raise Unusable("edits", f"{name} is defined twice; replace it instead")
 
 
 def check_new(genome: Genome, parents: Iterable[Candidate], briefing: Briefing) -> None:
