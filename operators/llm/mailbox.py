@@ -4,11 +4,15 @@ The state of a request is the folder that its file is in; every change of state 
 answerers wins, and a process killed at any moment leaves nothing half done. A file's name holds a digest of the key
 and of the whole prompt: an answer belongs to exactly the prompt it was written for, and the same key with another
 prompt is another request. What was answered stays in `done/` and is given again when the same question is.
+
+Whoever answers may not be allowed more than this folder, so nothing here leads out of it: folders are held open while
+they are used, and no link in them is followed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -23,6 +27,9 @@ from operators.llm.wire import Block, Reply, Request, Unanswered
 
 LARGEST = 1_000_000  # bytes of an answer
 FOLDERS = ("open", "claimed", "answers", "done")
+ROOT = ""  # the mailbox itself, beside its folders
+MARK = ".mailbox"  # the file that says so, and is locked
+DRAFT = ".draft-"
 MODEL_LINE = re.compile(r"model:[ \t]*(\S[^\n]{0,79}?)[ \t]*(?:\n|\Z)")
 
 README = """\
@@ -52,7 +59,8 @@ one file each. Work in this folder and repeat three steps:
    ```
 
    The move is what makes it safe: a file that is written in `answers/` itself is taken as it is once it has not
-   changed for {settle:g} seconds. UTF-8, less than 1 MB. The first line may say who you are, as in `model: my-name`.
+   changed for {settle:g} seconds. A plain file and no link, UTF-8, less than 1 MB. The first line may say who you
+   are, as in `model: my-name`.
 
 A claim without an answer lapses after {lapse:g} seconds, and the question is opened again for others;
 `touch -c claimed/NAME.md` renews it, `mv claimed/NAME.md open/` gives it back. The first answer counts: if
@@ -79,21 +87,85 @@ class Stillness:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[Path, tuple[tuple[int, ...], float]] = {}
+        self._seen: dict[str, tuple[tuple[int, ...], float]] = {}
 
-    def seconds(self, path: Path, now: float) -> float | None:
-        """None if there is nothing at `path`, or an empty file."""
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            found = None
+    def seconds(self, name: str, found: os.stat_result | None, now: float) -> float | None:
+        """None if there is nothing of that name, or an empty file."""
         if found is None or (stat.S_ISREG(found.st_mode) and not found.st_size):
-            self._seen.pop(path, None)
+            self._seen.pop(name, None)
             return None
         look = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        before, since = self._seen.get(path, (look, now))
-        self._seen[path] = (look, since if before == look else now)
-        return now - self._seen[path][1]
+        before, since = self._seen.get(name, (look, now))
+        self._seen[name] = (look, since if before == look else now)
+        return now - self._seen[name][1]
+
+
+class _Folders:
+    """The mailbox and its folders, held open: what is put in their place meanwhile is not touched."""
+
+    def __init__(self, directory: Path, lock: int, held: contextlib.ExitStack) -> None:
+        """A folder that somebody moved away is made again. Raises OSError if one is a link, or `lock` is not ours."""
+        self._of: dict[str, int] = {}
+        self._hold(ROOT, held, os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+        mark = self.look(ROOT, MARK)
+        if mark is None or not os.path.samestat(mark, os.fstat(lock)):
+            raise FileNotFoundError(errno.ENOENT, "another folder is there now, or its lock was taken away", MARK)
+        for folder in FOLDERS:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, dir_fd=self._of[ROOT])
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            self._hold(folder, held, os.open(folder, flags, dir_fd=self._of[ROOT]))
+
+    def _hold(self, folder: str, held: contextlib.ExitStack, descriptor: int) -> None:
+        held.callback(os.close, descriptor)
+        self._of[folder] = descriptor
+
+    def names(self, folder: str) -> list[str]:
+        return os.listdir(self._of[folder])
+
+    def look(self, folder: str, name: str) -> os.stat_result | None:
+        """None if there is nothing of that name."""
+        try:
+            return os.stat(name, dir_fd=self._of[folder], follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def move(self, folder: str, name: str, to: str, called: str) -> None:
+        """Raises FileNotFoundError where somebody else was quicker."""
+        os.replace(name, called, src_dir_fd=self._of[folder], dst_dir_fd=self._of[to])
+
+    def remove(self, folder: str, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._of[folder])
+
+    def write(self, folder: str, name: str, text: str) -> None:
+        """Nobody sees a part of it."""
+        draft = DRAFT + os.urandom(8).hex()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with open(os.open(draft, flags, 0o644, dir_fd=self._of[ROOT]), "w", encoding="utf-8") as file:
+            file.write(text)
+        self.move(ROOT, draft, folder, name)
+
+    def read(self, folder: str, name: str) -> bytes:
+        """Raises _Unreadable for what is no plain file of a fair size."""
+        try:  # without waiting, as a pipe would have it
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._of[folder])
+        except PermissionError:
+            raise _Unreadable("its permissions forbid it") from None
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise _Unreadable("it is a link or a socket, not a file") from None
+            raise
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise _Unreadable("it is not a file")
+            if found.st_size > LARGEST:
+                raise _Unreadable("it is larger than 1 MB")
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(LARGEST)
+        finally:
+            os.close(descriptor)
 
 
 class _Question:
@@ -107,6 +179,7 @@ class _Question:
         self._tokens = request.max_tokens
         readable = re.sub(r"[^A-Za-z0-9]+", "-", key).strip("-")[:80] or "question"
         self.name = f"{readable}-{digest(key + self.instructions + self._prompt)[:8]}"
+        self.file = f"{self.name}.md"
         self.still = Stillness()
         self.unreadable = ""
 
@@ -115,7 +188,7 @@ class _Question:
         return (
             f"Question `{self._key}`: the last section is to be answered, in {self._tokens} tokens or less.\n"
             f"Read `{self.book}` first: the rules, the task and the form of an answer, the same for most questions.\n"
-            f"The answer goes to `answers/{self.name}.md`: write it elsewhere, then `mv` it there. README.md says how."
+            f"The answer goes to `answers/{self.file}`: write it elsewhere, then `mv` it there. README.md says how."
             f"{again}\n\n---\n\n{self._prompt}\n"
         )
 
@@ -139,8 +212,8 @@ class Mailbox:
         with _explained(directory):
             self._lock = _take(directory)
         try:
-            with _explained(directory):
-                self._furnish()
+            with _explained(directory), self._held() as folders:
+                self._furnish(folders)
         except MailboxError:
             os.close(self._lock)
             raise
@@ -156,11 +229,13 @@ class Mailbox:
                     if self._closed.is_set():
                         raise Unanswered("the mailbox was closed")
                     now = time.monotonic()
-                    reply = self._look(question, now)
+                    with self._held() as folders:
+                        reply = self._look(folders, question, now)
                     if reply is not None:
                         return reply
                     if self._timeout and now - start >= self._timeout:
-                        self._file("open", question).unlink(missing_ok=True)
+                        with self._held() as folders:
+                            folders.remove("open", question.file)
                         raise Unanswered(f"nobody answered {question.name} within {self._timeout:g} s")
                 self._closed.wait(self._interval)
         except OSError as error:
@@ -173,77 +248,77 @@ class Mailbox:
             if self._closed.is_set():
                 return
             self._closed.set()
-            with contextlib.suppress(OSError):  # the folder may be gone
-                self._write("closed", f"Nobody asks here since {time.strftime('%Y-%m-%d %H:%M:%S')}.\n")
-                self._withdraw()
+            with contextlib.suppress(OSError), self._held() as folders:  # it may be gone
+                folders.write(ROOT, "closed", f"Nobody asks here since {time.strftime('%Y-%m-%d %H:%M:%S')}.\n")
+                self._withdraw(folders)
             os.close(self._lock)
 
-    def _furnish(self) -> None:
-        for folder in FOLDERS:
-            (self._directory / folder).mkdir(exist_ok=True)
-        self._write("README.md", README.format(settle=self._settle, lapse=self._lapse))
-        (self._directory / "closed").unlink(missing_ok=True)
-        self._withdraw()
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[_Folders]:
+        with contextlib.ExitStack() as held:
+            yield _Folders(self._directory, self._lock, held)
 
-    def _look(self, question: _Question, now: float) -> Reply | None:
+    def _furnish(self, folders: _Folders) -> None:
+        for name in folders.names(ROOT):
+            if name.startswith(DRAFT):  # of a process that was killed
+                folders.remove(ROOT, name)
+        folders.write(ROOT, "README.md", README.format(settle=self._settle, lapse=self._lapse))
+        folders.remove(ROOT, "closed")
+        self._withdraw(folders)
+
+    def _look(self, folders: _Folders, question: _Question, now: float) -> Reply | None:
         """The answer if it is there; otherwise sees to it that the question can be answered."""
-        answer, kept = self._file("answers", question), self._file("done", question, ".answer")
+        name, kept = question.file, f"{question.name}.answer.md"
         try:
-            if kept.exists():
-                return _read(kept)
-            quiet = question.still.seconds(answer, now)
+            if folders.look("done", kept):
+                return _reply(folders.read("done", kept))
+            quiet = question.still.seconds(f"answers/{name}", folders.look("answers", name), now)
             if quiet is not None and quiet >= self._settle:
-                reply = _read(answer)
-                self._finish(question)
-                answer.replace(kept)  # last: until then the answer is found where it is
+                reply = _reply(folders.read("answers", name))
+                self._finish(folders, question)
+                folders.move("answers", name, "done", kept)  # last: until then the answer is found where it is
                 return reply
         except _Unreadable as error:
-            self._set_aside(kept if kept.exists() else answer, question, str(error))
-        self._keep_open(question, now)
+            place = ("done", kept) if folders.look("done", kept) else ("answers", name)
+            self._set_aside(folders, place, question, str(error))
+        self._keep_open(folders, question, now)
         return None
 
-    def _keep_open(self, question: _Question, now: float) -> None:
+    def _keep_open(self, folders: _Folders, question: _Question, now: float) -> None:
         """Opens a question that is neither open nor claimed, and one whose claim has lapsed."""
-        opened, claimed = self._file("open", question), self._file("claimed", question)
-        if opened.exists():
+        name = question.file
+        if folders.look("open", name):
             return
-        held = question.still.seconds(claimed, now)
+        held = question.still.seconds(f"claimed/{name}", folders.look("claimed", name), now)
         if held is None:
-            if not (self._directory / question.book).exists():
-                self._write(question.book, question.instructions + "\n")
-            self._write(f"open/{opened.name}", question.text())
+            if not folders.look(ROOT, question.book):
+                folders.write(ROOT, question.book, question.instructions + "\n")
+            folders.write("open", name, question.text())
         elif held >= self._lapse:
             with contextlib.suppress(FileNotFoundError):  # given back this moment
-                claimed.replace(opened)
+                folders.move("claimed", name, "open", name)
 
-    def _set_aside(self, path: Path, question: _Question, reason: str) -> None:
+    def _set_aside(self, folders: _Folders, place: tuple[str, str], question: _Question, reason: str) -> None:
         """Keeps what could not be read. The question is opened again by who looks next, with the reason in its head;
         the second time that ends the wait."""
-        taken = len(list((self._directory / "done").glob(f"{question.name}.unreadable-*.md")))
-        path.replace(self._file("done", question, f".unreadable-{taken + 1}"))
-        self._finish(question)
+        prefix = f"{question.name}.unreadable-"
+        taken = sum(name.startswith(prefix) for name in folders.names("done"))
+        folders.move(*place, "done", f"{prefix}{taken + 1}.md")
+        self._finish(folders, question)
         if question.unreadable:
             raise Unanswered(f"two answers to {question.name} could not be read: {question.unreadable}; {reason}")
         question.unreadable = reason
 
-    def _finish(self, question: _Question) -> None:
+    def _finish(self, folders: _Folders, question: _Question) -> None:
         for folder in ("open", "claimed"):  # in the order in which it moves, or it could slip through
             with contextlib.suppress(FileNotFoundError):
-                self._file(folder, question).replace(self._file("done", question))
+                folders.move(folder, question.file, "done", question.file)
 
-    def _withdraw(self) -> None:
+    def _withdraw(self, folders: _Folders) -> None:
         """Whoever serves the mailbox alone has opened all that is open, or a process that is dead has."""
-        for path in (self._directory / "open").glob("*.md"):
-            path.unlink(missing_ok=True)  # claimed this moment
-
-    def _file(self, folder: str, question: _Question, kind: str = "") -> Path:
-        return self._directory / folder / f"{question.name}{kind}.md"
-
-    def _write(self, name: str, text: str) -> None:
-        """Nobody sees a part of it."""
-        draft = self._directory / ".draft"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self._directory / name)
+        for name in folders.names("open"):
+            if name.endswith(".md"):
+                folders.remove("open", name)
 
 
 @contextlib.contextmanager
@@ -251,18 +326,22 @@ def _explained(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        where = f"{error.filename}: " if error.filename in (*FOLDERS, MARK) else ""
         raise MailboxError(
-            f"{directory} cannot be a mailbox ({error.strerror}). Name a folder that you may write to."
+            f"{directory} cannot be a mailbox ({where}{error.strerror}). Name a folder that you may write to."
         ) from None
 
 
 def _take(directory: Path) -> int:
     """Makes the folder and locks it for the life of the process; the kernel drops the lock however that ends."""
     directory.mkdir(parents=True, exist_ok=True)
-    mark = directory / ".mailbox"
-    if not mark.exists() and any(not path.name.startswith(".") for path in directory.iterdir()):
+    mark = directory / MARK
+    if not os.path.lexists(mark) and any(not path.name.startswith(".") for path in directory.iterdir()):
         raise MailboxError(f"{directory} holds other things. Name a new folder, or an empty one.")
-    lock = os.open(mark, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        lock = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, MARK) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -292,19 +371,12 @@ def _joined(blocks: tuple[Block, ...]) -> str:
     return "\n\n".join(block.text.strip("\n") for block in blocks)
 
 
-def _read(path: Path) -> Reply:
+def _reply(content: bytes) -> Reply:
     """Raises _Unreadable."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise _Unreadable("it is not a file")
-        if found.st_size > LARGEST:
-            raise _Unreadable("it is larger than 1 MB")
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise _Unreadable("it is not UTF-8") from None
-    except PermissionError:
-        raise _Unreadable("its permissions forbid it") from None
     signed = MODEL_LINE.match(text)
     text = text[signed.end() :].lstrip("\n") if signed else text
     if not text.strip():

@@ -206,18 +206,22 @@ def test_the_claim_of_a_killed_answerer_lapses_and_another_answers(desk: Desk) -
 
 def test_a_claim_is_renewed_by_touch_and_by_nothing_else(tmp_path: Path) -> None:
     still, path = Stillness(), tmp_path / "claim"
-    assert still.seconds(path, 0.0) is None
+
+    def seconds(now: float) -> float | None:
+        return still.seconds("claim", path.lstat() if path.exists() else None, now)
+
+    assert seconds(0.0) is None
     path.write_text("question")
     os.utime(path, (1000, 1000))
-    assert still.seconds(path, 10.0) == 0.0  # as old as we know it, not as old as it is
-    assert still.seconds(path, 15.0) == 5.0
+    assert seconds(10.0) == 0.0  # as old as we know it, not as old as it is
+    assert seconds(15.0) == 5.0
     path.touch()
-    assert still.seconds(path, 18.0) == 0.0
-    assert still.seconds(path, 20.0) == 2.0
+    assert seconds(18.0) == 0.0
+    assert seconds(20.0) == 2.0
     path.rename(tmp_path / "elsewhere")
-    assert still.seconds(path, 21.0) is None
+    assert seconds(21.0) is None
     (tmp_path / "elsewhere").rename(path)
-    assert still.seconds(path, 22.0) == 0.0
+    assert seconds(22.0) == 0.0
 
 
 def test_a_question_whose_file_was_lost_is_opened_again(desk: Desk) -> None:
@@ -300,6 +304,96 @@ def test_a_folder_that_is_gone_ends_the_operator(desk: Desk) -> None:
     desk.waiting()
     desk.directory.rename(desk.directory.with_name("gone"))
     assert unanswered(sent).ends == "operator"
+
+
+@pytest.mark.parametrize("folder", ["open", "claimed", "answers", "done"])
+def test_a_folder_that_somebody_moved_away_is_made_again(desk: Desk, folder: str) -> None:
+    sent = desk.send(desk.box(), "ask/1", ask())
+    name = desk.waiting()
+    (desk.directory / folder).rename(desk.directory / "moved")
+    until(lambda: (desk.directory / folder).is_dir(), folder)
+    assert desk.waiting() == name
+    desk.answer(desk.claim(), "Still here.")
+    assert sent.result(PATIENCE).text == "Still here."
+
+
+# An answerer that may do no more than write into this folder
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "notes.md").write_text("Keep me.")
+    return folder
+
+
+def untouched(outside: Path) -> bool:
+    return [(path.name, path.read_text()) for path in outside.iterdir()] == [("notes.md", "Keep me.")]
+
+
+@pytest.mark.parametrize("place", ["open", "claimed", "answers", "done", ".mailbox"])
+def test_a_link_in_place_of_a_folder_or_of_the_lock_is_refused(desk: Desk, outside: Path, place: str) -> None:
+    """While a question waits, at the close after that, and at the next start."""
+    target = outside / "notes.md" if place == ".mailbox" else outside
+    box = desk.box()
+    sent = desk.send(box, "ask/1", ask())
+    desk.waiting()
+    (desk.directory / place).rename(desk.directory / "moved")
+    (desk.directory / place).symlink_to(target)
+    assert unanswered(sent).ends == "operator"
+    box.close()
+    with pytest.raises(MailboxError, match=f"cannot be a mailbox \\({place}: .*Name a folder"):
+        desk.box()
+    assert untouched(outside)
+
+
+def test_a_link_to_nowhere_makes_no_file_there(desk: Desk, outside: Path) -> None:
+    desk.directory.mkdir()
+    (desk.directory / ".mailbox").symlink_to(outside / "new")
+    with pytest.raises(MailboxError):
+        desk.box()
+    assert untouched(outside)
+
+
+def test_drafts_and_texts_are_written_over_links_and_not_through_them(desk: Desk, outside: Path) -> None:
+    box, names = desk.box(), [".draft", "README.md", "closed"]
+    for name in names:
+        (desk.directory / name).unlink(missing_ok=True)
+        (desk.directory / name).symlink_to(outside / "notes.md")
+    desk.send(box, "ask/1", ask())
+    assert not (desk.directory / "open" / desk.waiting()).is_symlink()
+    box.close()
+    desk.box()
+    assert untouched(outside) and "You are the model" in (desk.directory / "README.md").read_text()
+
+
+def test_the_draft_of_a_killed_process_is_removed(desk: Desk) -> None:
+    desk.box().close()
+    (desk.directory / ".draft-0").write_text("half a quest")
+    desk.box()
+    assert not (desk.directory / ".draft-0").exists()
+
+
+@pytest.mark.parametrize("kind", ["answers", "done"])
+def test_a_link_is_no_answer(desk: Desk, outside: Path, kind: str) -> None:
+    sent = desk.send(desk.box(), "ask/1", ask())
+    name = desk.claim()
+    file = name if kind == "answers" else name.replace(".md", ".answer.md")
+    (desk.directory / kind / file).symlink_to(outside / "notes.md")
+    assert desk.waiting() == name and not sent.done()
+    assert "it is a link" in (desk.directory / "open" / name).read_text().partition("---")[0]
+    desk.answer(desk.claim(), "Better.")
+    assert sent.result(PATIENCE).text == "Better." and untouched(outside)
+
+
+def test_a_pipe_is_no_answer_and_nobody_waits_for_it(desk: Desk) -> None:
+    sent = desk.send(desk.box(), "ask/1", ask())
+    name = desk.claim()
+    os.mkfifo(desk.directory / "answers" / name)
+    assert desk.waiting() == name and not sent.done()
+    desk.answer(desk.claim(), "Better.")
+    assert sent.result(PATIENCE).text == "Better."
 
 
 # Closing and resuming
