@@ -18,6 +18,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from random import Random
 from statistics import fmean, median_low
 
@@ -144,33 +145,45 @@ def _group(name: str, arm: Arm) -> tuple[str, str]:
 def _sample(rng: Random, tallies: Mapping[str, Tally]) -> str:
     """Thompson sampling: the arm with the largest sampled gain per cost; among equal ones each as likely.
 
-    What is known of an arm's gain per cost is a normal distribution, cut off at 0. What was spent on an arm takes the
-    place of a number of pulls: if one that costs a tenth told as much as another, an arm that refuses everything at
-    once would be drawn most, being so cheap to try once more. The variance is pooled over the arms, since one with
-    nothing but zeros so far is not known exactly. The mean is shrunk towards that of the group, which is a mean over
-    arms: weighed by pulls it would be little more than the favourite's.
+    What is known of an arm's gain per cost is a normal distribution, cut off at 0.
     """
-    tallies = _winsorised(tallies)
-    freedom = sum(tally.pulls for tally in tallies.values()) - len(tallies)
-    scatter = math.fsum(_scatter(tally) for tally in tallies.values())
-    middle, costs = fmean(tally.mean for tally in tallies.values()), _costs(tallies)
 
-    def sampled(name: str) -> tuple[float, float]:
-        spent = tallies[name].pulls * costs[name] + PRIOR
-        mean, error = (math.fsum(tallies[name].gains) + PRIOR * middle) / spent, math.sqrt(scatter / freedom / spent)
+    def sampled(mean: float, error: float) -> tuple[float, float]:
         rate = -1.0
         while rate < 0:  # the mean is not negative, so at least every second one will do
             rate = rng.normalvariate(mean, error)
         return rate, rng.random()
 
-    drawn = {name: sampled(name) for name in tallies}
+    drawn = {name: sampled(mean, error) for name, (mean, error) in _known(tuple(tallies.items())).items()}
     return max(drawn, key=drawn.__getitem__)
+
+
+@lru_cache(maxsize=4)
+def _known(told: tuple[tuple[str, Tally], ...]) -> dict[str, tuple[float, float]]:
+    """What is known of each arm's gain per cost: mean and error; kept, as `shares` asks for it thousands of times.
+
+    What was spent on an arm takes the place of a number of pulls: if one that costs a tenth told as much as another, an
+    arm that refuses everything at once would be drawn most, being so cheap to try once more. The variance is pooled
+    over the arms, since one with nothing but zeros so far is not known exactly. The mean is shrunk towards that of the
+    group, which is a mean over arms: weighed by pulls it would be little more than the favourite's.
+    """
+    tallies = _winsorised(dict(told))
+    freedom = sum(tally.pulls for tally in tallies.values()) - len(tallies)
+    scatter = math.fsum(map(_scatter, tallies.values()))
+    middle, costs = fmean(tally.mean for tally in tallies.values()), _costs(tallies)
+    known = {}
+    for name, tally in tallies.items():
+        spent = tally.pulls * costs[name] + PRIOR
+        mean = (math.fsum(tally.gains) + PRIOR * middle) / spent
+        known[name] = mean, math.sqrt(scatter / freedom / spent)
+    return known
 
 
 def _scatter(tally: Tally) -> float:
     """The sum of squares of an arm's gains about their mean, pulls that gained nothing included."""
-    around = math.fsum((gain - tally.mean) ** 2 for gain in tally.gains)
-    return around + (tally.pulls - len(tally.gains)) * tally.mean**2
+    mean = tally.mean
+    around = math.fsum((gain - mean) ** 2 for gain in tally.gains)
+    return around + (tally.pulls - len(tally.gains)) * mean**2
 
 
 def _winsorised(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
