@@ -52,7 +52,7 @@ def _reached(candidate: Candidate, made: object) -> int:
 
 def outcomes(history: History) -> Table:
     """A row for each operator; every column counts those that came at least so far."""
-    table = _table("Proposals by outcome; improved: better than the parent by two standard errors", COLUMNS)
+    table = _table("Proposals by outcome; improved: better than each parent by two standard errors", COLUMNS)
     for operator, found in fates(history).items():
         counts = (str(sum(f.reached >= n for f in found)) for n in range(1, len(COLUMNS) + 1))
         table.add_row(escape(operator), *counts)
@@ -85,7 +85,7 @@ def costs(history: History) -> Table:
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", padding=0)  # ten columns in a terminal of 80
     table.add_column("operator", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", overflow="fold")

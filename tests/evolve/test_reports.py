@@ -302,7 +302,8 @@ def test_a_live_run_shows_who_would_be_drawn_now(directory: Path, history: Histo
     loop = toy.make_loop(directory, 6, executor)
     table = printed(lambda console: console.print(costs(loop.history)))
     shares = loop.history.search.arms.shares()
-    rows = {line.split()[1]: line.split()[-2] for line in table.splitlines() if "grow" in line or "tune" in line}
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if "│" in line]
+    rows = {row[0]: row[-1] for row in cells if row[0] in ("grow", "tune")}
     assert "share now" in table and rows == {name: f"{shares[name]:.0%}" for name in ("grow", "tune")}
     assert "share now" not in printed(lambda console: console.print(costs(history)))
     executor.close()
