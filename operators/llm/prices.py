@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,3 +56,14 @@ def read_prices(own: Path | None = None) -> Prices:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no table of prices ({error}): compare {TABLE}") from error
     return Prices(prices)
+
+
+def unpriced(models: Iterable[str], prices: Prices) -> str:
+    """Why a limit in dollars cannot hold for these models, and the cure; "" if all have a price."""
+    unknown = sorted({model for model in models if prices.find(model) is None})
+    if not unknown:
+        return ""
+    return (
+        f"no price is known for {', '.join(unknown)}, so a limit in dollars would not hold: add a price to prices.toml "
+        "beside program.md, or limit tokens (--max-tokens) instead"
+    )

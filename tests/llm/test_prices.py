@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from operators.llm.prices import TABLE, Price, Prices, read_prices
+from operators.llm.prices import TABLE, Price, Prices, read_prices, unpriced
 from operators.llm.wire import Usage
 
 
@@ -24,6 +24,13 @@ def test_the_longest_beginning_of_a_name_that_fits_holds() -> None:
     assert prices.find("claude-opus-4") == prices.find("claude-opus") == short
     assert prices.find("claude-opus-51") == short, "another number is another model"
     assert prices.find("claude") is None and prices.find("my-claude-opus") is None and prices.find("") is None
+
+
+def test_a_limit_in_dollars_needs_a_price_for_each_model() -> None:
+    prices = Prices({"known": Price(1, 1, 1, 1)})
+    assert unpriced(["known", "known-2"], prices) == unpriced([], prices) == ""
+    reason = unpriced(["own", "known", "mine", "own"], prices)
+    assert "no price is known for mine, own," in reason and "prices.toml" in reason and "--max-tokens" in reason
 
 
 def test_the_built_in_table_makes_sense() -> None:
