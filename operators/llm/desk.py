@@ -5,9 +5,8 @@ What a question may cost at most is reserved while it is under way, so that the 
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from threading import Condition
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 from evolve.model import Cost, digest
 from evolve.protocols import CallLog
 from operators.llm.prices import Prices
-from operators.llm.wire import Reply, Request, TooLong, Transport, Unanswered, Usage, request_from
+from operators.llm.wire import Extensive, Reply, Request, Transport, Unanswered, Usage, request_from, tokens_in
 
-CHARACTERS_A_TOKEN = 2.5  # at least, in code and English; so prompts are estimated upwards
+TOKENS_A_SEARCH = 10_000  # that a search of the server adds to what the model reads
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,10 @@ class Desk:
         known = self._log.recall(key)
         if known is not None and "text" in known:
             return _reply(known), _cost(known)
-        most = Usage(written=estimated(request), output=request.max_tokens)
+        most = _most(request, self._transport)
         self._reserve(key, request, most)
         try:
-            return self._sent(key, request, most)
+            return self._sent(key, request)
         finally:
             with self._changed:
                 self._in_flight -= 1
@@ -74,19 +73,18 @@ class Desk:
             self._changed.notify_all()
         self._transport.close()
 
-    def _sent(self, key: str, request: Request, most: Usage) -> tuple[Reply, Cost]:
+    def _sent(self, key: str, request: Request) -> tuple[Reply, Cost]:
         """Ask, and write down what came of it."""
         begin = time.monotonic()
         try:
             reply = self._transport.send(key, request)
         except Unanswered as error:
-            unread = bool(error.ends) or isinstance(error, TooLong)  # anything else may have been read before it failed
-            spent = Usage() if unread else Usage(input=most.written)
-            self._settle(key, {"error": str(error)}, request.model, spent, begin)
+            failure = {"error": str(error)} | ({"again": True} if self._closed else {})
+            self._settle(key, failure, (request.model,), error.usage or Usage(), begin)
             raise
-        usage = reply.usage or Usage(input=estimated(request), output=math.ceil(len(reply.text) / CHARACTERS_A_TOKEN))
+        usage = reply.usage or Usage(input=estimated(request), output=tokens_in(len(reply.text)))
         said = {"text": reply.text, "stop": reply.stop, "model": reply.model, "estimated": reply.usage is None}
-        return reply, _cost(self._settle(key, said, reply.model, usage, begin))
+        return reply, _cost(self._settle(key, said, (request.model, reply.model), usage, begin))
 
     def _reserve(self, key: str, request: Request, most: Usage) -> None:
         """Write the question down, once it fits below the caps. Raises Unanswered if it never will, or once closed."""
@@ -95,7 +93,7 @@ class Desk:
             "digest": digest("\n".join(request.texts)),
             "request": asdict(request),
             "tokens": most.tokens,
-            "usd": self._dollars(request.model, most),
+            "usd": self._dollars((request.model,), most),
         }
         with self._changed:
             while (over := self._over(question)) and self._in_flight and not self._closed:
@@ -118,29 +116,42 @@ class Desk:
             return f"the budget of {self._caps.tokens:,} tokens is used: {tokens:,} spent, {next_one}"
         return ""
 
-    def _settle(self, key: str, said: dict[str, Any], model: str, usage: Usage, begin: float) -> dict[str, Any]:
+    def _settle(
+        self, key: str, said: dict[str, Any], models: Sequence[str], usage: Usage, begin: float
+    ) -> dict[str, Any]:
         """Write an answer or a failure down with what it cost."""
         answer = said | {
             "usage": asdict(usage),
             "tokens": usage.tokens,
-            "usd": self._dollars(model, usage),
+            "usd": self._dollars(models, usage),
             "seconds": time.monotonic() - begin,
         }
         with self._changed:
             self._log.received(key, answer)
         return answer
 
-    def _dollars(self, model: str, usage: Usage) -> float:
-        price = self._prices.find(model)
-        if price is None and model not in self._unpriced:
-            self._unpriced.add(model)
-            self._say(f"no price is known for {model}: its tokens are counted, its dollars are not")
-        return price.of(usage) if price else 0.0
+    def _dollars(self, models: Sequence[str], usage: Usage) -> float:
+        """At the dearest price of who was asked and who says that it answered: a name that is not known hides none."""
+        prices = [price for model in models if (price := self._prices.find(model))]
+        if not prices and models[0] not in self._unpriced:
+            self._unpriced.add(models[0])
+            self._say(f"no price is known for {models[0]}: its tokens are counted, its dollars are not")
+        return max((price.of(usage) for price in prices), default=0.0)
 
 
 def estimated(request: Request) -> int:
     """Tokens of a prompt, rather too many."""
-    return math.ceil(request.characters / CHARACTERS_A_TOKEN) + 50
+    return tokens_in(request.characters) + 50
+
+
+def _most(request: Request, transport: Transport) -> Usage:
+    """What a question may cost at most. A further call reads again what was answered before it."""
+    calls, searches = 1, 0
+    if isinstance(transport, Extensive):
+        calls, searches = transport.calls_at_most, transport.searches_at_most
+    again = sum(range(calls)) * request.max_tokens
+    read = calls * estimated(request) + again + searches * TOKENS_A_SEARCH
+    return Usage(written=read, output=calls * request.max_tokens, searches=searches)
 
 
 def _reply(answer: Any) -> Reply:

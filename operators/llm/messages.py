@@ -2,54 +2,47 @@
 
 The only module that imports `anthropic`, and only once something is asked: the import takes seconds. The SDK brings the
 connection and the types of errors. Retries are done here, so that whoever waits is told, and can be stopped; and the
-events of a stream are read as plain JSON, because the SDK's own reader fails on a server that leaves out `usage`.
+events of a stream are read in `events`, because the SDK's own reader fails on a server that leaves out `usage`.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 import os
 import random
-import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from email.utils import mktime_tz, parsedate_tz
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
-from operators.llm.wire import Block, Reply, Request, TooLong, Turn, Unanswered, Usage
+from operators.llm.events import NONSENSE, Message, Reading
+from operators.llm.failures import Again, refusal, words_of
+from operators.llm.wire import Block, Reply, Request, TooLong, Turn, Unanswered, Usage, tokens_in
 
 ATTEMPTS = 6
+PATIENCE = 1800.0  # seconds for which an outage is waited out
 CONTINUATIONS = 3  # of a turn that the server pauses while it searches
+SEARCHES = 3  # of the server, in one call
 LONGEST_WAIT = 600.0  # seconds, if the server asks for it
 LONGEST_BACKOFF = 60.0  # seconds, if it does not
+BETWEEN_LINES = 60.0  # seconds between two lines that say that something is waited for
 LENGTH_OF_A_REASON = 300
 POLL = 0.05  # seconds until a caller notices `close`
 
-SEARCH = {"type": "web_search_20260318", "name": "web_search", "max_uses": 3, "allowed_callers": ["direct"]}
+SEARCH = {"type": "web_search_20260318", "name": "web_search", "max_uses": SEARCHES, "allowed_callers": ["direct"]}
 
 VARIABLES = {"ANTHROPIC_API_KEY": "api_key", "ANTHROPIC_AUTH_TOKEN": "auth_token"}
 NO_KEY = (
     "no key for the Messages API: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, "
     "or give the address of a local server that speaks the API"
 )
-NONSENSE = (ValueError, LookupError, TypeError, AttributeError)  # what reading raises if events are not as they should
+KEYLESS = "a call without a key, which EVOLVE_LLM_KEY may hold"
 CLOSED = "closed while waiting for an answer"
-
-# An error inside a stream comes with status 200; what its type would have had, 500 if not listed:
-STATUS = {"invalid_request_error": 400, "request_too_large": 413, "rate_limit_error": 429, "overloaded_error": 529}
-FAILURES = {408: "the server timed out", 409: "conflict at the server", 429: "rate limited by the server"}
-
-BILLING = re.compile(r"spend_limit|billing|billable|insufficient_quota")  # in the names of errors
-NO_CREDIT = re.compile(r"credit balance|usage limits|spend(ing)? limit|insufficient (credit|funds|balance|quota)", re.I)
-# "prompt is too long: 203284 tokens > 200000 maximum", "exceed context limit", "exceeds the available context size" …
-TOO_LONG = re.compile(r"(prompt|input|request) is too long|context[ _](size|length|limit|window)", re.I)
 
 
 @dataclass(frozen=True)
@@ -61,38 +54,39 @@ class _Key:
     name: str
 
 
-NOBODY = _Key("local", "api_key", "")  # for a server that wants any key, or none
-
-
 @dataclass(frozen=True)
-class _Message:
-    """An answer, whole: content blocks as they came, the stop reason, and what is said of model and usage."""
+class _Call:
+    """One call of a question: the name for all its attempts, what is sent, an estimate of its tokens, and the bill of
+    the question, to which each attempt adds."""
 
-    blocks: tuple[dict[str, Any], ...]
-    stop: str
-    model: str
-    usage: Usage | None
+    key: str
+    body: dict[str, Any]
+    prompt: int
+    bill: list[Usage]
 
 
-class _Again(Unanswered):
-    """No answer this time. `after`: for how many seconds the server wants to be left alone, if it says so."""
-
-    def __init__(self, what: str, detail: str = "", after: float | None = None) -> None:
-        super().__init__(f"{what}: {detail}" if detail else what)
-        self.what = what
-        self.after = after
+NOBODY = _Key("local", "api_key", "")  # for a server that wants any key, or none
 
 
 def configured(url: str | None, environ: Mapping[str, str], key: str | None = None) -> str | None:
     """Why no model can be asked, and the cure; None if nothing speaks against it. Makes no call."""
     if importlib.util.find_spec("anthropic") is None:
         return "the package anthropic is not installed: pip install anthropic"
-    if url is not None and urlsplit(url).scheme not in ("http", "https"):
+    address = urlsplit(url or "http:")
+    if address.scheme not in ("http", "https"):
         return "the address of a model's server starts with http:// or https://"
+    if "@" in address.netloc:
+        return "the address of a model's server may be seen: take user and password out of it, and set EVOLVE_LLM_KEY"
     ours = _key(url, key, environ)
     if ours is None:
         return NO_KEY
     return None if ours.value.isascii() else f"{ours.name} holds characters that no key has"
+
+
+def served_by(url: str | None, environ: Mapping[str, str]) -> str:
+    """Where questions go: the address of a server, without a password, or the Anthropic API."""
+    address = urlsplit(url or environ.get("ANTHROPIC_BASE_URL", "").strip())
+    return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl() or "the Anthropic API"
 
 
 class Messages:
@@ -101,7 +95,8 @@ class Messages:
     `url` is the address of a server; None: the real API, with the key of the environment. A server at a given `url`
     learns no key but a given `key`. `timeout` is how many seconds the server may be silent. `web` offers the model the
     server's own web search. `extra` are fields of the request besides ours, such as `temperature`. `say` is told, by
-    the thread that waits, what is waited for. `wait` sleeps; the usual one is woken by `close`.
+    the thread that waits, what is waited for: once a minute at most. `wait` sleeps; the usual one is woken by `close`;
+    `clock` counts seconds.
     """
 
     def __init__(
@@ -114,6 +109,7 @@ class Messages:
         extra: Mapping[str, object] | None = None,
         say: Callable[[str], None] = lambda _: None,
         wait: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url.rstrip("/").removesuffix("/v1") if url is not None else None
         self._key = _key(url, key, os.environ)
@@ -128,67 +124,103 @@ class Messages:
         self._calls = 0  # under way
         self._ends: dict[str, str] = {}  # when old models end, as far as it was not said
         self._chance = random.Random()
+        self._clock = clock
+        self._reached = False  # the server has answered a question
+        self._quiet_until = -math.inf  # on the clock
+
+    @property
+    def calls_at_most(self) -> int:
+        """For one question. More than one only where the server may pause its turn: while it searches."""
+        return 1 + CONTINUATIONS if self._web else 1
+
+    @property
+    def searches_at_most(self) -> int:
+        return self.calls_at_most * SEARCHES if self._web else 0
 
     def send(self, key: str, request: Request) -> Reply:
-        """The whole answer, after up to six attempts for each call.
+        """The whole answer. Each call is tried up to six times; once the server has answered anything, an outage is
+        waited out for half an hour.
 
         Raises TooLong if the prompt does not fit; Unanswered if there is no answer, or `close` was called.
         """
-        return self._answer(key, request, ATTEMPTS)
+        return self._answer(key, request, ATTEMPTS, PATIENCE)
 
     def probe(self, model: str) -> Reply:
         """The answer to a tiny question, tried once. Raises Unanswered."""
         question = Request(model, (), (Turn("user", (Block("Say: ready."),)),), max_tokens=16)
-        return self._answer(uuid.uuid4().hex, question, 1)
+        return self._answer(uuid.uuid4().hex, question, 1, 0.0)
 
     def close(self) -> None:
         """Makes every `send` raise Unanswered soon, also those under way."""
         self._stop.set()
         self._tidy()
 
-    def _answer(self, key: str, request: Request, attempts: int) -> Reply:
+    def _answer(self, key: str, request: Request, attempts: int, patience: float) -> Reply:
         body = _body(request, self._web, self._extra)
-        parts: list[_Message] = []
-        for number in range(1 + CONTINUATIONS):
-            name = f"{key}-{number}" if number else key
-            parts.append(self._ask(name, _continued(body, parts), attempts))
-            if parts[-1].stop != "pause_turn":
-                break
-        last = parts[-1]
-        if last.stop == "model_context_window_exceeded":
-            raise TooLong(f"prompt and answer do not fit the context of {request.model}")
+        parts: list[Message] = []
+        bill: list[Usage] = []
+        try:
+            for number in range(self.calls_at_most):
+                prompt = tokens_in(request.characters + sum(len(str(part.blocks)) for part in parts))
+                call = _Call(f"{key}-{number}" if number else key, _continued(body, parts), prompt, bill)
+                parts.append(self._ask(call, attempts, patience))
+                if parts[-1].stop != "pause_turn":
+                    break
+            last = parts[-1]
+            if last.stop == "model_context_window_exceeded":
+                raise TooLong(f"prompt and answer do not fit the context of {request.model}")
+        except Unanswered as error:
+            error.usage = sum(bill, Usage()) if bill else None
+            raise
         text = "".join(b.get("text", "") for part in parts for b in part.blocks if b.get("type") == "text")
-        return Reply(text, last.stop, last.model, _total([part.usage for part in parts]))
+        return Reply(text, last.stop, last.model, last.usage if len(bill) == 1 else sum(bill, Usage()))
 
-    def _ask(self, key: str, body: dict[str, Any], attempts: int) -> _Message:
+    def _ask(self, call: _Call, attempts: int, patience: float) -> Message:
         """One call, tried again while that makes sense."""
-        for attempt in range(1, attempts + 1):
-            answer = self._watched(key, body)
-            if isinstance(answer, _Message):
+        failed = short = 0  # attempts; those that were not an outage
+        since: float | None = None  # when this outage was noticed
+        while True:
+            answer = self._watched(call)
+            if isinstance(answer, Message):
+                self._reached = True
                 return answer
-            if not isinstance(answer, _Again):
+            if not isinstance(answer, Again):
                 raise answer
-            if attempt < attempts:
-                self._rest(answer, attempt)
-        raise Unanswered(f"{answer} (attempts: {attempts})")
+            outage = answer.outage and self._reached
+            failed, short, now = failed + 1, short + (not outage), self._clock()
+            since = (now if since is None else since) if outage else None
+            if short >= attempts or (since is not None and now - since >= patience):
+                break
+            self._rest(answer, failed)
+        if answer.unreachable and not self._reached:
+            where = served_by(self._url, os.environ)
+            raise Unanswered(f"{where} cannot be reached: see that it runs, or name another address ({answer})", "run")
+        raise Unanswered(f"{answer} (attempts: {failed})")
 
-    def _rest(self, why: _Again, attempt: int) -> None:
+    def _rest(self, why: Again, attempt: int) -> None:
         """Waits as long as the server asks for, or twice as long each time; with chance, so that callers scatter."""
         if why.after is not None:
             seconds = min(LONGEST_WAIT, why.after * self._chance.uniform(1.0, 1.1))
         else:
-            seconds = min(LONGEST_BACKOFF, 2.0 ** (attempt - 1)) * self._chance.uniform(0.75, 1.0)
-        self._say(f"{why.what}: next try in {math.ceil(seconds)} s")
+            seconds = min(LONGEST_BACKOFF, 2.0 ** min(attempt - 1, 10)) * self._chance.uniform(0.75, 1.0)
+        with self._lock:
+            now = self._clock()
+            told = now < self._quiet_until
+            if not told:
+                self._quiet_until = now + BETWEEN_LINES
+        if not told:
+            self._say(f"{why.what}: next try in {math.ceil(seconds)} s")
         self._wait(seconds)
 
-    def _watched(self, key: str, body: dict[str, Any]) -> _Message | Unanswered:
+    def _watched(self, call: _Call) -> Message | Unanswered:
         """One attempt, in a thread of its own: a read that blocks cannot be interrupted, but it can be left behind."""
-        client = self._enter(body["model"])
-        outcome: list[_Message | Unanswered] = []
+        client = self._enter(call.body["model"])
+        reading = Reading(call.prompt)
+        outcome: list[Message | Unanswered] = []
 
         def attempt() -> None:
             try:
-                outcome.append(self._attempt(client, key, body))
+                outcome.append(self._attempt(client, call, reading))
             finally:
                 with self._lock:
                     self._calls -= 1
@@ -200,8 +232,13 @@ class Messages:
         while thread.is_alive() and not self._stop.is_set():
             thread.join(POLL)
         if not outcome:
+            call.bill.append(reading.spent())  # it is under way: it may have been read
             raise Unanswered(CLOSED) if self._stop.is_set() else RuntimeError("the call failed; its own error is above")
-        return outcome[0]
+        [answer] = outcome
+        usage = answer.usage if isinstance(answer, Unanswered) else reading.spent()
+        if usage is not None:
+            call.bill.append(usage)
+        return answer
 
     def _enter(self, model: str) -> Any:
         """The SDK's client, made on the first call, for a call that begins now."""
@@ -240,53 +277,45 @@ class Messages:
             if self._client is not None and self._calls == 0:
                 self._client.close()
 
-    def _attempt(self, client: Any, key: str, body: dict[str, Any]) -> _Message | Unanswered:
+    def _attempt(self, client: Any, call: _Call, reading: Reading) -> Message | Unanswered:
         import anthropic
         import httpx2
 
-        named: Any = {"headers": {"Idempotency-Key": key}}
+        named: Any = {"headers": {"Idempotency-Key": call.key}}
         try:
             with client.post(
                 "/v1/messages",
                 cast_to=object,
-                body=body,
+                body=call.body,
                 options=named,
                 stream=True,
                 stream_cls=anthropic.Stream[object],
             ) as stream:
-                message = _assembled(takewhile(lambda _: not self._stop.is_set(), stream))
+                message = reading.message(takewhile(lambda _: not self._stop.is_set(), stream))
                 content = stream.response.headers.get("content-type", "no content type")
-                return message or _Again(f"the answer ended too early, or is no stream of messages ({content})")
-        except (anthropic.APITimeoutError, httpx2.TimeoutException):
-            return _Again("the server did not answer in time")
-        except anthropic.APIConnectionError as error:
-            return _Again("no connection to the server", self._words(str(error.__cause__ or error)))
+                what = f"the answer ended too early, or is no stream of messages ({content})"
+                return message or Again(what, usage=reading.spent())
         except anthropic.APIStatusError as error:
-            return self._refused(error, body["model"])
+            sent = self._key.name if self._key and self._key.name else KEYLESS
+            usage = reading.spent() if reading.began else None
+            return refusal(error, self._words(words_of(error)), call.body["model"], sent, usage)
+        except anthropic.APIConnectionError as error:
+            return self._broken(error.__cause__ or error, reading, "no connection to the server")
         except httpx2.HTTPError as error:
-            return _Again("the answer was cut off", self._words(str(error)))
+            return self._broken(error, reading, "the answer was cut off")
         except NONSENSE as error:
-            return _Again("the answer cannot be read", self._words(str(error)))
+            return Again("the answer cannot be read", self._words(str(error)), usage=reading.spent())
 
-    def _refused(self, error: Any, model: str) -> Unanswered:
-        """What an error of the server means for us. `error` is the SDK's APIStatusError."""
-        status = error.status_code if error.status_code >= 400 else STATUS.get(str(error.type), 500)
-        names = f"{error.type} {error.error_code}"
-        words = self._words(str(error.api_message or error.body or error.message))
-        if status == 402 or BILLING.search(names) or (status in (400, 403) and NO_CREDIT.search(words)):
-            return Unanswered(f"no credit ({status}): {words}", ends="run")
-        if status in (401, 403):
-            sent = self._key.name if self._key and self._key.name else "a call without a key"
-            return Unanswered(f"the server does not accept {sent} ({status}): {words}", ends="run")
-        if status == 404:
-            return Unanswered(f"the server does not know the model {model} (404): {words}", ends="operator")
-        if status == 413 or (status != 429 and TOO_LONG.search(f"{names} {words}")):
-            return TooLong(f"the prompt is too long ({status}): {words}")
-        again = error.response.headers.get("x-should-retry")
-        if again == "true" or (again != "false" and (status in FAILURES or status >= 500)):
-            what = f"{FAILURES.get(status, 'the server failed')} ({status})"
-            return _Again(what, words, _asked(error.response.headers))
-        return Unanswered(f"refused by the server ({status}): {words}")
+    def _broken(self, cause: BaseException, reading: Reading, what: str) -> Again:
+        """What a failure of the connection means. An answer that had begun costs too much to be tried for long."""
+        import httpx2
+
+        if isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)):
+            return Again("no connection to the server", self._words(str(cause)), unreachable=True)
+        late = isinstance(cause, httpx2.TimeoutException)
+        detail = "" if late else self._words(str(cause))
+        what = "the server did not answer in time" if late else what
+        return Again(what, detail, usage=reading.spent(), outage=not reading.began)
 
     def _words(self, text: str) -> str:
         """A text of the server in one short line, without our key: first hidden, then cut, as half a key is one too."""
@@ -306,20 +335,6 @@ def _key(url: str | None, key: str | None, environ: Mapping[str, str]) -> _Key |
     return None
 
 
-def _asked(headers: Mapping[str, str]) -> float | None:
-    """The seconds that the server asks to wait, from the headers that the SDK knows; None if it does not say."""
-    said = headers.get("retry-after", "")
-    date = parsedate_tz(said)
-    try:
-        if "retry-after-ms" in headers:
-            seconds = float(headers["retry-after-ms"]) / 1000
-        else:
-            seconds = mktime_tz(date) - time.time() if date else float(said)
-    except ValueError:
-        return None
-    return seconds if seconds > 0 else None
-
-
 def _body(request: Request, web: bool, extra: Mapping[str, object]) -> dict[str, Any]:
     messages = [{"role": turn.role, "content": _content(turn.blocks)} for turn in request.turns]
     body: dict[str, Any] = {"model": request.model, "max_tokens": request.max_tokens, "messages": messages}
@@ -335,62 +350,7 @@ def _content(blocks: Sequence[Block]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": b.text, **(cache if b.cached else {})} for b in blocks if b.text]
 
 
-def _continued(body: dict[str, Any], parts: Sequence[_Message]) -> dict[str, Any]:
+def _continued(body: dict[str, Any], parts: Sequence[Message]) -> dict[str, Any]:
     """The request again, with what was answered so far: the server goes on from there."""
     said = [block for part in parts for block in part.blocks]
     return {**body, "messages": [*body["messages"], {"role": "assistant", "content": said}]} if said else body
-
-
-def _assembled(events: Iterable[Any]) -> _Message | None:
-    """The message that a stream of events spells out; None if they end before it does. Raises what NONSENSE lists."""
-    blocks: dict[int, dict[str, Any]] = {}
-    model, stop = "", ""
-    usage: dict[str, Any] = {}
-    for event in events:
-        match event:
-            case {"type": "message_start", "message": message}:
-                model = str(message.get("model") or "")
-                usage.update(message.get("usage") or {})
-            case {"type": "content_block_start", "index": index, "content_block": block}:
-                blocks[index] = dict(block)
-            case {"type": "content_block_delta", "index": index, "delta": delta}:
-                _extend(blocks[index], delta)
-            case {"type": "message_delta", "delta": delta}:
-                stop = str(delta.get("stop_reason") or stop)
-                usage.update((name, n) for name, n in (event.get("usage") or {}).items() if n is not None)
-            case {"type": "message_stop"}:
-                content = tuple(_finished(blocks[index], stop) for index in sorted(blocks))
-                return _Message(content, stop, model, _usage(usage))
-    return None
-
-
-def _extend(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    match delta:
-        case {"type": "text_delta" | "thinking_delta" | "input_json_delta" as kind, **piece}:
-            name = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}[kind]
-            block[name] = block.get(name, "") + str(piece[name])
-        case {"type": "signature_delta", "signature": signature}:
-            block["signature"] = signature
-        case {"type": "citations_delta", "citation": citation}:
-            block["citations"] = [*(block.get("citations") or ()), citation]
-
-
-def _finished(block: dict[str, Any], stop: str) -> dict[str, Any]:
-    """The block as it is sent back. The input of a tool is JSON in pieces, whole unless the answer was cut short."""
-    text = block.pop("partial_json", "")
-    return {**block, "input": json.loads(text)} if text and stop == "pause_turn" else block
-
-
-def _usage(said: Mapping[str, Any]) -> Usage | None:
-    """None if a server does not say both what it read and what it wrote."""
-    if said.get("input_tokens") is None or said.get("output_tokens") is None:
-        return None
-    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
-    searches = (said.get("server_tool_use") or {}).get("web_search_requests")
-    return Usage(*(int(n or 0) for n in [*map(said.get, names), searches]))
-
-
-def _total(usages: Sequence[Usage | None]) -> Usage | None:
-    """The sum; None if one of them is not known."""
-    known = [astuple(usage) for usage in usages if usage is not None]
-    return Usage(*map(sum, zip(*known, strict=True))) if len(known) == len(usages) else None

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import astuple, dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 End = Literal["", "operator", "run"]
+CHARACTERS_A_TOKEN = 2.5  # at least, in code and English; so tokens are estimated upwards
+
+
+def tokens_in(characters: int) -> int:
+    """Tokens of a text, rather too many."""
+    return math.ceil(characters / CHARACTERS_A_TOKEN)
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,15 @@ class Usage:
     def tokens(self) -> int:
         return self.input + self.cached + self.written + self.output
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
 
 @dataclass(frozen=True)
 class Reply:
     """An answer as it came. `stop` is the Messages API's stop reason; `model` is who says that it answered.
 
-    `usage` is None where the server does not say.
+    `usage` is None where the server does not say. It holds all that the answer took, with attempts that were cut.
     """
 
     text: str
@@ -91,12 +101,13 @@ class Unanswered(Exception):
     """No answer came, and waiting longer would not help. `ends`: what cannot go on without one.
 
     "operator": this model has no further answers (unknown, or its budget is used); "run": the key is wrong, or the
-    money is gone.
+    money is gone. `usage`: what was consumed all the same, in all attempts; None if nothing was read.
     """
 
-    def __init__(self, reason: str, ends: End = "") -> None:
+    def __init__(self, reason: str, ends: End = "", usage: Usage | None = None) -> None:
         super().__init__(reason)
         self.ends = ends
+        self.usage = usage
 
 
 class TooLong(Unanswered):
@@ -111,3 +122,14 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Extensive(Protocol):
+    """A Transport for which one question may take several calls, and searches. Any other makes one call and none."""
+
+    @property
+    def calls_at_most(self) -> int: ...
+
+    @property
+    def searches_at_most(self) -> int: ...

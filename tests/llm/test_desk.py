@@ -69,21 +69,32 @@ def test_a_failure_on_record_is_no_answer() -> None:
     assert later.kinds == ["question", "reply"] * 2
 
 
-@pytest.mark.parametrize(
-    ("error", "tokens"),
-    [
-        (Unanswered("broken pipe"), 150),
-        (Unanswered("no such model", "operator"), 0),
-        (Unanswered("no such key", "run"), 0),
-        (TooLong("prompt is too long"), 0),
-    ],
-)
-def test_a_failed_call_costs_what_may_have_been_read(error: Unanswered, tokens: int) -> None:
+@pytest.mark.parametrize("usage", [None, Usage(input=150, output=10)])
+@pytest.mark.parametrize("kind", [Unanswered, TooLong])
+def test_a_failed_call_costs_what_was_consumed(kind: type[Unanswered], usage: Usage | None) -> None:
     log = MemoryCallLog()
-    with pytest.raises(type(error), match=str(error)):
-        new_desk(always(error), log).ask("ask/1/call/0", REQUEST)
-    assert log.lines.written[1][2]["error"] == str(error)
-    assert log.spent() == (tokens, pytest.approx(tokens * 10 / 1e6))
+    with pytest.raises(kind, match="broken pipe"):
+        new_desk(always(kind("broken pipe", "run", usage)), log).ask("ask/1/call/0", REQUEST)
+    assert log.lines.written[1][2]["error"] == "broken pipe"
+    assert log.spent() == ((160, pytest.approx((150 * 10 + 10 * 50) / 1e6)) if usage else (0, 0))
+
+
+def test_only_an_interrupted_question_is_asked_again_in_the_same_words() -> None:
+    log = MemoryCallLog()
+    desk = new_desk(Script(lambda request: Unanswered("broken pipe")), log)
+    with pytest.raises(Unanswered):
+        desk.ask("ask/1/call/0", REQUEST)
+    assert desk.earlier("ask/1/call/0") is None and "again" not in log.lines.written[-1][2]
+
+    def interrupted(request: Request) -> Said:
+        desk.close()
+        return Unanswered("closed")
+
+    desk = new_desk(Script(interrupted), log)
+    with pytest.raises(Unanswered):
+        desk.ask("ask/2/call/0", REQUEST)
+    later = new_desk(in_turn(), MemoryCallLog(log.lines.written))
+    assert later.earlier("ask/2/call/0") == REQUEST and later.earlier("ask/1/call/0") is None
 
 
 @pytest.mark.parametrize("length", [0, 1, 2500])
@@ -94,9 +105,38 @@ def test_usage_that_a_server_does_not_tell_is_estimated_upwards(length: int) -> 
     assert cost.input == estimated(REQUEST) == 150 and length / 2.5 <= cost.output <= length / 2.5 + 1
 
 
-def test_another_model_than_the_one_that_was_asked_is_priced_as_itself() -> None:
-    desk = new_desk(always(Reply("an answer", "end_turn", "cheap-20261101", Usage(output=1_000_000))))
-    assert desk.ask("ask/1/call/0", REQUEST)[1].usd == pytest.approx(5.0)
+@pytest.mark.parametrize(
+    ("asked", "answered", "usd"),
+    [
+        ("cheap", "dear-20261101", 50.0),
+        ("dear", "cheap-20261101", 50.0),
+        ("cheap", "cheap", 5.0),
+        ("cheap", "gateway/unknown", 5.0),
+        ("unknown", "cheap", 5.0),
+    ],
+)
+def test_the_dearer_of_who_was_asked_and_who_answered_is_paid(asked: str, answered: str, usd: float) -> None:
+    desk = new_desk(always(Reply("an answer", "end_turn", answered, Usage(output=1_000_000))))
+    assert desk.ask("ask/1/call/0", replace(REQUEST, model=asked))[1].usd == pytest.approx(usd)
+
+
+class Searching(Script):
+    """A model whose server may search: four calls for a question, and twelve searches."""
+
+    calls_at_most = 4
+    searches_at_most = 12
+
+
+def test_all_calls_and_searches_of_a_question_are_reserved() -> None:
+    log, seen = MemoryCallLog(), []
+
+    def said(request: Request) -> Said:
+        seen.append(log.spent())
+        return "an answer"
+
+    new_desk(Searching(said), log).ask("ask/1/call/0", REQUEST)
+    read = 4 * 150 + (1 + 2 + 3) * 200 + 12 * 10_000  # each call reads what was answered before it, and what was found
+    assert seen == [(read + 4 * 200, pytest.approx((read * 12.5 + 4 * 200 * 50) / 1e6 + 12 * 0.01))]
 
 
 def test_a_price_that_is_not_known_is_said_once() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from operators.llm.messages import Messages, configured
+from operators.llm.messages import Messages, configured, served_by
 from operators.llm.wire import Block, Request, TooLong, Turn, Unanswered, Usage
 from tests.llm.fake_server import Answer, Fails, FakeServer, Received, Says
 
@@ -42,7 +42,7 @@ class Asked:
         self.waits: list[float] = []
         self.server = FakeServer(answers)
         options = {"url": self.server.url, "timeout": 30.0, "say": self.said.append} | options
-        self.messages = Messages(wait=None if patient else self.waits.append, **options)
+        self.messages = Messages(wait=None if patient else self.waits.append, clock=lambda: sum(self.waits), **options)
 
     def send(self, key: str = "q-1", request: Request = QUESTION) -> Any:
         return self.messages.send(key, request)
@@ -168,16 +168,25 @@ def test_a_paused_turn_is_continued_with_what_was_said(ask: Ask) -> None:
     assert first.headers["idempotency-key"] != second.headers["idempotency-key"]
 
 
-def test_the_usage_of_a_continued_turn_is_not_known_if_a_part_of_it_is_not(ask: Ask) -> None:
-    asked = ask([Says(stop="pause_turn", blocks=SEARCHING, usage=None), Says("so good")])
-    assert asked.send().usage is None
+def test_the_usage_of_a_continued_turn_is_estimated_where_a_part_of_it_is_not_told(ask: Ask) -> None:
+    asked = ask([Says(stop="pause_turn", blocks=SEARCHING, usage=None), Says("so good")], web=True)
+    usage = asked.send().usage
+    assert usage.input >= 10 + QUESTION.characters / 2.5 and usage.output >= 5 + len("so far ") / 2.5
+    assert usage.searches == 1
 
 
 def test_a_turn_is_continued_three_times_at_most(ask: Ask) -> None:
-    asked = ask(lambda _: Says("x", stop="pause_turn"))
+    asked = ask(lambda _: Says("x", stop="pause_turn"), web=True)
+    assert (asked.messages.calls_at_most, asked.messages.searches_at_most) == (4, 12)
     reply = asked.send()
     assert (reply.text, reply.stop, len(asked.server.requests)) == ("xxxx", "pause_turn", 4)
     assert len(asked.server.requests[-1].body["messages"]) == 2, "one turn of the assistant, not three"
+
+
+def test_without_searches_no_turn_is_continued_as_one_call_is_reserved(ask: Ask) -> None:
+    asked = ask([Says("x", stop="pause_turn")])
+    assert (asked.messages.calls_at_most, asked.messages.searches_at_most) == (1, 0)
+    assert asked.send().stop == "pause_turn"
 
 
 def test_the_search_tool_is_the_newest_that_the_sdk_knows() -> None:
@@ -225,7 +234,8 @@ def test_a_passing_failure_is_tried_again_with_the_same_key(ask: Ask, name: str)
     assert asked.send("q-7").text == "whole"
     assert [r.headers["idempotency-key"] for r in asked.server.requests] == ["q-7"] * 3
     assert {r.headers["x-stainless-retry-count"] for r in asked.server.requests} == {"0"}, "the SDK does not retry"
-    assert len(asked.said) == 2 and all(said in line and ": next try in " in line for line in asked.said), asked.said
+    assert len(asked.waits) == 2 and len(asked.said) == 1, "both waits are within a minute"
+    assert said in asked.said[0] and ": next try in " in asked.said[0]
 
 
 def test_six_attempts_with_longer_and_longer_waits(ask: Ask) -> None:
@@ -268,13 +278,137 @@ def test_the_server_may_say_that_trying_again_is_of_no_use(ask: Ask) -> None:
     assert "not today" in str(asked.refused()) and asked.waits == []
 
 
-def test_no_connection_is_tried_again(ask: Ask) -> None:
+def test_a_server_that_was_never_there_ends_the_run(ask: Ask) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        asked = ask([], url=f"http://127.0.0.1:{free.getsockname()[1]}")
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        asked = ask([], url=url)
         refused = asked.refused()
-    assert refused.ends == "" and "no connection to the server" in str(refused) and "refused" in str(refused)
-    assert len(asked.waits) == 5
+    assert refused.ends == "run" and f"{url} cannot be reached: see that it runs" in str(refused)
+    assert "refused" in str(refused) and refused.usage is None and len(asked.waits) == 5
+
+
+def test_a_server_that_is_there_but_has_not_answered_yet_is_asked_six_times(ask: Ask) -> None:
+    asked = ask(lambda _: Says("x", cut=0))
+    assert asked.refused().ends == "" and len(asked.server.requests) == 6
+
+
+OUTAGES = {"529": Fails(529), "500": Fails(500), "429": Fails(429), "408": Fails(408), "dropped": Says("x", silent=0)}
+
+
+@pytest.mark.parametrize("name", OUTAGES)
+def test_an_outage_of_a_server_that_has_answered_is_waited_out(ask: Ask, name: str) -> None:
+    asked = ask([Says("x"), *[OUTAGES[name]] * 9, Says("back")], timeout=0.1 if name == "dropped" else 30.0)
+    asked.send("q-1")
+    assert asked.send("q-2").text == "back" and len(asked.waits) == 9
+    assert max(asked.waits) <= 60.0
+
+
+def test_an_outage_is_waited_out_for_half_an_hour(ask: Ask) -> None:
+    asked = ask(lambda received: Says("x") if received.headers["idempotency-key"] == "first" else Fails(529))
+    asked.send("first")
+    refused = asked.refused()
+    assert refused.ends == "" and refused.usage is None and 1800 <= sum(asked.waits) <= 1860
+    assert 10 <= len(asked.said) <= 31, "a line a minute at most"
+
+
+def test_a_server_that_went_away_is_waited_for(ask: Ask) -> None:
+    with FakeServer([Says("x")]) as server:
+        asked = ask([], url=server.url)
+        asked.send()
+    refused = asked.refused()
+    assert refused.ends == "" and "no connection" in str(refused) and sum(asked.waits) >= 1800
+
+
+def test_of_many_who_wait_one_says_so(ask: Ask) -> None:
+    together = threading.Barrier(8)
+    seen: set[str] = set()
+
+    def answer(received: Received) -> Answer:
+        key = received.headers["idempotency-key"]
+        if key in seen:
+            return Says("x")
+        seen.add(key)
+        together.wait(20)
+        return Fails(529)
+
+    asked = ask(answer)
+    threads = [threading.Thread(target=asked.send, args=(f"q-{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(asked.waits) == 8 and len(asked.said) == 1
+
+
+def test_an_answer_that_is_cut_again_and_again_is_not_tried_for_long(ask: Ask) -> None:
+    asked = ask(lambda received: Says("x", cut=3) if received.headers["idempotency-key"] == "q-2" else Says("x"))
+    asked.send("q-1")
+    asked.refused("q-2")
+    assert len(asked.server.requests) == 7
+
+
+# ---- what was consumed -----------------------------------------------------------------------------------------------
+
+TOLD = {"input_tokens": 1000, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 3, "output_tokens": 400}
+READ = Usage(input=1000, cached=20, written=3)
+LONG_ANSWER = "y" * 500
+
+
+def test_what_cut_attempts_consumed_is_part_of_the_usage(ask: Ask) -> None:
+    """The prompt that was read, and what was written of the answer: half of it came, two and a half letters a token."""
+    asked = ask([Fails(529), Says(LONG_ANSWER, usage=TOLD, cut=3), Fails(429), Says("whole", usage=TOLD)])
+    assert asked.send().usage == READ + Usage(output=100) + READ + Usage(output=400)
+
+
+def test_what_cut_attempts_consumed_is_estimated_where_it_was_not_told(ask: Ask) -> None:
+    question = Request("m", (Block("s" * 250),), (Turn("user", (Block("t" * 750),)),), 999)
+    asked = ask([Says(LONG_ANSWER, usage=None, cut=3), Says("whole", usage=TOLD)])
+    assert asked.send(request=question).usage == Usage(input=400, output=100) + READ + Usage(output=400)
+
+
+NOT_READ = [Fails(529), Fails(500), Fails(429), Fails(408), Fails(409)]
+NOTHING = {
+    "never answered": NOT_READ + [Fails(529)],
+    "refused": [Fails(400)],
+    "wrong key": [Fails(401)],
+    "no model": [Fails(404)],
+    "too long": [Fails(413)],
+    "no credit": [Fails(402)],
+    "overloaded before the answer": [*NOT_READ, Says("x", cut=0, error=("overloaded_error", "x"))],
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_failure_before_an_answer_began_consumed_nothing(ask: Ask, name: str) -> None:
+    assert ask(NOTHING[name]).refused().usage is None
+
+
+CONSUMED: dict[str, tuple[list[Answer], Usage]] = {
+    "cut six times": ([Says(LONG_ANSWER, usage=TOLD, cut=3)] * 6, Usage(6000, 120, 18, 600)),
+    "cut, then refused": ([Says(LONG_ANSWER, usage=TOLD, cut=4), Fails(400)], READ + Usage(output=200)),
+    "window": ([Says("x", usage=TOLD, stop="model_context_window_exceeded")], READ + Usage(output=400)),
+    "paused, then refused": ([Says("x", usage=TOLD, stop="pause_turn"), Fails(401)], READ + Usage(output=400)),
+    "error in the answer": (
+        [Says("x", usage=TOLD, cut=1, error=("invalid_request_error", "x"))],
+        READ + Usage(output=1),
+    ),
+    "searched, then cut": (
+        [Says(blocks=SEARCHING[:1], usage=TOLD, cut=3), Fails(400)],
+        READ + Usage(output=2, searches=1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONSUMED)
+def test_a_failure_says_what_was_consumed_before_it(ask: Ask, name: str) -> None:
+    answers, usage = CONSUMED[name]
+    assert ask(answers, web=True).refused().usage == usage
+
+
+def test_a_server_that_is_silent_may_have_read_the_prompt(ask: Ask) -> None:
+    asked = ask([Says("x", silent=0), Fails(400)], timeout=0.2)
+    assert asked.refused().usage == Usage(input=-(-QUESTION.characters * 2 // 5))
 
 
 @pytest.mark.parametrize("silent", [0, 3])
@@ -431,6 +565,19 @@ def test_configured_says_what_is_missing() -> None:
     assert configured("http://127.0.0.1:8080", {}) is None
 
 
+@pytest.mark.parametrize("who", ["user:pass-word@", "user@", ":pass-word@", "@"])
+def test_a_password_in_an_address_is_refused_and_not_shown(who: str) -> None:
+    reason = configured(f"https://{who}host:8080/v1", {}) or ""
+    assert "EVOLVE_LLM_KEY" in reason and "pass-word" not in reason
+
+
+def test_where_questions_go() -> None:
+    elsewhere = {"ANTHROPIC_BASE_URL": "https://user:pass-word@gateway.example:8443/claude"}
+    assert served_by(None, {}) == served_by(None, {"ANTHROPIC_BASE_URL": " "}) == "the Anthropic API"
+    assert served_by(None, elsewhere) == "https://gateway.example:8443/claude"
+    assert served_by("http://127.0.0.1:8080", elsewhere) == "http://127.0.0.1:8080"
+
+
 def test_configured_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     for name in [n for n in sys.modules if n.partition(".")[0] == "anthropic"]:
@@ -494,12 +641,14 @@ def test_close_ends_a_call_in_the_middle(ask: Ask, silent: int) -> None:
     asked = ask([Says("half an answer", silent=silent)], timeout=60.0)
     raised, seconds = closed_while(asked, lambda: bool(asked.server.requests))
     assert "closed" in str(raised) and raised.ends == "" and seconds < 2
+    assert raised.usage is not None and raised.usage.input > 0, "it was under way"
 
 
 def test_close_ends_a_wait(ask: Ask) -> None:
     asked = ask([Fails(429, headers={"retry-after": "500"})], patient=True)
     raised, seconds = closed_while(asked, lambda: bool(asked.said))
     assert "closed" in str(raised) and seconds < 2 and len(asked.server.requests) == 1
+    assert raised.usage is None
 
 
 def test_after_close_nothing_is_asked(ask: Ask) -> None:
