@@ -12,7 +12,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.answers: dict[str, dict[str, Any]] = {}
-        self.requests: dict[str, dict[str, Any]] = {}  # of questions without an answer, as they were sent
+        self.requests: dict[str, dict[str, Any]] = {}  # as they were sent, of questions to be asked again
         self.times: Counter[str] = Counter()  # that a question was sent
         self.open: dict[str, tuple[int, float]] = {}  # the most that a question without an answer may cost
         self.tokens = 0
@@ -31,7 +31,7 @@ class Calls:
     def on_reply(self, body: Mapping[str, Any]) -> None:
         self.open.pop(body["key"], None)
         self.answers[body["key"]] = dict(body)
-        if "text" in body:
+        if not body.get("again"):
             self.requests.pop(body["key"], None)
         self.tokens += body["tokens"]
         self.usd += body["usd"]

@@ -68,7 +68,8 @@ class CallLog(Protocol):
         ...
 
     def unanswered(self, key: str) -> Mapping[str, Any] | None:
-        """The `request` of a question that was sent and has no answer yet: whoever asks again asks the same."""
+        """The `request` of a question without any reply, or whose reply says `again`: it was interrupted, and whoever
+        asks again asks the same."""
         ...
 
     def sent(self, key: str, question: Mapping[str, Any]) -> None:
@@ -76,7 +77,8 @@ class CallLog(Protocol):
         ...
 
     def received(self, key: str, answer: Mapping[str, Any]) -> None:
-        """Write its answer down. It needs `tokens` and `usd`, what it cost."""
+        """Write its answer down, or its failure. It needs `tokens` and `usd`, what it cost; `again` if it was given up
+        only because the process ends."""
         ...
 
     def spent(self) -> tuple[int, float]:
