@@ -17,10 +17,20 @@ HOW = (
     "or a folder for a coding agent with --llm mailbox:DIR"
 )
 
+OURS = {  # what --llm-extra may not set, and what does
+    "model": "use --model",
+    "max_tokens": "use --answer-tokens",
+    "tools": "use --web",
+    "system": "write into the target's program.md",
+    "messages": "the search writes them",
+    "stream": "answers are always streamed",
+}
+
 
 @dataclass(frozen=True)
 class Language:
-    """`source` is "api", "mailbox" or "replay", `place` the folder of the latter two. Caps of 0 are none.
+    """`source` is "api", "mailbox" or "replay", `place` the folder of the latter two, from the root on: a run may be
+    resumed from elsewhere. Caps of 0 are none.
 
     `prompt_tokens` bounds a prompt (0: the model's context), `answer_tokens` an answer. `extra` goes into the body of
     each request as it is, such as a temperature for a local server.
@@ -62,7 +72,7 @@ def language_of(options: Namespace) -> Language | None:
     return Language(
         models=models,
         source=source,
-        place=place,
+        place=str(Path(place).absolute()) if place else "",
         url=options.llm_url or "",
         web=options.web,
         max_usd=options.max_usd,
@@ -81,6 +91,9 @@ def _extra(text: str | None) -> dict[str, Any]:
         raise ConfigError(f"--llm-extra {text}: it is no JSON ({error})") from error
     if not isinstance(extra, dict):
         raise ConfigError(f"--llm-extra {text}: write a JSON object, such as '{{\"temperature\": 0.8}}'")
+    if taken := OURS.keys() & extra.keys():
+        name = min(taken)
+        raise ConfigError(f"--llm-extra {text}: {name} is not for it to set: {OURS[name]}")
     return extra
 
 

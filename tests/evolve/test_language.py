@@ -40,8 +40,8 @@ def test_without_options_there_is_no_model() -> None:
         (["--model", "org/m:7b", "--model", "other"], ("org/m:7b", "other"), "api", ""),
         (["--llm-url", "http://here"], ("local",), "api", ""),
         (["--llm-url", "http://here", "--model", "m"], ("m",), "api", ""),
-        (["--llm", "mailbox:some/where: else"], ("mailbox",), "mailbox", "some/where: else"),
-        (["--llm", "mailbox:box", "--model", "me"], ("me",), "mailbox", "box"),
+        (["--llm", "mailbox:some/where: else"], ("mailbox",), "mailbox", str(Path("some/where: else").absolute())),
+        (["--llm", "mailbox:box", "--model", "me"], ("me",), "mailbox", str(Path("box").absolute())),
     ],
 )
 def test_who_is_asked(words: list[str], models: tuple[str, ...], source: str, place: str) -> None:
@@ -53,6 +53,18 @@ def test_a_recorded_run_has_to_be_there(tmp_path: Path) -> None:
     assert language("--llm", f"replay:{tmp_path}").models == ("replay",)
     with pytest.raises(ConfigError, match="no such run directory"):
         language("--llm", f"replay:{tmp_path / 'nowhere'}")
+
+
+@pytest.mark.parametrize("source", ["mailbox", "replay"])
+def test_a_folder_is_found_again_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "box").mkdir()
+    monkeypatch.chdir(tmp_path)
+    before = language("--llm", f"{source}:box")
+    monkeypatch.chdir(tmp_path / "here")
+    again = Namespace(max_usd=None, max_tokens=None)
+    resume_models(again, before.models, asdict(before))
+    assert language_of(again) == before and before.place == str(tmp_path / "box")
 
 
 def test_every_option_arrives() -> None:
@@ -95,6 +107,12 @@ def test_every_option_arrives() -> None:
         (["--model", "m", "--llm-extra", "{"], "it is no JSON"),
         (["--model", "m", "--llm-extra", "7"], "write a JSON object"),
         (["--model", "m", "--llm-extra", '{"top_p": Infinity}'], "Infinity is no number"),
+        (["--model", "m", "--llm-extra", '{"top_p": 1, "max_tokens": 9}'], "max_tokens .*: use --answer-tokens"),
+        (["--model", "m", "--llm-extra", '{"model": "dear"}'], "model is not for it to set: use --model"),
+        (["--model", "m", "--llm-extra", '{"tools": []}'], "tools is not .*: use --web"),
+        (["--model", "m", "--llm-extra", '{"system": ""}'], "system is not .*: write into .*program.md"),
+        (["--model", "m", "--llm-extra", '{"messages": []}'], "messages is not for it to set"),
+        (["--model", "m", "--llm-extra", '{"stream": false}'], "stream is not for it to set"),
     ],
 )
 def test_what_makes_no_sense_is_refused(words: list[str], reason: str) -> None:
