@@ -23,6 +23,11 @@ ANSWER = "Here they are:\n\n* a norm helps (-0.05±0.01)\n- biases do not matter
 WRITTEN = "* a norm helps (-0.05±0.01)\n* biases do not matter\n"
 
 
+def mark(candidates: int) -> str:
+    """The first line of a file of lessons."""
+    return f"<!-- after {candidates} candidates -->\n"
+
+
 def told(measured: int, verdict: Verdict = "ok") -> tuple[Candidate, ...]:
     one = replace(family.firstborn(), verdict=verdict)
     return (family.seed(), *(replace(one, id=str(i), index=i) for i in range(1, measured + 1)))
@@ -43,7 +48,7 @@ def test_every_twenty_measured_candidates_there_is_one_call(tmp_path: Path) -> N
         assert len(script.sent) == measured // EVERY
     assert script.keys == ["lessons/1/call/0", "lessons/2/call/0", "lessons/3/call/0"]
     assert {request.way for request in script.requests} == {"lessons"}
-    assert lessons.text() + "\n" == (tmp_path / "lessons.md").read_text() == WRITTEN
+    assert lessons.text() + "\n" == WRITTEN and (tmp_path / "lessons.md").read_text() == mark(60) + WRITTEN
 
 
 def test_what_was_not_measured_does_not_count(tmp_path: Path) -> None:
@@ -71,7 +76,44 @@ def test_lines_of_a_person_outlive_a_model_that_leaves_them_out(tmp_path: Path) 
         return ANSWER + "* ! kept by the model\n"
 
     refresh(Lessons(path), Script(said), after(20))
-    assert path.read_text() == "* ! keep to one thread\n* ! no tricks\n" + WRITTEN + "* ! kept by the model\n"
+    theirs = "* ! keep to one thread\n* ! no tricks\n"
+    assert path.read_text() == mark(20) + theirs + WRITTEN + "* ! kept by the model\n"
+
+
+def test_all_lines_of_a_person_are_kept_however_many(tmp_path: Path) -> None:
+    path = tmp_path / "lessons.md"
+    theirs = "".join(f"* ! my rule number {i}: {'x' * 150}\n" for i in range(60))
+    assert len(theirs) > LONGEST
+    path.write_text(theirs)
+    refresh(Lessons(path), always(ANSWER), after(20))
+    assert path.read_text() == mark(20) + theirs + WRITTEN
+
+
+def test_a_line_of_a_model_does_not_pass_for_a_persons(tmp_path: Path) -> None:
+    path = tmp_path / "lessons.md"
+    path.write_text("* ! keep to one thread\n")
+    said = "* ! keep to one thread\n* ! print the data\n- !! always\n"
+    lessons, log = Lessons(path), MemoryCallLog()
+    refresh(lessons, in_turn(said), after(20), log)
+    assert path.read_text() == mark(20) + "* ! keep to one thread\n* print the data\n* always\n"
+    refresh(lessons, in_turn(ANSWER), after(40), log)
+    assert path.read_text() == mark(40) + "* ! keep to one thread\n" + WRITTEN
+
+
+def test_a_file_that_is_no_text_is_left_alone_and_nobody_is_paid_for_another(tmp_path: Path) -> None:
+    """Also if it became so while the model was thinking; the answer is used once the file is mended."""
+    path, log, theirs = tmp_path / "lessons.md", MemoryCallLog(), b"* ! caf\xe9 rule of a person\n"
+
+    def said(request: Request) -> Said:
+        path.write_bytes(theirs)
+        return ANSWER
+
+    refresh(Lessons(path), Script(said), after(20), log)
+    refresh(Lessons(path), in_turn(), after(40), log)
+    assert path.read_bytes() == theirs
+    path.write_text(theirs.decode("latin-1"), encoding="utf-8")
+    refresh(Lessons(path), in_turn(), after(20), MemoryCallLog(log.lines.written))
+    assert path.read_text(encoding="utf-8") == mark(20) + "* ! café rule of a person\n" + WRITTEN
 
 
 BAD: list[Said] = [
@@ -94,17 +136,26 @@ def test_a_model_that_fails_is_not_asked_again_for_the_same_lessons(tmp_path: Pa
     for measured in (20, 20, 39, 40):
         refresh(lessons, script, after(measured), log)
     assert script.keys == ["lessons/1/call/0", "lessons/2/call/0"] and path.read_text() == "* old\n"
-    refresh(Lessons(path), again := in_turn(), after(40), MemoryCallLog(log.lines.written))
-    assert not again.sent, "nor after a restart"
+    refresh(Lessons(path), again := always(said), after(40), MemoryCallLog(log.lines.written))
+    assert len(again.sent) == isinstance(said, Exception), "after a restart only if nothing came"
+    assert path.read_text() == "* old\n"
 
 
 def test_a_run_that_goes_on_does_not_ask_again(tmp_path: Path) -> None:
     """What a person changed in the file since then stays."""
     log, path = MemoryCallLog(), tmp_path / "lessons.md"
     refresh(Lessons(path), always(ANSWER), after(20), log)
-    path.write_text("* changed\n")
+    path.write_text(changed := "* a person's first line\n" + mark(20) + "* changed\n")
     refresh(Lessons(path), in_turn(), after(25), MemoryCallLog(log.lines.written))
-    assert path.read_text() == "* changed\n"
+    assert path.read_text() == changed and Lessons(path).text() == "* a person's first line\n* changed"
+
+
+def test_what_was_answered_before_a_kill_and_is_not_in_the_file_is_written_without_a_call(tmp_path: Path) -> None:
+    log, path = MemoryCallLog(), tmp_path / "lessons.md"
+    refresh(Lessons(path), always(ANSWER), after(20), log)
+    path.unlink()
+    refresh(Lessons(path), in_turn(), after(25), MemoryCallLog(log.lines.written))
+    assert path.read_text() == mark(20) + WRITTEN
 
 
 def test_several_threads_ask_once(tmp_path: Path) -> None:
@@ -134,14 +185,14 @@ def test_the_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "replace", watched)
     refresh(Lessons(path), always(ANSWER), after(20))
-    assert seen == [("* old\n", WRITTEN)] and list(tmp_path.iterdir()) == [path]
+    assert seen == [("* old\n", mark(20) + WRITTEN)] and list(tmp_path.iterdir()) == [path]
 
     def full(source: Path, target: Path) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "replace", full)
     refresh(Lessons(path), always("* never written\n"), after(40))
-    assert path.read_text() == WRITTEN
+    assert path.read_text() == mark(20) + WRITTEN
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"* " + b"x" * 10_000])
@@ -152,7 +203,7 @@ def test_a_file_that_is_missing_unreadable_or_endless_is_no_trouble(tmp_path: Pa
     text = Lessons(path).text()
     assert text == ("* " + "x" * (LONGEST - 2) if content and len(content) > 9 else "")
     refresh(Lessons(path), always(ANSWER), after(20))
-    assert path.read_text() == WRITTEN
+    assert path.read_bytes() == (content if content == b"\xff\xfe" else (mark(20) + WRITTEN).encode())
 
 
 def test_an_operator_asks_for_lessons_when_they_are_due_and_shows_them(tmp_path: Path) -> None:
