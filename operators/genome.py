@@ -19,6 +19,11 @@ class Reader:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
+    @property
+    def rules(self) -> Rules:
+        """What a program must keep to."""
+        return self._rules
+
     def read(self, source: str) -> Genome:
         """The genome of `source`. Raises NotAllowed where the guard forbids it or its numbers cannot be read."""
         if reason := guard.check(source, self._rules):

@@ -17,7 +17,7 @@ from operators.llm.children import check_new, edited, parsed
 from operators.llm.dialogue import Unusable
 from operators.llm.office import Office
 from operators.llm.prompt import Setting
-from operators.llm.wire import Block
+from operators.llm.wire import Block, Request
 from operators.merge import Conflict, MergeError, merge
 from operators.tree import diff
 
@@ -59,7 +59,7 @@ class Crossover:
         def ask(mating: Mating, briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
             return prompt.crossing(mating, briefing, setting, merged.source, list(map(_shown, merged.conflicts)))
 
-        def child(text: str) -> Proposal:
+        def child(text: str, _: Request) -> Proposal:
             answer = parsed(text, takes=True)
             _check_settled(merged.conflicts, answer)
             sides: dict[str, Side] = {address: side for side, address in answer.takes}
@@ -111,8 +111,4 @@ def _check_settled(conflicts: tuple[Conflict, ...], answer: Answer) -> None:
 
 def _shown(conflict: Conflict) -> dict[str, Any]:
     versions = [(side, getattr(conflict, side)) for side in ("base", "left", "right")]
-    return {
-        "address": conflict.address,
-        "reason": conflict.reason,
-        "versions": [(side, code if not code or code.endswith("\n") else code + "\n") for side, code in versions],
-    }
+    return {"address": conflict.address, "reason": conflict.reason, "versions": versions}

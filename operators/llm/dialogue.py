@@ -12,6 +12,8 @@ from operators.llm.wire import Block, Reply, Request, TooLong, Turn, Unanswered
 
 LONGEST_COMPLAINT = 700
 
+Child = Callable[[str, Request], Proposal]
+
 
 class Unusable(Exception):
     """An answer that makes no child; the message tells the model what to mend. `stage` is that of `Rejected`."""
@@ -23,24 +25,25 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """How to ask: `request` builds the prompt with a brevity, `child` makes a proposal of an answer's text.
+    """How to ask: `request` builds the prompt with a brevity, `child` makes a proposal of an answer's text and
+    what it answers.
 
     `child` raises Unusable. `prompt_tokens` bounds the prompt, 0 is no limit but the model's.
     """
 
     key: str
     request: Callable[[int], Request]
-    child: Callable[[str], Proposal]
+    child: Child
     prompt_tokens: int = 0
 
 
 def converse(desk: Desk, question: Question) -> Proposal | Rejected:
     """The child that an answer describes, or why there is none."""
-    cost = Cost()
+    costs: list[Cost] = []
     try:
-        request, reply, cost = _first(desk, question)
+        request, reply = _first(desk, question, costs)
         try:
-            return replace(_child(question, reply, request), cost=cost)
+            return replace(_child(question, reply, request), cost=sum(costs, Cost()))
         except Unusable as error:
             complaint = _shortened(str(error))
         again = (
@@ -49,16 +52,15 @@ def converse(desk: Desk, question: Question) -> Proposal | Rejected:
             Turn("user", (Block(render("again", complaint=complaint)),)),
         )
         key = f"{question.key}/1"
-        reply, more = desk.ask(key, desk.earlier(key) or replace(request, turns=again))
-        cost += more
-        return replace(_child(question, reply, request), cost=cost)
+        reply = _ask(desk, key, desk.earlier(key) or replace(request, turns=again), costs)
+        return replace(_child(question, reply, request), cost=sum(costs, Cost()))
     except Unusable as error:
-        return Rejected(_shortened(str(error)), cost, error.stage)
+        return Rejected(_shortened(str(error)), sum(costs, Cost()), error.stage)
     except Unanswered as error:
-        return Rejected(str(error), cost, "answer", error.ends)
+        return Rejected(str(error), sum(costs, Cost()), "answer", error.ends)
 
 
-def _first(desk: Desk, question: Question) -> tuple[Request, Reply, Cost]:
+def _first(desk: Desk, question: Question, costs: list[Cost]) -> tuple[Request, Reply]:
     """The first answer; what does not fit is asked again with less around it. Raises Unanswered."""
     for brevity in range(FULL, SHORTEST + 1):
         key = f"{question.key}/0" + f".{brevity}" * (brevity > FULL)
@@ -66,12 +68,23 @@ def _first(desk: Desk, question: Question) -> tuple[Request, Reply, Cost]:
         if brevity < SHORTEST and 0 < question.prompt_tokens < estimated(request):
             continue
         try:
-            reply, cost = desk.ask(key, request)
-            return request, reply, cost
+            return request, _ask(desk, key, request, costs)
         except TooLong:
             if brevity == SHORTEST:
                 raise
     raise AssertionError("the shortest prompt is always tried")
+
+
+def _ask(desk: Desk, key: str, request: Request, costs: list[Cost]) -> Reply:
+    """The answer; what it cost is added, also what a call took that failed. Raises Unanswered."""
+    try:
+        reply, cost = desk.ask(key, request)
+    except Unanswered as error:
+        if (used := error.usage) is not None:
+            costs.append(Cost(0.0, 1, used.input + used.written, used.cached, used.output))
+        raise
+    costs.append(cost)
+    return reply
 
 
 def _child(question: Question, reply: Reply, request: Request) -> Proposal:
@@ -80,7 +93,7 @@ def _child(question: Question, reply: Reply, request: Request) -> Proposal:
         raise Unusable("answer", f"it was cut after {request.max_tokens} tokens. Say it with less.")
     if reply.stop == "refusal" or not reply.text.strip():
         raise Unusable("answer", f"there is no answer (stop reason {reply.stop!r}).")
-    return question.child(reply.text)
+    return question.child(reply.text, request)
 
 
 def _shortened(text: str) -> str:

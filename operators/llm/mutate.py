@@ -7,6 +7,7 @@ from operators.knobs import inherit
 from operators.llm import prompt
 from operators.llm.children import check_new, edited, parsed
 from operators.llm.office import Office
+from operators.llm.wire import Request
 
 
 class Mutate:
@@ -23,11 +24,12 @@ class Mutate:
         """The child that the model describes; an answer that cannot be used has one more turn."""
         parent = mating.parents[0]
 
-        def child(text: str) -> Proposal:
+        def child(text: str, request: Request) -> Proposal:
             answer = parsed(text)
             genome = edited(self._office.reader, parent.genome.source, answer)
             check_new(genome, [parent], briefing)
             anchor = inherit(genome.knobs, parent.params)
-            return Proposal(genome, answer.edits, answer.hypothesis, anchor, expected=answer.expected, idea=answer.idea)
+            idea = answer.idea if prompt.offered(request, answer.idea) else ""
+            return Proposal(genome, answer.edits, answer.hypothesis, anchor, expected=answer.expected, idea=idea)
 
         return self._office.converse("mutate", mating, briefing, prompt.mutation, child)

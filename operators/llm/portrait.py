@@ -19,6 +19,7 @@ METRICS = {  # those that are shown, and how
     "mfu": "{:.1%} of the device's arithmetic",
 }
 _LOSS = re.compile(r"\bloss\b[ =:]*(\d+\.\d+)", re.I)
+LARGEST_LOSS, LONGEST_LOSS = 100, 8  # others are left out, or a log could spell a text in numbers
 
 
 def score(candidate: Candidate, briefing: Briefing) -> str:
@@ -47,7 +48,8 @@ def facts(candidate: Candidate, briefing: Briefing) -> list[str]:
 
 def loss_curve(log: str) -> list[float]:
     """At most `POINTS` of the losses in a log, evenly spaced, the first and the last among them."""
-    losses = [float(found) for found in _LOSS.findall(log)]
+    found = [number for number in _LOSS.findall(log) if len(number) <= LONGEST_LOSS]
+    losses = [loss for loss in map(float, found) if loss < LARGEST_LOSS]
     if len(losses) <= POINTS:
         return losses
     return [losses[round(i * (len(losses) - 1) / (POINTS - 1))] for i in range(POINTS)]

@@ -6,8 +6,9 @@ change; then come the parent, which has several children, and what is different 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -16,26 +17,29 @@ from typing import Any
 import jinja2
 
 from evolve.journal import HYPOTHESIS, cut, entry
-from evolve.model import Briefing, Candidate, Mating
+from evolve.model import Briefing, Candidate, Mating, Rules
 from operators.llm import portrait
+from operators.llm.answer import LONGEST_HYPOTHESIS
 from operators.llm.ideas import Idea
-from operators.llm.wire import Block
+from operators.llm.wire import Block, Request
 from operators.tree import addresses
 
 FOLDER = Path(__file__).with_name("prompts")
 CHUNK = 10  # lines of the journal that are added to the cached part at once
 JOURNAL = 200  # lines of the journal at most; the oldest go, 50 at a time, so that the cached part seldom changes
+NOTES = "# Notes that you may use or not\n"
 FULL, SHORT, SHORTEST = 0, 1, 2  # how much is left out where a prompt does not fit
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What does not come from the run's log: the task's words, lessons and the notes that are offered this time."""
+    """What does not come from the run's log: the task's words and rules, lessons, the notes offered this time."""
 
     program: str
     lessons: str = ""
     ideas: tuple[Idea, ...] = ()
     brevity: int = FULL
+    rules: Rules = field(default_factory=Rules)
 
 
 def system(briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
@@ -48,8 +52,9 @@ def system(briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
         budget=f"{briefing.budget:g}",
         scale=briefing.scale,
         rungs=" and ".join(f"{rung:g}" for rung in briefing.rungs[:-1]),
+        rules=setting.rules,
         program=setting.program.strip(),
-        seed=seed and {"measured": portrait.score(seed, briefing), "source": _lines(seed.genome.source)},
+        seed=seed and {"measured": portrait.score(seed, briefing), "source": seed.genome.source},
     )
     return (Block(text, cached=True),)
 
@@ -72,7 +77,7 @@ def program(candidate: Candidate, briefing: Briefing, title: str, brevity: int =
         "program",
         title=title,
         candidate=candidate,
-        source=_lines(candidate.genome.source),
+        source=candidate.genome.source,
         shown_above=candidate.index == 0 and brevity == FULL,
         facts=portrait.facts(candidate, briefing),
         numbers=portrait.numbers(candidate, briefing.importance),
@@ -93,6 +98,7 @@ def around(mating: Mating, briefing: Briefing, setting: Setting, lately: Sequenc
         parent=parent,
         lineage=portrait.lineage(parent, told) if setting.brevity < SHORTEST else (),
         inspirations=[_inspiration(c, briefing, told) for c in others],
+        heading=NOTES,
         ideas=setting.ideas if setting.brevity < SHORTEST else (),
     )
 
@@ -131,9 +137,21 @@ def mending(mating: Mating, briefing: Briefing, setting: Setting, error: str, li
     broken = mating.parents[0]
     edits = ", ".join(f"{e.op} {e.target}" for e in broken.edits) or "of a merge"
     ask = render(
-        "repair", broken=broken, parent=" and ".join(broken.parents), edits=edits, error=error, code=cut(line, 200)
+        "repair",
+        broken=broken,
+        idea=cut(broken.hypothesis, LONGEST_HYPOTHESIS),
+        parent=" and ".join(broken.parents),
+        edits=edits,
+        error=error,
+        code=cut(line, 200),
     )
     return (program(broken, briefing, "The program that failed"), Block(ask))
+
+
+def offered(request: Request, idea: str) -> bool:
+    """Whether a question for a child offered the note of that name."""
+    _, _, notes = request.turns[0].blocks[-1].text.partition(NOTES)
+    return f"\n## {idea}\n" in notes
 
 
 def render(name: str, **values: Any) -> str:
@@ -143,13 +161,15 @@ def render(name: str, **values: Any) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(  # nosec: prompts are text, no page
+    environment = jinja2.Environment(  # nosec: prompts are text, no page
         loader=jinja2.FileSystemLoader(FOLDER, encoding="utf-8"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["fenced"] = fenced
+    return environment
 
 
 @cache
@@ -157,9 +177,10 @@ def _text(name: str) -> str:
     return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
 
 
-def _lines(text: str) -> str:
-    """The text with an end to its last line, so that a fence stands on a line of its own."""
-    return text if text.endswith("\n") else text + "\n"
+def fenced(code: str) -> str:
+    """The code in a fence that is longer than any in it, the closing one on a line of its own."""
+    fence = "`" * (1 + max(2, *map(len, re.findall("`+", code)), 0))
+    return f"{fence}python\n{code}{'' if code.endswith(chr(10)) else chr(10)}{fence}"
 
 
 def _inspiration(candidate: Candidate, briefing: Briefing, told: dict[str, Candidate]) -> dict[str, Any]:

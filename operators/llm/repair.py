@@ -12,7 +12,7 @@ from operators.llm import prompt
 from operators.llm.children import check_new, edited, parsed
 from operators.llm.office import Office
 from operators.llm.prompt import Setting
-from operators.llm.wire import Block
+from operators.llm.wire import Block, Request
 
 _LINE = re.compile(r" at line (\d+):")
 
@@ -35,7 +35,7 @@ class Repair:
             error, line = crash(broken.reason), failing_line(broken.genome.source, broken.reason)
             return prompt.mending(mating, briefing, setting, error, line)
 
-        def child(text: str) -> Proposal:
+        def child(text: str, _: Request) -> Proposal:
             answer = parsed(text)
             genome = edited(self._office.reader, broken.genome.source, answer)
             check_new(genome, [broken], briefing)

@@ -12,7 +12,7 @@ from evolve.model import Proposal, Rejected
 from operators.llm.desk import estimated
 from operators.llm.dialogue import LONGEST_COMPLAINT
 from operators.llm.mutate import Mutate
-from operators.llm.wire import Block, Request, TooLong, Unanswered
+from operators.llm.wire import Block, Request, TooLong, Unanswered, Usage
 from tests.llm import family
 from tests.llm.answers import GOOD, answer, edit
 from tests.llm.script import MemoryCallLog, Said, Script, always, asked, in_turn
@@ -62,6 +62,19 @@ def test_a_call_that_fails_in_the_second_turn_costs_what_the_first_did(tmp_path:
     made = mutated(tmp_path, in_turn(POOR, Unanswered("overloaded")))
     assert isinstance(made, Rejected)
     assert (made.reason, made.stage, made.cost.calls, made.cost.output) == ("overloaded", "answer", 1, 400)
+
+
+def test_what_a_call_took_before_it_failed_is_in_the_cost(tmp_path: Path) -> None:
+    """In the first turn, in the second, and where the prompt was too long."""
+    lost = Usage(input=10, cached=20, written=30, output=5)
+    made = mutated(tmp_path, in_turn(Unanswered("cut off", usage=lost)))
+    assert isinstance(made, Rejected)
+    assert (made.cost.calls, made.cost.input, made.cost.cached, made.cost.output) == (1, 40, 20, 5)
+    made = mutated(tmp_path, in_turn(POOR, Unanswered("cut off", usage=lost)))
+    assert isinstance(made, Rejected)
+    assert (made.cost.calls, made.cost.input, made.cost.cached, made.cost.output) == (2, 1340, 2020, 405)
+    made = mutated(tmp_path, in_turn(TooLong("no room", usage=lost), FINE))
+    assert isinstance(made, Proposal) and (made.cost.calls, made.cost.output) == (2, 405)
 
 
 def fitting(characters: int) -> Script:

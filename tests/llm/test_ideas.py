@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from evolve.model import Proposal
 from operators.llm.ideas import LONGEST, Idea, offer, read_ideas
 from operators.llm.mutate import Mutate
+from operators.llm.office import check_program
 from tests.llm import family
-from tests.llm.script import always
+from tests.llm.answers import GOOD
+from tests.llm.script import always, asked
 
 FOUR = [Idea(name, f"about {name}") for name in "abcd"]
 
@@ -57,16 +62,58 @@ def test_a_note_that_comes_while_a_run_is_on_is_offered(tmp_path: Path) -> None:
 
 
 def test_the_task_may_be_changed_while_a_run_is_on(tmp_path: Path) -> None:
+    """While it is missing or no text, it is what it was."""
     script = always("nothing")
     office = family.office(tmp_path, script)
-    for index, words in enumerate(("the old task", "the new task", "")):
-        office.program.write_text(words)
-        if not words:
+    for index, words in enumerate((b"the old task", b"the new task", b"a task in Latin 1: caf\xe9", None)):
+        if words is None:
             office.program.unlink()
+        else:
+            office.program.write_bytes(words)
         Mutate(office).propose(family.mating(20 + index), family.briefing())
     said = [request.system[0].text for request in script.requests[::2]]
-    assert ["the old task" in text for text in said] == [True, False, False]
-    assert ["the new task" in text for text in said] == [False, True, False]
+    assert ["the old task" in text for text in said] == [True, False, False, False]
+    assert ["the new task" in text for text in said] == [False, True, True, True]
+
+
+def test_a_task_that_is_no_text_is_found_before_a_model_is_paid(tmp_path: Path) -> None:
+    said: list[str] = []
+    program = tmp_path / "program.md"
+    check_program(program, said.append)
+    assert len(said) == 1 and "program.md is missing" in said[0]
+    program.write_text("Grüße", encoding="utf-8")
+    check_program(program, said.append)
+    assert len(said) == 1
+    program.write_text("Grüße", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"program.md is no UTF-8 text .* at byte 2\): save it as UTF-8"):
+        check_program(program, said.append)
+    program.unlink()
+    program.mkdir()
+    with pytest.raises(ValueError, match=r"program.md cannot be read .*: mend that, or remove it"):
+        check_program(program, said.append)
+
+
+@pytest.mark.parametrize(
+    ("said", "credited"), [("gate", "gate"), ("Backout", ""), ("mixer", ""), ("Details", ""), ("none", "")]
+)
+def test_a_note_is_credited_if_that_question_offered_it(tmp_path: Path, said: str, credited: str) -> None:
+    """Neither one that exists and was not drawn, nor one that does not exist, nor one in the task or a program."""
+    script = always(GOOD["a class with another name"].answer.replace("IDEA: none", f"IDEA: {said}"))
+    office = family.office(tmp_path, script)
+    office.program.write_text("The task.\n\n## Details\n")
+    (tmp_path / "ideas").mkdir()
+    (tmp_path / "ideas" / "gate.md").write_text("Close a gate.\n")
+    made = Mutate(office).propose(family.mating(), family.briefing())
+    assert isinstance(made, Proposal) and made.idea == credited
+
+
+def test_a_note_that_was_left_out_of_a_short_prompt_is_not_credited(tmp_path: Path) -> None:
+    script = always(GOOD["a class with another name"].answer.replace("IDEA: none", "IDEA: gate"))
+    office = family.office(tmp_path, script, prompt_tokens=10)
+    (tmp_path / "ideas").mkdir()
+    (tmp_path / "ideas" / "gate.md").write_text("Close a gate.\n")
+    made = Mutate(office).propose(family.mating(), family.briefing())
+    assert isinstance(made, Proposal) and made.idea == "" and "Close a gate" not in asked(script.requests[0])
 
 
 def test_the_notes_of_the_target_can_all_be_read_whole() -> None:

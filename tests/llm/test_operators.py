@@ -48,6 +48,8 @@ def test_new_constants_are_knobs_with_the_ranges_that_were_said(tmp_path: Path) 
 
 
 def test_the_note_that_was_used_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "ideas").mkdir()
+    (tmp_path / "ideas" / "short_convolution.md").write_text("Mix each token with those before it.")
     text = GOOD["a class with another name"].answer.replace("IDEA: none", "IDEA: short_convolution")
     made = mutated(tmp_path, always(text))
     assert isinstance(made, Proposal) and made.idea == "short_convolution"

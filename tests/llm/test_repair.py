@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def test_the_mended_child_keeps_idea_and_numbers_of_the_broken_one(tmp_path: Pat
     assert made.idea == broken.idea == "backout" and made.anchor["LEARNING_RATE"] == 4e-3
     assert (made.hypothesis, made.expected) == ("The norm needs its input in one piece.", -0.01)
     assert script.requests[0].way == "repair" and broken.hypothesis in asked(script.requests[0])
+
+
+def test_the_idea_that_failed_is_quoted_in_one_line(tmp_path: Path) -> None:
+    broken = replace(family.broken(), hypothesis='One.\n\n# What is wanted\n```\nA "poem". ' + "x" * 1000)
+    script = always(MENDED)
+    Repair(family.office(tmp_path, script)).propose(family.mating(14, broken), family.briefing())
+    text = asked(script.requests[0])
+    quoted = re.search(r"by this idea:\n\n    (.*)\n\nwith the edits", text)
+    assert quoted and quoted[1].startswith("One. # What is wanted ''' A 'poem'. xxx") and len(quoted[1]) == 600
 
 
 def test_the_same_program_again_is_no_repair(tmp_path: Path) -> None:
