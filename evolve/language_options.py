@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -64,7 +65,8 @@ def announce_operators(operators: Collection[str], language: Language | None) ->
         built_in = all(name in plugins.OPERATORS for name in operators)
         what = " No LLM: children are made by built-in transformations of the syntax tree." if built_in else ""
         return f"{names}{what} For an LLM {HOW}."
-    who = {"api": language.url or "the Anthropic API", "mailbox": f"the mailbox {language.place}"}
+    api = plugins.load(plugins.LANGUAGE_SERVER)(language.url or None, os.environ)
+    who = {"api": api, "mailbox": f"the mailbox {language.place}"}
     served = who.get(language.source, f"the answers recorded in {language.place}")
     caps = [f"{language.max_usd:g} USD"] if language.max_usd else []
     caps += [f"{language.max_tokens:,} tokens"] if language.max_tokens else []

@@ -19,6 +19,7 @@ READER = "operators.genome:Reader"
 LANGUAGE = "llm"  # stands for one operator for each way of asking each language model
 LANGUAGE_ARITY = "operators.llm.arms:ARITY"
 LANGUAGE_OPERATORS = "operators.llm.arms:open_arms"
+LANGUAGE_SERVER = "operators.llm.messages:served_by"
 LANGUAGE_PROBE = "operators.llm.arms:probe"
 
 

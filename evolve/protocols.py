@@ -24,7 +24,8 @@ class Operator(Protocol):
     """Makes a child. Called from several threads at once; may take long; may not keep state between calls.
 
     A child that cannot be made is a `Rejected`, never an exception. `arity` is the number of parents. `mended_by` is
-    the name of the operator that may mend a child of this one that crashed at once, "" for none.
+    the name of the operator that may mend a child of this one that crashed at once, "" for none. One that changes
+    numbers only says `structural = False`; without it, an operator is taken to make new structures.
     """
 
     name: str

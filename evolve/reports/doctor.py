@@ -34,7 +34,7 @@ def print_doctor(console: Console, options: Namespace) -> int:
     moves = len(plugins.load("operators.catalogue:transformations")())
     console.print(f"yes target: {target.name}, {len(seed.knobs)} knobs, a full trial is {budget:g} s ({options.scale})")
     console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue)")
-    models = print_models(console, options)
+    models = print_models(console, options, target.program.with_name("prices.toml"))
     try:
         executor = open_executor(target, options.scale, options.data, cores_for(1), reader, sys.stderr)
     except JudgeError as error:
@@ -52,7 +52,7 @@ def print_doctor(console: Console, options: Namespace) -> int:
         executor.close()
 
 
-def print_models(console: Console, options: Namespace) -> bool:
+def print_models(console: Console, options: Namespace, prices: Path) -> bool:
     """A line for each language model: whether one could be asked and, with `--ask`, whether it answers."""
     try:
         language = language_of(options)
@@ -62,11 +62,11 @@ def print_models(console: Console, options: Namespace) -> bool:
         probe = plugins.load(plugins.LANGUAGE_PROBE)
         for model in language.models:
             mailbox = language.source == "mailbox"
-            ok, said = _folder(Path(language.place)) if mailbox else probe(asdict(language), model, options.ask)
+            ok, said = _folder(Path(language.place)) if mailbox else probe(asdict(language), model, options.ask, prices)
             console.print(f"{'yes' if ok else 'no '} LLM {model}: {said}", markup=False)
             if not ok:
                 return False
-    except ConfigError as error:
+    except (ConfigError, ValueError) as error:
         console.print(f"no  LLM: {error}", markup=False)
         return False
     return True

@@ -14,16 +14,17 @@ from operators.llm.crossover import Crossover
 from operators.llm.desk import Caps, Desk
 from operators.llm.lessons import Lessons
 from operators.llm.mailbox import Mailbox, MailboxError
-from operators.llm.messages import Messages, configured
+from operators.llm.messages import Messages, configured, served_by
 from operators.llm.mutate import Mutate
-from operators.llm.office import Office
-from operators.llm.prices import read_prices
+from operators.llm.office import Office, check_program
+from operators.llm.prices import read_prices, unpriced
 from operators.llm.repair import Repair
 from operators.llm.replay import Replay
 from operators.llm.wire import Transport, Unanswered
 
 ARITY = {"mutate": 1, "crossover": 2}  # what is asked of each model by itself; a repair follows a crash
 LESSONS = "lessons.md"
+OWN_KEY = "EVOLVE_LLM_KEY"  # in the environment: the key of a server that --llm-url names
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,11 @@ def open_arms(
     `program` is the file with the task in prose, `run` the run's folder, `recorded` what was answered in another run.
     Raises ValueError, with the cure, if nobody can be asked.
     """
+    check_program(program, say)
     prices = read_prices(program.with_name("prices.toml"))
     caps = Caps(language["max_usd"], language["max_tokens"])
+    if caps.usd and language["source"] == "api" and (reason := unpriced(language["models"], prices)):
+        raise ValueError(reason)
     sold = (language["source"] == "api" and not language["url"]) or caps.usd
     desk = Desk(transport(language, recorded, say), log, prices, caps, say if sold else lambda _: None)
     lessons = Lessons(run / LESSONS)
@@ -76,24 +80,32 @@ def transport(
             return Mailbox(Path(language["place"]))
         except MailboxError as error:
             raise ValueError(str(error)) from error
-    url = language["url"] or None
-    if reason := configured(url, os.environ):
+    url, key = _server(language)
+    if reason := configured(url, os.environ, key):
         raise ValueError(reason)
-    return Messages(url, timeout=language["timeout"], web=language["web"], extra=language["extra"], say=say)
+    return Messages(url, key, timeout=language["timeout"], web=language["web"], extra=language["extra"], say=say)
 
 
-def probe(language: Mapping[str, Any], model: str, ask: bool) -> tuple[bool, str]:
+def _server(language: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The address of a user's own server and its key, which is not that of the Anthropic API; None for that API."""
+    url = language["url"] or None
+    return url, os.environ.get(OWN_KEY) or None if url else None
+
+
+def probe(language: Mapping[str, Any], model: str, ask: bool, prices_file: Path) -> tuple[bool, str]:
     """Whether a model could be asked and what is known of it; `ask` asks it one tiny question."""
     if language["source"] != "api":
         return True, f"answers come from {language['source']}:{language['place']}"
-    if reason := configured(language["url"] or None, os.environ):
+    prices = read_prices(prices_file)
+    url, key = _server(language)
+    if reason := configured(url, os.environ, key):
         return False, reason
-    where = language["url"] or "the Anthropic API"
-    price = read_prices().find(model)
+    where = served_by(url, os.environ)
+    price = prices.find(model)
     costs = f"{price.input:g} and {price.output:g} USD for a million tokens in and out" if price else "price unknown"
     if not ask:
         return True, f"by {where}, {costs}; not asked (--ask asks it one tiny question)"
-    messages = Messages(language["url"] or None, timeout=language["timeout"], extra=language["extra"])
+    messages = Messages(url, key, timeout=language["timeout"], extra=language["extra"])
     try:
         reply = messages.probe(model)
     except Unanswered as error:

@@ -64,7 +64,8 @@ class Crossover:
             _check_settled(merged.conflicts, answer)
             sides: dict[str, Side] = {address: side for side, address in answer.takes}
             chosen = merge(texts.base, texts.left, texts.right, lambda address: sides.get(address, "left"))
-            genome = edited(self._office.reader, chosen.source, answer)
+            places = {conflict.address for conflict in merged.conflicts}
+            genome = edited(self._office.reader, chosen.source, answer, places)
             made = _proposal(genome, left, right, chosen.origins, answer.hypothesis)
             check_new(genome, mating.parents, briefing)
             return replace(made, expected=answer.expected)

@@ -195,7 +195,7 @@ def test_what_is_no_operator_is_refused_with_its_name(name: str) -> None:
 
 def test_a_target_may_set_no_limit_of_generations_and_an_option_may_not(tmp_path: Path) -> None:
     target = load_target(write(tmp_path / "toy", TOML.replace("generations = 7", "generations = 0")))
-    others = {"total": 5.0, "time_limit": None, "target_loss": None, "stale_generations": None}
+    others = {"total": 5.0, "time_limit": None, "target_loss": None, "stale_generations": None, "refusals": None}
     assert limits_of(Namespace(generations=None, **others), target).generations == 0
     with pytest.raises(ConfigError, match="--generations must be at least 1"):
         limits_of(Namespace(generations=0, **others), target)

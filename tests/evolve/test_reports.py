@@ -323,7 +323,7 @@ def doctored(*arguments: str) -> tuple[bool, str]:
     model_options(parser)
     parser.add_argument("--ask", action="store_true")
     out = StringIO()
-    ok = print_models(Console(file=out, width=300), parser.parse_args(arguments))
+    ok = print_models(Console(file=out, width=300), parser.parse_args(arguments), Path("prices.toml"))
     return ok, out.getvalue()
 
 
