@@ -218,5 +218,5 @@ def test_an_interrupted_run_does_not_wait_for_an_operator(tmp_path: Path, target
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=15)
     assert process.returncode == 130 and errors == ""
-    assert output.startswith("Operators: slow:Slow.\n"), "of an operator of the user's own nothing is claimed"
+    assert output.startswith("Operators: slow:Slow. For an LLM "), "of an operator of the user's own nothing is claimed"
     assert "Stopped: interrupted" in output
