@@ -6,11 +6,15 @@ import re
 from collections.abc import Collection, Iterable
 from textwrap import dedent
 
+from evolve.journal import cut
 from evolve.model import Briefing, Candidate, Edit, Genome
 from operators.genome import NotAllowed, Reader
 from operators.llm.answer import Answer, AnswerError, parse
 from operators.llm.dialogue import Unusable
 from operators.tree import FILE, EditError, addresses, apply, read
+
+WORDS = 300  # of an answer about one place that are kept as its hypothesis
+_BLOCK = re.compile(r"^```\w*\n(.*?)^```[ \t]*$", re.S | re.M)
 
 TUNE = "tune, don't mutate: only numbers differ from {parent}, and those are tuned anyway. Change what it does."
 
@@ -26,6 +30,21 @@ def parsed(text: str, takes: bool = False) -> Answer:
     return answer
 
 
+def rewritten(text: str, place: str) -> Answer:
+    """The answer to a question about one place: a code block with it whole, and words on why. Raises Unusable.
+
+    The block may hold the class that the place is in. An answer in the form of all others does as well.
+    """
+    block = _BLOCK.search(text)
+    if block is None or "EDIT" in text:
+        return parsed(text)
+    words = cut(_BLOCK.sub(" ", text).replace("HYPOTHESIS:", " ").strip(" #*\n"), WORDS)
+    owner = place.rpartition(".")[0]
+    whole = re.match(rf"(@.*\n)*class {re.escape(owner)}\b", block[1]) if owner else None
+    edit = Edit("replace", owner if whole else place, block[1])
+    return Answer(words or f"another version of {place}", None, "", (edit,), ())
+
+
 def edited(reader: Reader, source: str, answer: Answer, settled: Collection[str] = ()) -> Genome:
     """The genome of a program after the edits of an answer; at `settled` places one may leave all as it is.
 
@@ -36,6 +55,8 @@ def edited(reader: Reader, source: str, answer: Answer, settled: Collection[str]
     except EditError as error:
         raise Unusable("edits", str(error).removesuffix(f", {FILE}")) from error
     for edit in answer.edits:
+        if any(line.strip() == "..." for line in edit.code.splitlines()):
+            raise Unusable("edits", f"the code for {edit.target} leaves lines out (...): write all of them.")
         if edit.target not in settled:
             _check_changes(source, edit)
     _check_defined_once(source, text)

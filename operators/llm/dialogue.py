@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from evolve.model import Cost, Proposal, Rejected
 from operators.llm.desk import Desk, estimated
-from operators.llm.prompt import FULL, SHORTEST, render
+from operators.llm.prompt import FULL, ONE, render
 from operators.llm.wire import Block, Reply, Request, TooLong, Turn, Unanswered
 
 LONGEST_COMPLAINT = 700
@@ -62,15 +62,15 @@ def converse(desk: Desk, question: Question) -> Proposal | Rejected:
 
 def _first(desk: Desk, question: Question, costs: list[Cost]) -> tuple[Request, Reply]:
     """The first answer; what does not fit is asked again with less around it. Raises Unanswered."""
-    for brevity in range(FULL, SHORTEST + 1):
+    for brevity in range(FULL, ONE + 1):
         key = f"{question.key}/0" + f".{brevity}" * (brevity > FULL)
         request = desk.earlier(key) or question.request(brevity)
-        if brevity < SHORTEST and 0 < question.prompt_tokens < estimated(request):
+        if brevity < ONE and 0 < question.prompt_tokens < estimated(request):
             continue
         try:
             return request, _ask(desk, key, request, costs)
         except TooLong:
-            if brevity == SHORTEST:
+            if brevity == ONE:
                 raise
     raise AssertionError("the shortest prompt is always tried")
 

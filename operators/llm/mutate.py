@@ -5,7 +5,7 @@ from __future__ import annotations
 from evolve.model import Briefing, Mating, Proposal, Rejected
 from operators.knobs import inherit
 from operators.llm import prompt
-from operators.llm.children import check_new, edited, parsed
+from operators.llm.children import check_new, edited, parsed, rewritten
 from operators.llm.office import Office
 from operators.llm.wire import Request
 
@@ -25,7 +25,8 @@ class Mutate:
         parent = mating.parents[0]
 
         def child(text: str, request: Request) -> Proposal:
-            answer = parsed(text)
+            place = prompt.only_place(request)
+            answer = rewritten(text, place) if place else parsed(text)
             genome = edited(self._office.reader, parent.genome.source, answer)
             check_new(genome, [parent], briefing)
             anchor = inherit(genome.knobs, parent.params)

@@ -22,13 +22,14 @@ from operators.llm import portrait
 from operators.llm.answer import LONGEST_HYPOTHESIS
 from operators.llm.ideas import Idea
 from operators.llm.wire import Block, Request
-from operators.tree import addresses
+from operators.tree import addresses, read
 
 FOLDER = Path(__file__).with_name("prompts")
 CHUNK = 10  # lines of the journal that are added to the cached part at once
 JOURNAL = 200  # lines of the journal at most; the oldest go, 50 at a time, so that the cached part seldom changes
 NOTES = "# Notes that you may use or not\n"
-FULL, SHORT, SHORTEST = 0, 1, 2  # how much is left out where a prompt does not fit
+FULL, SHORT, SHORTEST, ONE = 0, 1, 2, 3  # how much is left out where a prompt does not fit; ONE: but one function
+SMALL = 25  # lines at most of a function that is offered alone
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Setting:
 
 def system(briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
     """Who it is, how to answer, the task, and the seed program unless prompts have to be short."""
+    if setting.brevity == ONE:
+        return (Block(render("brief"), cached=True),)
     seed = briefing.candidates[0] if briefing.candidates and setting.brevity == FULL else None
     text = render(
         "system",
@@ -105,6 +108,8 @@ def around(mating: Mating, briefing: Briefing, setting: Setting, lately: Sequenc
 
 def mutation(mating: Mating, briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
     """The question for a child of one parent."""
+    if setting.brevity == ONE:
+        return (Block(one(mating)),)
     chunks, lately = journal(briefing, setting)
     parent = mating.parents[0]
     focus = Random(f"{mating.seed}:focus").choice(_text("focus").splitlines())
@@ -112,6 +117,30 @@ def mutation(mating: Mating, briefing: Briefing, setting: Setting) -> tuple[Bloc
     ask = render("mutate", parent=parent, loss=_loss(briefing), focus=focus, example=example)
     rest = around(mating, briefing, setting, lately) + ask
     return (*chunks, program(parent, briefing, "The parent", setting.brevity), Block(rest))
+
+
+def one(mating: Mating) -> str:
+    """A question for a small model or a short context: another version of one short function, which is drawn."""
+    source = mating.parents[0].genome.source
+    code = {a: read(source, a) for a in addresses(source)}
+    short = [a for a, text in code.items() if _is_function(text) and text.count("\n") <= SMALL and "__init__" not in a]
+    address = Random(f"{mating.seed}:one").choice(short or list(code))
+    return render(
+        "one",
+        constants="".join(text for a, text in code.items() if a.isupper()),
+        context=code.get(address.rpartition(".")[0], code[address]),
+        address=address,
+    )
+
+
+def only_place(request: Request) -> str:
+    """The address of the one function that a question was about, "" where it left the choice."""
+    found = re.search(r"^Write a new version of `(\S+)` that", request.turns[0].blocks[-1].text, re.M)
+    return found[1] if found and len(request.turns[0].blocks) == 1 else ""
+
+
+def _is_function(text: str) -> bool:
+    return text.lstrip().startswith("def ")
 
 
 def crossing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evolve.model import Genome
-from operators.llm.children import edited, parsed
+from operators.llm.children import edited, parsed, rewritten
 from operators.llm.dialogue import Unusable
 from operators.tree import read
 from tests.llm import family
@@ -79,3 +79,31 @@ def test_code_for_an_address_that_an_edit_before_it_made_is_compared_with_nothin
     there = read(source(), "MLP.forward")
     made = child(edit("rename MLP Feed"), edit("replace Feed.forward", there))
     assert there in made.source
+
+
+NEW = "def forward(self, x):\n    return self.proj(F.relu(self.fc(x)))\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "hypothesis"),
+    [
+        (f"```python\n{NEW}```\nReLU is cheaper.", "MLP.forward", "ReLU is cheaper."),
+        (f"Here it is:\n```\n{NEW}```", "MLP.forward", "Here it is:"),
+        (f"```python\n{NEW}```", "MLP.forward", "another version of MLP.forward"),
+        (f"```python\nclass MLP(nn.Module):\n    {NEW}```\nHYPOTHESIS: whole.", "MLP", "whole."),
+        (f"HYPOTHESIS: as ever.\n\nEDIT replace MLP.forward\n```python\n{NEW}```\n", "MLP.forward", "as ever."),
+    ],
+)
+def test_an_answer_about_one_place_needs_no_header(text: str, target: str, hypothesis: str) -> None:
+    answer = rewritten(text, "MLP.forward")
+    assert [(e.op, e.target) for e in answer.edits] == [("replace", target)] and answer.hypothesis == hypothesis
+
+
+def test_without_code_there_is_no_answer_about_a_place() -> None:
+    with pytest.raises(Unusable, match="no EDIT"):
+        rewritten("HYPOTHESIS: it should be faster.", "MLP.forward")
+
+
+def test_code_with_lines_left_out_is_refused() -> None:
+    with pytest.raises(Unusable, match="leaves lines out"):
+        child(edit("replace MLP.forward", "    def forward(self, x):\n        ...\n"))

@@ -87,19 +87,20 @@ def fitting(characters: int) -> Script:
 
 
 def lengths(folder: Path) -> list[int]:
-    """Characters of the full, the short and the shortest prompt."""
+    """Characters of the full, the short and the shortest prompt, and of that about one function."""
     script = fitting(0)
     mutated(folder, script)
     return [request.characters for request in script.requests]
 
 
 def test_what_is_too_long_is_asked_shorter_and_then_shortest(tmp_path: Path) -> None:
-    full, short, shortest = lengths(tmp_path)
-    assert full > short > shortest
+    full, short, shortest, one = lengths(tmp_path)
+    assert full > short > shortest > 3 * one
     for characters, keys in (
         (full, ["0"]),
         (full - 1, ["0", "0.1"]),
         (short - 1, ["0", "0.1", "0.2"]),
+        (shortest - 1, ["0", "0.1", "0.2", "0.3"]),
     ):
         script = fitting(characters)
         made = mutated(tmp_path, script)
@@ -111,7 +112,7 @@ def test_what_is_never_short_enough_is_given_up(tmp_path: Path) -> None:
     script = fitting(0)
     made = mutated(tmp_path, script)
     assert isinstance(made, Rejected) and (made.reason, made.stage) == ("prompt is too long", "answer")
-    assert script.keys == ["ask/14/call/0", "ask/14/call/0.1", "ask/14/call/0.2"]
+    assert script.keys == ["ask/14/call/0", "ask/14/call/0.1", "ask/14/call/0.2", "ask/14/call/0.3"]
 
 
 def test_a_prompt_that_is_known_to_be_too_long_is_not_sent(tmp_path: Path) -> None:
@@ -119,14 +120,20 @@ def test_a_prompt_that_is_known_to_be_too_long_is_not_sent(tmp_path: Path) -> No
     script = fitting(0)
     mutated(tmp_path, script)
     tokens = [estimated(request) for request in script.requests]
-    for most, key in ((tokens[0], "0"), (tokens[0] - 1, "0.1"), (tokens[1] - 1, "0.2"), (10, "0.2")):
+    for most, key in (
+        (tokens[0], "0"),
+        (tokens[0] - 1, "0.1"),
+        (tokens[1] - 1, "0.2"),
+        (tokens[2] - 1, "0.3"),
+        (10, "0.3"),
+    ):
         script = always(FINE)
         assert isinstance(mutated(tmp_path, script, prompt_tokens=most), Proposal)
         assert script.keys == [f"ask/14/call/{key}"]
 
 
 def test_a_complaint_about_a_short_prompt_is_added_to_that_prompt(tmp_path: Path) -> None:
-    _, short, _ = lengths(tmp_path)
+    short = lengths(tmp_path)[1]
     script = Script(lambda r: TooLong("no") if r.characters > short + 5000 else POOR if len(r.turns) == 1 else FINE)
     assert isinstance(mutated(tmp_path, script), Proposal)
     assert script.keys == ["ask/14/call/0", "ask/14/call/0.1", "ask/14/call/1"]

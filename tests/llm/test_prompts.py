@@ -24,9 +24,10 @@ from operators.llm.ideas import Idea
 from operators.llm.lessons import Lessons
 from operators.llm.mutate import Mutate
 from operators.llm.office import Office
-from operators.llm.prompt import FULL, SHORT, SHORTEST, Setting
+from operators.llm.prompt import FULL, ONE, SHORT, SHORTEST, Setting
 from operators.llm.repair import Repair
-from operators.llm.wire import Block, Request
+from operators.llm.wire import Block, Request, Turn
+from operators.tree import read
 from tests.llm import family
 from tests.llm.script import Script, asked, in_turn
 
@@ -207,6 +208,28 @@ def test_shorter_prompts_leave_out_more_and_more() -> None:
     assert family.seed().genome.source in full and family.seed().genome.source not in short
     assert "Subtract it." in short and "Subtract it." not in shortest
     assert "How candidate 13 came to be" in short and "How candidate 13 came to be" not in shortest
+
+
+def test_a_question_about_one_function_shows_that_and_what_is_near_it() -> None:
+    setting = Setting("the task", brevity=ONE)
+    places = set()
+    for index in range(40):
+        mating = family.mating(index, family.seed())
+        (block,) = prompt.mutation(mating, family.briefing(), setting)
+        turn = Turn("user", (block,))
+        request = Request("m", prompt.system(family.briefing(), setting), (turn,), 100, "mutate")
+        place = prompt.only_place(request)
+        assert read(family.seed().genome.source, place).strip() in block.text and "LEARNING_RATE" in block.text
+        places.add(place)
+    assert places == {
+        "Attention.forward",
+        "MLP.forward",
+        "Block.forward",
+        "GPT.init_weights",
+        "GPT.forward",
+        "train_step",
+    }
+    assert prompt.only_place(requests("mutate")[0]) == ""
 
 
 def test_the_seed_as_a_parent_is_shown_wherever_it_is_not_above() -> None:
