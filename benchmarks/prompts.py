@@ -23,7 +23,7 @@ from evolve.model import Proposal, digest
 from evolve.reports.open import open_history
 from evolve.store import Event, Store, StoreError
 
-KEPT = 3600.0  # seconds
+KEPT = 300.0  # seconds for which a cache keeps a prompt
 
 
 @dataclass
