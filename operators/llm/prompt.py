@@ -124,12 +124,18 @@ def one(mating: Mating) -> str:
     source = mating.parents[0].genome.source
     code = {a: read(source, a) for a in addresses(source)}
     short = [a for a, text in code.items() if _is_function(text) and text.count("\n") <= SMALL and "__init__" not in a]
-    address = Random(f"{mating.seed}:one").choice(short or list(code))
+    return _about(source, Random(f"{mating.seed}:one").choice(short or list(code)))
+
+
+def _about(source: str, address: str, error: str = "") -> str:
+    """The question for another version of one place, perhaps of one that failed."""
+    code = {a: read(source, a) for a in addresses(source)}
     return render(
         "one",
         constants="".join(text for a, text in code.items() if a.isupper()),
         context=code.get(address.rpartition(".")[0], code[address]),
         address=address,
+        error=error,
     )
 
 
@@ -164,6 +170,9 @@ def crossing(
 def mending(mating: Mating, briefing: Briefing, setting: Setting, error: str, line: str) -> tuple[Block, ...]:
     """The question for a program that crashed."""
     broken = mating.parents[0]
+    place = broken.edits[0].target if broken.edits else ""
+    if setting.brevity == ONE and place in addresses(broken.genome.source):
+        return (Block(_about(broken.genome.source, place, error)),)
     edits = ", ".join(f"{e.op} {e.target}" for e in broken.edits) or "of a merge"
     ask = render(
         "repair",

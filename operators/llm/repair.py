@@ -9,7 +9,7 @@ from evolve.journal import crash
 from evolve.model import Briefing, Mating, Proposal, Rejected
 from operators.knobs import inherit
 from operators.llm import prompt
-from operators.llm.children import check_new, edited, parsed
+from operators.llm.children import check_new, edited, parsed, rewritten
 from operators.llm.office import Office
 from operators.llm.prompt import Setting
 from operators.llm.wire import Block, Request
@@ -35,8 +35,9 @@ class Repair:
             error, line = crash(broken.reason), failing_line(broken.genome.source, broken.reason)
             return prompt.mending(mating, briefing, setting, error, line)
 
-        def child(text: str, _: Request) -> Proposal:
-            answer = parsed(text)
+        def child(text: str, request: Request) -> Proposal:
+            place = prompt.only_place(request)
+            answer = rewritten(text, place) if place else parsed(text)
             genome = edited(self._office.reader, broken.genome.source, answer)
             check_new(genome, [broken], briefing)
             made = Proposal(genome, answer.edits, answer.hypothesis, inherit(genome.knobs, broken.params))

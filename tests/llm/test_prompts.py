@@ -232,6 +232,16 @@ def test_a_question_about_one_function_shows_that_and_what_is_near_it() -> None:
     assert prompt.only_place(requests("mutate")[0]) == ""
 
 
+def test_a_short_question_about_what_crashed_is_about_the_place_that_was_edited() -> None:
+    mating, setting = family.mating(14, family.broken()), Setting("the task", brevity=ONE)
+    (block,) = prompt.mending(mating, family.briefing(), setting, 'RuntimeError at line 3, quoted: "no"', "x = 1")
+    place = prompt.only_place(Request("m", (), (Turn("user", (block,)),), 100))
+    assert (
+        place == family.broken().edits[0].target
+        and 'It failed at once: RuntimeError at line 3, quoted: "no".' in block.text
+    )
+
+
 def test_the_seed_as_a_parent_is_shown_wherever_it_is_not_above() -> None:
     mating, briefing, source = family.mating(14, family.seed()), family.briefing(), family.seed().genome.source
     for brevity in (FULL, SHORT, SHORTEST):
