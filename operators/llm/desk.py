@@ -43,10 +43,6 @@ class Desk:
         self._unpriced: set[str] = set()
         self._changed = Condition()
 
-    def answered(self, key: str) -> bool:
-        """Whether a question was asked to its end: its answer is on record, or that there was none."""
-        return self._log.recall(key) is not None
-
     def earlier(self, key: str) -> Request | None:
         """A question as an earlier process sent it, if no answer came: one may still wait for exactly this question."""
         known = self._log.unanswered(key)
