@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable
 from textwrap import dedent
 
 from evolve.journal import cut
-from evolve.model import Briefing, Candidate, Edit, Genome
+from evolve.model import Briefing, Candidate, Edit, Genome, Proposal
 from operators.genome import NotAllowed, Reader
+from operators.knobs import inherit
 from operators.llm.answer import Answer, AnswerError, parse
 from operators.llm.dialogue import Unusable
 from operators.tree import FILE, EditError, addresses, apply, read
@@ -64,6 +65,18 @@ def edited(reader: Reader, source: str, answer: Answer, settled: Collection[str]
         return reader.read(text)
     except NotAllowed as error:
         raise Unusable("rules", str(error)) from error
+
+
+def child_of(parent: Candidate, text: str, place: str, reader: Reader, briefing: Briefing) -> tuple[Answer, Proposal]:
+    """What an answer makes of one parent, with its numbers; `place` is the only one that was asked about, or "".
+
+    Raises Unusable.
+    """
+    answer = rewritten(text, place) if place else parsed(text)
+    genome = edited(reader, parent.genome.source, answer)
+    check_new(genome, [parent], briefing)
+    anchor = inherit(genome.knobs, parent.params)
+    return answer, Proposal(genome, answer.edits, answer.hypothesis, anchor, expected=answer.expected)
 
 
 def _check_changes(source: str, edit: Edit) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evolve.model import Briefing, Mating, Proposal, Rejected
-from operators.knobs import inherit
 from operators.llm import prompt
-from operators.llm.children import check_new, edited, parsed, rewritten
+from operators.llm.children import child_of
 from operators.llm.office import Office
 from operators.llm.wire import Request
 
@@ -25,12 +26,7 @@ class Mutate:
         parent = mating.parents[0]
 
         def child(text: str, request: Request) -> Proposal:
-            place = prompt.only_place(request)
-            answer = rewritten(text, place) if place else parsed(text)
-            genome = edited(self._office.reader, parent.genome.source, answer)
-            check_new(genome, [parent], briefing)
-            anchor = inherit(genome.knobs, parent.params)
-            idea = answer.idea if prompt.offered(request, answer.idea) else ""
-            return Proposal(genome, answer.edits, answer.hypothesis, anchor, expected=answer.expected, idea=idea)
+            answer, made = child_of(parent, text, prompt.only_place(request), self._office.reader, briefing)
+            return replace(made, idea=answer.idea if prompt.offered(request, answer.idea) else "")
 
         return self._office.converse("mutate", mating, briefing, prompt.mutation, child)

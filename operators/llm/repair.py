@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from evolve.journal import crash
 from evolve.model import Briefing, Mating, Proposal, Rejected
-from operators.knobs import inherit
 from operators.llm import prompt
-from operators.llm.children import check_new, edited, parsed, rewritten
+from operators.llm.children import child_of
 from operators.llm.office import Office
 from operators.llm.prompt import Setting
 from operators.llm.wire import Block, Request
@@ -36,12 +35,8 @@ class Repair:
             return prompt.mending(mating, briefing, setting, error, line)
 
         def child(text: str, request: Request) -> Proposal:
-            place = prompt.only_place(request)
-            answer = rewritten(text, place) if place else parsed(text)
-            genome = edited(self._office.reader, broken.genome.source, answer)
-            check_new(genome, [broken], briefing)
-            made = Proposal(genome, answer.edits, answer.hypothesis, inherit(genome.knobs, broken.params))
-            return replace(made, expected=answer.expected, idea=broken.idea)
+            _, made = child_of(broken, text, prompt.only_place(request), self._office.reader, briefing)
+            return replace(made, idea=broken.idea)
 
         return self._office.converse("repair", mating, briefing, ask, child)
 
