@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from evolve.cli import main
 from evolve.config import ConfigError
 from evolve.reports.open import find_candidate, open_history
-from evolve.store import StoreError
+from evolve.store import Store, StoreError
 from operators.knobs import find
 from tests.e2e.conftest import ROOT, TARGET, small_run
 
@@ -52,11 +53,13 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 def test_everything_that_was_measured_is_in_the_log(run_dir: Path) -> None:
     history = open_history(run_dir)
     assert history.stopped == "1 generations done" and history.finished >= 2
-    assert len(history.sessions) == 2 and len(history.outcomes) + history.statuses["lost"] == sum(
-        history.attempts.values()
-    ), "a trial was lost or run twice"
+    assert len(history.sessions) == 2 and not history.running
+    store = Store.read(run_dir)
+    kinds = Counter(event.kind for event in store.events())
+    store.close()
+    ended = kinds["outcome"] + kinds["withdrawn"] + history.statuses["lost"]
+    assert kinds["trial"] == ended, "a trial was lost or run twice"
     assert history.seed and history.seed.confirmed
-    assert not history.running
     assert all(o.metrics["val_bpb"] > 1 for p, o in history.outcomes.items() if history.trials[p].purpose == "rung")
 
 
