@@ -12,7 +12,7 @@ Number = int | float
 Params = Mapping[str, Number]
 
 Status = Literal["ok", "rejected", "crashed", "timeout", "oom", "invalid", "infrastructure"]
-Purpose = Literal["smoke", "tune", "rung", "confirm", "control", "report"]
+Purpose = Literal["smoke", "tune", "rung", "confirm", "audit", "control", "report"]
 Verdict = Literal["ok", "pruned", "failed", "duplicate", "rejected"]
 
 
@@ -163,7 +163,9 @@ class Trial:
 class Outcome:
     """What came of a trial. `metrics` is empty unless `status` is "ok"; `seconds` is what the trial is charged.
 
-    `reason` says in one line why the status is not "ok". Metrics are finite numbers.
+    `reason` says in one line why the status is not "ok". Metrics are finite numbers. `violation` names the rule that a
+    program was proven to break ("causality", "cross-sample" …), "" where none was. `checks` maps the name of a probe to
+    what it found, beginning with "ok" or "failed".
     """
 
     status: Status
@@ -172,6 +174,8 @@ class Outcome:
     seconds: float = 0.0
     device: str = ""
     reason: str = ""
+    violation: str = ""
+    checks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ class Verdict:
     status: str
     reason: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    violation: str = ""
+    checks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ import pytest
 
 import corpus
 import nursery
-from judge import Engine, Judge
 from nursery import remove
 from tests.target.conftest import SCORE, TARGET, TINY, TRAIN, Slot
 from texts import Scale, Texts
+from trials import Engine, Judge
 
 
 def test_ready_line_tells_corpus_isolation_and_baselines(slot: Slot) -> None:

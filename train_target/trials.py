@@ -1,0 +1,201 @@
+"""The judge at work: one trial after another, each in a box that is watched until it ends. Runs no candidate code."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import statistics
+import time
+from pathlib import Path
+from select import select
+
+import numpy as np
+
+from clock import Clock, CpuClock, WallClock
+from nursery import Box, Infrastructure, Nursery
+from reference import NOMINAL_MS, SteadyClock, measure
+from session import Session, Terms, Verdict
+from texts import Scale, Texts
+from wire import Message, Wire, WireError
+
+RECENT = 20  # trials whose reference timings a trial is compared with
+DRIFT = 1.6  # a trial on a core slower or faster than usual by this factor is void: weighting no longer mends it
+GRACE = 5.0  # seconds for a script to print its summary after it was scored
+GRANTS = ("namespaces", "landlock")  # parts of the isolation that not every kernel grants
+
+
+def make_clock(scale: Scale, pid: int) -> Clock:
+    return SteadyClock(CpuClock(pid)) if scale.clock == "cpu" else WallClock()
+
+
+class Engine:
+    """The engine's end of the judge's standard input and output. Its closing ends the judge."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._lines: list[bytes] = []
+
+    def fileno(self) -> int:
+        return 0
+
+    def read(self) -> None:
+        """Take what is there. Raises SystemExit at the end of the input."""
+        chunk = os.read(0, 65536)
+        if not chunk:
+            raise SystemExit(0)
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        self._lines += lines
+
+    def request(self) -> Message:
+        while not self._lines:
+            self.read()
+        return json.loads(self._lines.pop(0))
+
+    def reply(self, message: Message) -> None:
+        print(json.dumps(message), flush=True)
+
+
+class Judge:
+    """Runs trials one after the other on one core."""
+
+    def __init__(self, scale: Scale, texts: Texts, engine: Engine, folder: Path, patience: float) -> None:
+        self.scale, self.texts, self.engine, self.folder, self.patience = scale, texts, engine, folder, patience
+        self.nursery = Nursery(folder, scale.memory_mb)
+        self.granted = granted(self.nursery)
+        self.references: list[float] = []
+        self.device = f"{scale.device} {platform.processor() or platform.machine()}"
+
+    def trial(self, request: Message) -> Message:
+        """Run one trial; the reply holds what evolve.model.Outcome does."""
+        try:
+            source = (Path(request["job"]) / "train.py").read_bytes()
+            terms = Terms(
+                float(request["budget"]),
+                float(request["rung"]),
+                int(request["seed"]),
+                str(request["purpose"]),
+                self.patience,
+            )
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            return self.outcome(Verdict("infrastructure", f"bad request: {type(error).__name__}: {error}"))
+        try:
+            return self.run(source, terms)
+        except Infrastructure as error:
+            self.nursery.close()
+            self.nursery = Nursery(self.folder, self.scale.memory_mb)
+            return self.outcome(Verdict("infrastructure", str(error)))
+
+    def run(self, source: bytes, terms: Terms) -> Message:
+        if lost := [part for part in self.granted if part not in granted(self.nursery)]:
+            raise Infrastructure(f"no {' and no '.join(lost)} now, which the judge was ready with; run the trial again")
+        box = self.nursery.start(source)
+        clock = make_clock(self.scale, box.pid)
+        session = Session(self.scale, self.texts, clock, terms)
+        try:
+            killed = self.watch(box, session)
+        finally:
+            ended = self.nursery.end(box)
+        verdict = session.verdict or self.explain(session, ended, killed)
+        if verdict.status == "ok":
+            verdict.metrics["peak_memory_mb"] = max(0.0, ended["peak_mb"] - self.nursery.ready["baseline_mb"])
+            if isinstance(clock, SteadyClock):
+                verdict = self.steady(verdict, statistics.fmean(clock.timings))
+        return self.outcome(verdict, session.charged, box.log.text().replace(f"{self.folder}/", ""))
+
+    def watch(self, box: Box, session: Session) -> str:
+        """Serve the box until it ends or has to be ended; returns why it was killed, or ""."""
+        watched = [box.wire, box.process, self.engine, box.log]
+        while True:
+            if reason := session.overdue():
+                return reason
+            seconds = max(0.0, min(1.0, session.deadline - time.monotonic()))
+            ready, _, _ = select(watched, [], [], seconds)
+            if self.engine in ready:
+                self.engine.read()
+            if box.log in ready and not box.log.drain():
+                watched.remove(box.log)
+            if box.wire in ready:
+                if not self.serve(box, session):
+                    return ""
+            elif box.process in ready:
+                return ""
+
+    def serve(self, box: Box, session: Session) -> bool:
+        """Answer what the box asks; False when it has hung up or is to be ended."""
+        try:
+            messages = box.wire.receive()
+            if messages is None:
+                return False
+            for message in messages:
+                if message.get("op") == "evaluate":
+                    box.log.end()  # what is printed with text of the evaluation in hand is nobody's to read
+                answer(box.wire, session, message)
+        except (WireError, OSError) as error:
+            session.verdict = session.verdict or Verdict("crashed", f"broke the protocol: {error}")
+        if session.verdict and session.verdict.status == "ok":
+            session.deadline = min(session.deadline, time.monotonic() + GRACE)
+            return True
+        return session.verdict is None
+
+    def explain(self, session: Session, ended: Message, killed: str) -> Verdict:
+        """The verdict on a box that ended without one."""
+        if killed:
+            return Verdict("timeout", killed)
+        if ended["exit"] == 0:
+            return Verdict("crashed", "the script ended without a call of evaluate_bpb")
+        if ended["exit"] < 0:
+            name = next((s.name for s in signal.Signals if s == -ended["exit"]), f"signal {-ended['exit']}")
+            return Verdict("crashed", f"killed by {name} during {session.phase}")
+        return Verdict("crashed", f"exit code {ended['exit']} during {session.phase}")
+
+    def steady(self, verdict: Verdict, milliseconds: float) -> Verdict:
+        """Note the core's speed during a trial; void a trial whose core was far from its usual speed."""
+        self.references = [*self.references, milliseconds][-RECENT:]
+        usual = statistics.median(self.references)
+        if max(milliseconds / usual, usual / milliseconds) > DRIFT:
+            return Verdict(
+                "infrastructure",
+                f"the core was not at its usual speed: the reference work took "
+                f"{milliseconds:.2f} ms instead of {usual:.2f} ms; run the trial again",
+            )
+        verdict.metrics["core_speed"] = NOMINAL_MS / milliseconds
+        return verdict
+
+    def outcome(self, verdict: Verdict, seconds: float = 0.0, log: str = "") -> Message:
+        return {
+            "status": verdict.status,
+            "metrics": verdict.metrics,
+            "log_tail": log,
+            "seconds": seconds,
+            "device": self.device,
+            "reason": verdict.reason,
+            "violation": verdict.violation,
+            "checks": verdict.checks,
+        }
+
+    def ready(self, about: Message) -> Message:
+        lack = ["seccomp", "memory cgroup"] + [part for part in GRANTS if part not in self.granted]
+        isolation = f"{'+'.join([*self.granted, 'rlimits', 'no capabilities'])}; NOT: {', '.join(lack)}"
+        torch = self.nursery.ready["torch"]
+        versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch}
+        machine = {"isolation": isolation, "device": self.device, "versions": versions}
+        if self.scale.clock == "cpu":
+            machine["core_speed"] = NOMINAL_MS / statistics.median(measure() for _ in range(9))
+        return {"ready": True, **about, **machine}
+
+
+def granted(nursery: Nursery) -> list[str]:
+    """The parts of the isolation that the kernel grants the boxes of a nursery."""
+    return [part for part in GRANTS if nursery.ready[part]]
+
+
+def answer(wire: Wire, session: Session, message: Message) -> None:
+    """Answer one message, and pass on the descriptors that belong to the answer."""
+    reply = session.handle(message)
+    try:
+        wire.send(reply.message, reply.raw, reply.fds)
+    finally:
+        for fd in reply.fds:
+            os.close(fd)
