@@ -1,0 +1,196 @@
+"""What is said of a GPU, from what its driver tells: no GPU is needed, the driver is a stand-in with NVML's names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devices import Device, Guard, Nvml, Smi, find, out_of_memory
+from nursery import Infrastructure
+
+GIB = 2**30
+
+
+class Driver:
+    """NVML of a machine with two GPUs, as the module `pynvml` shows it; `used` and `processes` are of the second."""
+
+    class NVMLError(Exception):
+        pass
+
+    class NVMLError_Timeout(NVMLError):
+        pass
+
+    nvmlEventTypeXidCriticalError = 8
+
+    def __init__(self) -> None:
+        self.used: list[int] = [0]
+        self.processes: list[tuple[int, int]] = []
+        self.faults: list[int] = []
+        self.gone = False
+
+    def answer(self, value: Any) -> Any:
+        if self.gone:
+            raise self.NVMLError("GPU is lost")
+        return value
+
+    def nvmlInit(self) -> None:
+        self.answer(None)
+
+    def nvmlDeviceGetCount(self) -> int:
+        return self.answer(2)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return self.answer(index)
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
+        return self.answer(int(uuid[-1]))
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-abc{handle}"
+
+    def nvmlDeviceGetName(self, handle: int) -> str:
+        return "Big GPU"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+        self.answer(None)
+        used = self.used.pop(0) if len(self.used) > 1 else self.used[0]
+        return SimpleNamespace(total=80 * GIB, used=used if handle == 1 else 0)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:
+        return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.processes]
+
+    def nvmlEventSetCreate(self) -> str:
+        return "events"
+
+    def nvmlDeviceRegisterEvents(self, handle: int, kind: int, events: str) -> None:
+        assert handle == 1 and kind == self.nvmlEventTypeXidCriticalError
+
+    def nvmlEventSetWait_v2(self, events: str, milliseconds: int) -> Any:
+        if not self.faults:
+            raise self.NVMLError_Timeout
+        return SimpleNamespace(eventData=self.faults.pop(0))
+
+
+def guard(driver: Driver, probe: str = "", wait: float = 0.0) -> Guard:
+    source = Nvml(driver)
+    return Guard(source, find(source, "1"), {}, (sys.executable, "-I", "-c", probe), wait)
+
+
+def test_device_is_found_by_index_or_uuid_and_a_wrong_one_is_told_which_there_are() -> None:
+    source = Nvml(Driver())
+    assert find(source, "1") == find(source, "GPU-abc1") == Device(1, "GPU-abc1", "Big GPU", 80 * 1024)
+    with pytest.raises(Infrastructure, match=r"no GPU 7; there are: 0 \(Big GPU, GPU-abc0\), 1 "):
+        find(source, "7")
+
+
+def test_without_the_module_nvidia_smi_says_the_same() -> None:
+    answers = {
+        "gpu=index,uuid,name,memory.total": "0, GPU-a, Big GPU, 81559\n1, GPU-b, Big GPU, 81559\n",
+        "gpu=index,memory.used": "1, 2048\n",
+        "compute-apps=pid,used_memory,process_name": "12, [N/A], python\n",
+    }
+    asked: list[list[str]] = []
+
+    def run(arguments: Any) -> str:
+        asked.append(list(arguments))
+        return answers[arguments[0].removeprefix("--query-")]
+
+    source = Smi(run)
+    device = find(source, "1")
+    assert device == Device(1, "GPU-b", "Big GPU", 81559.0) and source.used_mb(device) == 2048.0
+    assert [(u.pid, u.name, u.memory_mb) for u in source.users(device)] == [(12, "python", 0.0)]
+    assert "--id=GPU-b" in asked[-1]
+
+
+def test_memory_that_others_hold_stops_a_trial_from_beginning_and_says_who() -> None:
+    driver = Driver()
+    watched = guard(driver)
+    watched.before()
+    driver.used, driver.processes = [3 * GIB], [(os.getpid(), 3 * GIB)]
+    with pytest.raises(Infrastructure, match=rf"3,072 MiB of Big GPU are in use by others: pid {os.getpid()} \("):
+        watched.before()
+    driver.used = [0]
+    watched.before()
+
+
+def test_memory_in_use_when_the_judge_began_is_no_hindrance() -> None:
+    driver = Driver()
+    driver.used = [5 * GIB]
+    watched = guard(driver)
+    watched.before()
+    driver.used = [7 * GIB]
+    watched.sample()
+    assert watched.peak_mb == 2048.0
+
+
+def test_memory_may_take_a_moment_to_be_free_again() -> None:
+    driver = Driver()
+    watched = guard(driver, wait=5.0)
+    driver.used = [40 * GIB, 40 * GIB, 0]
+    assert watched.after() == "" and not watched.lost
+
+
+def test_memory_that_nobody_holds_and_that_stays_in_use_ends_the_use_of_the_device() -> None:
+    driver = Driver()
+    watched = guard(driver)
+    driver.used = [40 * GIB]
+    assert "40,960 MiB stay in use" in watched.after()
+    driver.used = [0]
+    with pytest.raises(Infrastructure, match="not usable.*stay in use.*then resume"):
+        watched.before()
+
+
+def test_another_user_s_memory_voids_the_trial_but_not_the_device() -> None:
+    driver = Driver()
+    watched = guard(driver)
+    driver.used, driver.processes = [2 * GIB], [(os.getpid(), 2 * GIB)]
+    assert watched.after(box=1).startswith("another user took 2,048 MiB of Big GPU: pid ")
+    assert not watched.lost
+    assert "stay in use" in watched.after(box=os.getpid())  # our own box, that cannot be killed
+
+
+KERNEL = "AcceleratorError at line 9: CUDA error: an illegal memory access was encountered"
+LOST = "RuntimeError at line 9: CUDA error: unknown error"
+WORDLESS = "an exception at line 9: during evaluation, where messages are not passed on"
+
+
+@pytest.mark.parametrize("reason", [KERNEL, LOST, WORDLESS, "killed by SIGSEGV during training"])
+def test_a_crash_is_the_program_s_fault_only_where_the_device_passes_a_test(reason: str) -> None:
+    assert guard(Driver(), "pass").after(reason) == ""
+    watched = guard(Driver(), "raise SystemExit('CUDA error 999')")
+    assert "fails a test of the harness's own (CUDA error 999)" in watched.after(reason)
+    assert watched.lost
+
+
+def test_an_ordinary_crash_costs_no_test() -> None:
+    assert guard(Driver(), "raise SystemExit(1)").after("NameError at line 3: name 'x' is not defined") == ""
+
+
+def test_xids_of_hardware_end_the_use_of_the_device_and_those_of_programs_do_not() -> None:
+    driver = Driver()
+    watched = guard(driver)
+    driver.faults = [13, 31]
+    assert watched.after() == ""
+    driver.faults = [31, 79]
+    assert "Xid 79" in watched.after() and "Xid 79" in watched.lost
+
+
+def test_a_driver_that_stops_answering_is_a_lost_device() -> None:
+    driver = Driver()
+    watched = guard(driver)
+    driver.gone = True
+    assert "does not answer: GPU is lost" in watched.after()
+
+
+def test_a_probe_that_hangs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devices.PROBE_WALL", 0.3)
+    assert "no result after 0.3 s" in guard(Driver(), "import time; time.sleep(20)").test()
+
+
+def test_out_of_memory_is_told_from_other_faults() -> None:
+    assert out_of_memory("OutOfMemoryError at line 3: CUDA out of memory. Tried to allocate 2 GiB")
+    assert not out_of_memory(KERNEL)
