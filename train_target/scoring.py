@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+import arithmetic
+
 Tokens = npt.NDArray[np.integer]
 Logits = npt.NDArray[np.float32]
 Nats = npt.NDArray[np.float64]
@@ -120,12 +122,7 @@ class Evaluation:
     def _losses(self, request: _Request, logits: Logits) -> Nats:
         """Loss (rows, T) at each true next token."""
         targets = self._targets(request)
-        nats = np.empty(targets.shape)
-        for i, target in enumerate(targets):
-            wide = logits[i].astype(np.float64)
-            wide -= wide.max(axis=-1, keepdims=True)
-            nats[i] = np.log(np.exp(wide).sum(axis=-1)) - wide[np.arange(self.length), target]
-        return nats
+        return arithmetic.losses(logits[: len(targets)], targets)  # NaN where a logit is not finite
 
     def _compare(self, request: _Request, nats: Nats) -> None:
         """Compare the two answers to the same rows, true and with another suffix, as soon as both are there.
