@@ -1,0 +1,47 @@
+"""Three models of different sizes, trained on the same batches; their probabilities are mixed in evaluation."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from prepare import DEVICE, MAX_SEQ_LEN, Tokenizer, evaluate_bpb, make_dataloader
+
+DIM = 48
+BATCH_SIZE = 8
+LEARNING_RATE = 3e-3
+
+
+class Recurrent(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.tok_emb = nn.Embedding(256, dim)
+        self.gru = nn.GRU(dim, dim, batch_first=True)
+        self.head = nn.Linear(dim, 256)
+
+    def forward(self, idx):
+        return self.head(self.gru(self.tok_emb(idx))[0])
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.members = nn.ModuleList(Recurrent(dim) for dim in (16, 24, DIM))
+
+    def forward(self, idx):
+        logits = torch.stack([member(idx) for member in self.members])
+        if self.training:
+            return logits[torch.randint(3, ())]
+        return logits.log_softmax(dim=-1).logsumexp(dim=0)
+
+
+tokenizer = Tokenizer.from_directory()
+model = Model().to(DEVICE)
+optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
+
+for x, y, _ in make_dataloader(tokenizer, BATCH_SIZE, MAX_SEQ_LEN, "train"):
+    loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+print(f"val_bpb {evaluate_bpb(model, tokenizer, 16):.4f}")

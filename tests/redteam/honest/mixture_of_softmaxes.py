@@ -1,0 +1,39 @@
+"""Three softmaxes over tied embeddings, mixed with weights that depend on the context."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from prepare import DEVICE, MAX_SEQ_LEN, Tokenizer, evaluate_bpb, make_dataloader
+
+DIM = 48
+BATCH_SIZE = 8
+LEARNING_RATE = 3e-3
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tok_emb = nn.Embedding(256, DIM)
+        self.gru = nn.GRU(DIM, DIM, batch_first=True)
+        self.views = nn.Linear(DIM, 3 * DIM)
+        self.mix = nn.Linear(DIM, 3)
+
+    def forward(self, idx):
+        x, _ = self.gru(self.tok_emb(idx))
+        views = torch.tanh(self.views(x)).unflatten(-1, (3, DIM))
+        each = (views @ self.tok_emb.weight.T).log_softmax(dim=-1)
+        return (each + self.mix(x).log_softmax(dim=-1)[..., None]).logsumexp(dim=-2)
+
+
+tokenizer = Tokenizer.from_directory()
+model = Model().to(DEVICE)
+optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
+
+for x, y, _ in make_dataloader(tokenizer, BATCH_SIZE, MAX_SEQ_LEN, "train"):
+    loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+print(f"val_bpb {evaluate_bpb(model, tokenizer, 16):.4f}")

@@ -1,0 +1,62 @@
+"""A schedule-free optimiser: gradients at one point, the average of the others is evaluated."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from prepare import DEVICE, MAX_SEQ_LEN, Tokenizer, evaluate_bpb, make_dataloader
+
+DIM = 48
+BATCH_SIZE = 8
+LEARNING_RATE = 3e-3
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(DIM, 3 * DIM)
+        self.proj = nn.Linear(DIM, DIM)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return self.proj(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tok_emb = nn.Embedding(256, DIM)
+        self.pos_emb = nn.Embedding(MAX_SEQ_LEN, DIM)
+        self.attn = Attention()
+        self.mlp = nn.Sequential(nn.Linear(DIM, 4 * DIM), nn.GELU(), nn.Linear(4 * DIM, DIM))
+        self.norm = nn.LayerNorm(DIM)
+        self.head = nn.Linear(DIM, 256)
+
+    def forward(self, idx):
+        x = self.tok_emb(idx) + self.pos_emb.weight[: idx.shape[1]]
+        x = x + self.attn(self.norm(x))
+        x = x + self.mlp(self.norm(x))
+        return self.head(self.norm(x))
+
+
+tokenizer = Tokenizer.from_directory()
+model = Model().to(DEVICE)
+parameters = list(model.parameters())
+fast = [p.detach().clone() for p in parameters]
+slow = [p.detach().clone() for p in parameters]
+squares = [torch.zeros_like(p) for p in parameters]
+
+for step, (x, y, _) in enumerate(make_dataloader(tokenizer, BATCH_SIZE, MAX_SEQ_LEN, "train"), start=1):
+    model.zero_grad()
+    F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()
+    with torch.no_grad():
+        for p, z, average, square in zip(parameters, fast, slow, squares, strict=True):
+            square.mul_(0.99).addcmul_(p.grad, p.grad, value=0.01)
+            z.addcdiv_(p.grad, square.div(1 - 0.99**step).sqrt().add(1e-8), value=-LEARNING_RATE)
+            average.lerp_(z, 1 / step)
+            p.copy_(torch.lerp(z, average, 0.9))
+
+with torch.no_grad():
+    for p, average in zip(parameters, slow, strict=True):
+        p.copy_(average)
+print(f"val_bpb {evaluate_bpb(model, tokenizer, 16):.4f}")
