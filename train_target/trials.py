@@ -8,6 +8,7 @@ import platform
 import signal
 import statistics
 import time
+from contextlib import suppress
 from pathlib import Path
 from select import select
 
@@ -18,16 +19,20 @@ from nursery import Box, Infrastructure, Nursery
 from reference import NOMINAL_MS, SteadyClock, measure
 from session import Session, Terms, Verdict
 from texts import Scale, Texts
+from watchdog import EVERY, Watchdog, disk_trouble, kill_below
 from wire import Message, Wire, WireError
 
 RECENT = 20  # trials whose reference timings a trial is compared with
 DRIFT = 1.6  # a trial on a core slower or faster than usual by this factor is void: weighting no longer mends it
 GRACE = 5.0  # seconds for a script to print its summary after it was scored
+HANGUP = 2.0  # seconds for a box to end after it has hung up
+HUNG_UP = "closed its connection to the judge"
 GRANTS = ("namespaces", "landlock")  # parts of the isolation that not every kernel grants
 
 
-def make_clock(scale: Scale, pid: int) -> Clock:
-    return SteadyClock(CpuClock(pid)) if scale.clock == "cpu" else WallClock()
+def make_clock(scale: Scale, pid: int, above: int | None = None) -> Clock:
+    """The clock of a scale for a process that was started, in some steps, by process `above`."""
+    return SteadyClock(CpuClock(pid, above)) if scale.clock == "cpu" else WallClock()
 
 
 class Engine:
@@ -63,6 +68,7 @@ class Judge:
     def __init__(self, scale: Scale, texts: Texts, engine: Engine, folder: Path, patience: float) -> None:
         self.scale, self.texts, self.engine, self.folder, self.patience = scale, texts, engine, folder, patience
         self.nursery = Nursery(folder, scale.memory_mb)
+        self.broken = False  # whether the nursery has to be made anew
         self.granted = granted(self.nursery)
         self.references: list[float] = []
         self.device = f"{scale.device} {platform.processor() or platform.machine()}"
@@ -81,36 +87,63 @@ class Judge:
         except (KeyError, TypeError, ValueError, OSError) as error:
             return self.outcome(Verdict("infrastructure", f"bad request: {type(error).__name__}: {error}"))
         try:
+            if self.broken:
+                self.begin()
             return self.run(source, terms)
-        except Infrastructure as error:
-            self.nursery.close()
-            self.nursery = Nursery(self.folder, self.scale.memory_mb)
-            return self.outcome(Verdict("infrastructure", str(error)))
+        except (Infrastructure, OSError, MemoryError) as error:
+            said = (
+                str(error)
+                if isinstance(error, Infrastructure)
+                else f"the judge failed: {type(error).__name__}: {error}"
+            )
+            self.abandon()
+            return self.outcome(Verdict("infrastructure", disk_trouble(self.folder.parent) or said))
+
+    def abandon(self) -> None:
+        """End the nursery and all that is below it, and get a new one: if not now, then for the next trial."""
+        self.broken = True
+        if self.nursery.process.poll() is None:
+            kill_below(self.nursery.process.pid)
+        self.nursery.close()
+        with suppress(Infrastructure, OSError, MemoryError):
+            self.begin()
+
+    def begin(self) -> None:
+        self.nursery = Nursery(self.folder, self.scale.memory_mb)
+        self.broken = False
 
     def run(self, source: bytes, terms: Terms) -> Message:
         if lost := [part for part in self.granted if part not in granted(self.nursery)]:
             raise Infrastructure(f"no {' and no '.join(lost)} now, which the judge was ready with; run the trial again")
         box = self.nursery.start(source)
-        clock = make_clock(self.scale, box.pid)
+        above, fresh_mb = self.nursery.process.pid, self.nursery.ready["baseline_mb"]
+        watchdog = Watchdog(box.pid, above, self.folder, self.scale.memory_mb, fresh_mb)
+        clock = make_clock(self.scale, box.pid, above)
         session = Session(self.scale, self.texts, clock, terms)
         try:
-            killed = self.watch(box, session)
+            killed = self.watch(box, session, watchdog)
         finally:
+            box.kill()
+            watchdog.halt()
             ended = self.nursery.end(box)
-        verdict = session.verdict or self.explain(session, ended, killed)
+        verdict = session.verdict or killed or explain(session.phase, ended["exit"], watchdog)
+        if verdict.status == "crashed" and not killed and (trouble := disk_trouble(self.folder)):
+            verdict = watchdog.disk() or Verdict("infrastructure", trouble)
         if verdict.status == "ok":
-            verdict.metrics["peak_memory_mb"] = max(0.0, ended["peak_mb"] - self.nursery.ready["baseline_mb"])
+            verdict.metrics["peak_memory_mb"] = max(0.0, ended["peak_mb"] - fresh_mb)
             if isinstance(clock, SteadyClock):
                 verdict = self.steady(verdict, statistics.fmean(clock.timings))
         return self.outcome(verdict, session.charged, box.log.text().replace(f"{self.folder}/", ""))
 
-    def watch(self, box: Box, session: Session) -> str:
-        """Serve the box until it ends or has to be ended; returns why it was killed, or ""."""
+    def watch(self, box: Box, session: Session, watchdog: Watchdog) -> Verdict | None:
+        """Serve the box until it ends, or return the verdict for which it has to be ended."""
         watched = [box.wire, box.process, self.engine, box.log]
         while True:
             if reason := session.overdue():
-                return reason
-            seconds = max(0.0, min(1.0, session.deadline - time.monotonic()))
+                return Verdict("timeout", f"deadline: {reason}")
+            if verdict := watchdog.look():
+                return verdict
+            seconds = max(0.0, min(EVERY, session.deadline - time.monotonic()))
             ready, _, _ = select(watched, [], [], seconds)
             if self.engine in ready:
                 self.engine.read()
@@ -118,9 +151,9 @@ class Judge:
                 watched.remove(box.log)
             if box.wire in ready:
                 if not self.serve(box, session):
-                    return ""
+                    return None if session.verdict or ends(box) else Verdict("crashed", HUNG_UP)
             elif box.process in ready:
-                return ""
+                return None
 
     def serve(self, box: Box, session: Session) -> bool:
         """Answer what the box asks; False when it has hung up or is to be ended."""
@@ -138,17 +171,6 @@ class Judge:
             session.deadline = min(session.deadline, time.monotonic() + GRACE)
             return True
         return session.verdict is None
-
-    def explain(self, session: Session, ended: Message, killed: str) -> Verdict:
-        """The verdict on a box that ended without one."""
-        if killed:
-            return Verdict("timeout", killed)
-        if ended["exit"] == 0:
-            return Verdict("crashed", "the script ended without a call of evaluate_bpb")
-        if ended["exit"] < 0:
-            name = next((s.name for s in signal.Signals if s == -ended["exit"]), f"signal {-ended['exit']}")
-            return Verdict("crashed", f"killed by {name} during {session.phase}")
-        return Verdict("crashed", f"exit code {ended['exit']} during {session.phase}")
 
     def steady(self, verdict: Verdict, milliseconds: float) -> Verdict:
         """Note the core's speed during a trial; void a trial whose core was far from its usual speed."""
@@ -189,6 +211,23 @@ class Judge:
 def granted(nursery: Nursery) -> list[str]:
     """The parts of the isolation that the kernel grants the boxes of a nursery."""
     return [part for part in GRANTS if nursery.ready[part]]
+
+
+def ends(box: Box) -> bool:
+    """Whether a box that has hung up ends by itself now."""
+    return bool(select([box.process], [], [], HANGUP)[0])
+
+
+def explain(phase: str, code: int, watchdog: Watchdog) -> Verdict:
+    """The verdict on a box that ended without one in a phase, of itself: its exit code, or a signal below zero."""
+    if code == 0:
+        return Verdict("crashed", "the script ended without a call of evaluate_bpb")
+    if code == -signal.SIGKILL and (verdict := watchdog.slain()):
+        return verdict
+    if code < 0:
+        name = next((s.name for s in signal.Signals if s == -code), f"signal {-code}")
+        return Verdict("crashed", f"killed by {name} during {phase}")
+    return Verdict("crashed", f"exit code {code} during {phase}")
 
 
 def answer(wire: Wire, session: Session, message: Message) -> None:
