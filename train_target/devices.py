@@ -8,12 +8,14 @@ of the harness's own that multiplies matrices on the device in a context of its 
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from nursery import Infrastructure
@@ -169,6 +171,32 @@ def process_name(pid: int) -> str:
             return file.read().strip()
     except OSError:
         return "of another container or user"
+
+
+def nodes(device: Device, dev: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia/gpus")) -> list[Path]:
+    """The device nodes that CUDA needs for one GPU and no other; all GPUs where the driver does not tell which it is."""
+    told = [file.read_text() for file in driver.glob("*/information")]
+    minors = [m[1] for text in told if device.uuid in text and (m := re.search(r"Device Minor:\s*(\d+)", text))]
+    gpus = [dev / f"nvidia{minor}" for minor in minors] or sorted(dev.glob("nvidia[0-9]*"))
+    shared = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps")
+    return [path for path in (*(dev / name for name in shared), *gpus) if path.exists()]
+
+
+def environment(device: Device) -> dict[str, str]:
+    """What a process needs to find this GPU, first in its own numbering, and the driver's libraries."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "CUDA_VISIBLE_DEVICES": device.uuid or str(device.index),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        **libraries(os.environ.get("LD_LIBRARY_PATH", "")),
+    }
+
+
+def libraries(search: str) -> dict[str, str]:
+    """LD_LIBRARY_PATH with those folders of `search` that hold the driver's library, nothing else; and where Triton
+    finds it, which would call ldconfig otherwise."""
+    found = [folder for folder in search.split(":") if folder and Path(folder, "libcuda.so.1").exists()]
+    return {"LD_LIBRARY_PATH": ":".join(found), "TRITON_LIBCUDA_PATH": found[0]} if found else {}
 
 
 def open_source() -> Source:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from devices import Device, Guard, Nvml, Smi, find, out_of_memory
+from devices import Device, Guard, Nvml, Smi, find, libraries, nodes, out_of_memory
 from nursery import Infrastructure
 
 GIB = 2**30
@@ -194,3 +195,22 @@ def test_a_probe_that_hangs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_out_of_memory_is_told_from_other_faults() -> None:
     assert out_of_memory("OutOfMemoryError at line 3: CUDA out of memory. Tried to allocate 2 GiB")
     assert not out_of_memory(KERNEL)
+
+
+def test_nodes_are_those_of_one_gpu(tmp_path: Path) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "sda"):
+        (tmp_path / name).touch()
+    driver = tmp_path / "gpus"
+    for minor, place in enumerate(("b", "a")):
+        (driver / place).mkdir(parents=True)
+        (driver / place / "information").write_text(f"GPU UUID: \t GPU-abc{minor}\nDevice Minor: \t {minor}\n")
+    device = Device(0, "GPU-abc1", "Big GPU", 0)
+    assert [path.name for path in nodes(device, tmp_path, driver)] == ["nvidiactl", "nvidia-uvm", "nvidia1"]
+    every = nodes(Device(0, "GPU-other", "Big GPU", 0), tmp_path, driver)
+    assert [path.name for path in every] == ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1"]
+
+
+def test_only_the_folder_of_the_driver_is_passed_on_for_libraries(tmp_path: Path) -> None:
+    (tmp_path / "libcuda.so.1").touch()
+    found = {"LD_LIBRARY_PATH": str(tmp_path), "TRITON_LIBCUDA_PATH": str(tmp_path)}
+    assert libraries(f"/nowhere:{tmp_path}:") == found and libraries("/nowhere") == {}
