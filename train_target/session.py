@@ -99,7 +99,8 @@ class Session:
     def overdue(self) -> str:
         """Why the box should be ended now, or ""."""
         if time.monotonic() > self.deadline:
-            return f"no end within the wall-clock limit of {self.phase}"
+            limit = self.deadline - self._waiting_since
+            return f"no end within the wall-clock limit of {self.phase}, {limit:.0f} s"
         if self.phase == "training":
             limit = OVERRUN * self.terms.budget + self._slowest + 0.5
             if self.clock.read() - self._start > limit:
