@@ -21,12 +21,18 @@ from pathlib import Path
 from landlockpy import Ruleset
 
 import sandbox
+import seccomp
 
 SCRIPT = "train.py"
 
 
-def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | None) -> None:
-    """Isolate this process for good: session, descriptors, limits, environment, privileges, files."""
+def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | None, level: str = "L") -> None:
+    """Isolate this process for good: session, descriptors, limits, environment, privileges, files, system calls.
+
+    `level` is one of the ladder's (ladder.py) or "none". Raises OSError where a door cannot be shut.
+    """
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise RuntimeError("a process with several threads cannot be isolated: Landlock binds only one of them")
     os.setsid()
     for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
         os.dup2(source, target)
@@ -52,11 +58,15 @@ def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | 
     sandbox.limit(memory_mb)
     importlib.import_module("prepare")  # says hello to the judge and sets the seed
     sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).resolve().parent)]
-    sandbox.drop_capabilities()
+    sandbox.drop_capabilities([folder, temporary, folder / SCRIPT] if level == "U" else None)
     if ruleset:
         ruleset.restrict()
         ruleset.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whatever was inherited: ignored children would not be charged
+    sandbox.prctl(sandbox.PR_SET_CHILD_SUBREAPER, 1)  # so that orphans stay below the process that is charged
     sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if level != "none":
+        seccomp.install()
 
 
 def run(sock: int, folder: Path) -> int:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from select import select
 
+from ladder import Isolation
 from wire import Message, Wire, printable
 
 FOLDER = Path(__file__).resolve().parent
 START_WALL = 120.0  # seconds for importing torch
 END_WALL = 30.0  # seconds for a killed box to be gone
 SEND_WALL = 5.0  # seconds for a box to take an answer that it asked for
+UNWRAPPED = Isolation("L")
 HEAD, TAIL = 1024, 3000  # characters kept of a log
 
 
@@ -88,19 +90,23 @@ class Box:
 class Nursery:
     """A zygote and its folder, in which each box in turn finds its script and may write."""
 
-    def __init__(self, folder: Path, memory_mb: int) -> None:
+    def __init__(self, folder: Path, memory_mb: int, isolation: Isolation = UNWRAPPED) -> None:
         self.folder = folder
         folder.mkdir(parents=True, mode=0o700)
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            [sys.executable, "-I", str(FOLDER / "zygote.py"), str(theirs.fileno()), str(folder), str(memory_mb)],
+            [
+                *isolation.prefix(folder),
+                *(sys.executable, "-I", str(FOLDER / "zygote.py"), str(theirs.fileno()), str(folder), str(memory_mb)),
+                *(isolation.level, *map(str, isolation.hidden)),
+            ],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1"},
         )
         theirs.close()
-        self.control = Wire(ours)
+        self.control = Wire(ours, takes_fds=True)
         self._messages: list[Message] = []
         with contextlib.ExitStack() as failed:  # also by the signal that ends the judge
             failed.callback(self.close)
@@ -128,8 +134,9 @@ class Nursery:
             finally:
                 theirs.close()
                 os.close(write)
-            pid = int(self.expect("pid", END_WALL)["pid"])
-            box = Box(Wire(ours), Log(read), pid, os.pidfd_open(pid))
+            self.expect("started", END_WALL)
+            process = self.control.fds.pop()
+            box = Box(Wire(ours), Log(read), number(process), process)
             failed.pop_all()
         return box
 
@@ -172,6 +179,12 @@ class Nursery:
         self.process.wait()
         self.control.close()
         remove(self.folder)
+
+
+def number(process: int) -> int:
+    """The id, in this process's namespace, of the process that a descriptor names; -1 when it is gone."""
+    lines = Path(f"/proc/self/fdinfo/{process}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
 
 
 def open_up(folder: Path) -> None:

@@ -21,10 +21,11 @@ class WireError(Exception):
 
 
 class Wire:
-    """Messages over a connected stream socket."""
+    """Messages over a connected stream socket. With `takes_fds`, `fds` holds the descriptors that came along."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+    def __init__(self, sock: socket.socket, takes_fds: bool = False) -> None:
+        self.sock, self.takes_fds = sock, takes_fds
+        self.fds: list[int] = []
         self._buffer = b""
 
     def fileno(self) -> int:
@@ -44,7 +45,11 @@ class Wire:
     def receive(self) -> list[Message] | None:
         """The messages that one read completes, perhaps none; None when the other end has closed."""
         try:
-            chunk = self.sock.recv(MAX_LINE)
+            if self.takes_fds:
+                chunk, fds, _, _ = socket.recv_fds(self.sock, MAX_LINE, 4)
+                self.fds += fds
+            else:
+                chunk = self.sock.recv(MAX_LINE)
         except ConnectionResetError:
             return None
         if not chunk:

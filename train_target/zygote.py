@@ -4,16 +4,20 @@ Started afresh by the judge, so it holds no text; it imports torch, runs no oper
 Each box has a keeper between it and the zygote: the keeper takes namespaces of its own, its child is their first
 process and dies with it. When a box is gone everything that it left behind is killed before the next one starts.
 
-    python -I zygote.py CONTROL_FD FOLDER MEMORY_MB
+    python -I zygote.py CONTROL_FD FOLDER MEMORY_MB LEVEL [HIDDEN ...]
+
+LEVEL is one of the ladder's (ladder.py) or "none"; HIDDEN are folders that level U covers.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import signal
 import socket
 import sys
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -22,6 +26,7 @@ import sandbox
 
 if __name__ == "__main__":  # the judge may end within the seconds that the next import takes
     sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
+    shared_memory = sandbox.settle_in(sys.argv[4], Path(sys.argv[2]), list(map(Path, sys.argv[5:])))
 
 import torch  # noqa: F401  imported here so that no box has to
 import torch._dynamo  # noqa: F401
@@ -34,10 +39,12 @@ Message = dict[str, object]
 class Zygote:
     """Forks one box at a time at the judge's request and reports its process id, its end and its peak memory."""
 
-    def __init__(self, control: socket.socket, folder: Path, memory_mb: int) -> None:
-        self.control, self.folder, self.memory_mb = control, folder, memory_mb
-        self.ruleset = sandbox.landlock([], folder)
-        self.namespaces = can_unshare()
+    def __init__(self, control: socket.socket, folder: Path, memory_mb: int, level: str, shared_memory: str) -> None:
+        self.control, self.folder, self.memory_mb, self.level = control, folder, memory_mb, level
+        self.shared_memory = shared_memory
+        writable = [] if shared_memory == "none" else [sandbox.SHARED_MEMORY]
+        self.ruleset = sandbox.landlock([], folder, writable) if level in ("N", "L") else None
+        self.namespaces = level != "none" and can_unshare(user=level != "U")
 
     def serve(self) -> None:
         """Until the judge closes the control socket."""
@@ -46,6 +53,7 @@ class Zygote:
                 "ready": True,
                 "landlock": self.ruleset is not None,
                 "namespaces": self.namespaces,
+                "shared_memory": self.shared_memory,
                 "baseline_mb": fresh_mb(),
                 "torch": torch.__version__,
             }
@@ -54,13 +62,16 @@ class Zygote:
             line, fds, _, _ = socket.recv_fds(self.control, 4096, 2)
             if not line:
                 return
+            before = set(os.listdir(sandbox.SHARED_MEMORY)) if self.shared_memory == "shared" else set()
             keeper = os.fork()
             if keeper == 0:
                 os._exit(self.keep(*fds))
             for fd in fds:
                 os.close(fd)
             os.waitpid(keeper, 0)
-            self.tell({"swept": sweep()})
+            swept = sweep()
+            sandbox.tidy(self.shared_memory, before)
+            self.tell({"swept": swept})
 
     def keep(self, sock: int, log: int) -> int:
         """In the keeper: fork the box into namespaces of its own, wait for it, report what it used.
@@ -77,7 +88,7 @@ class Zygote:
 
         if self.namespaces:
             try:
-                sandbox.unshare()
+                sandbox.unshare(user=self.level != "U")
             except OSError as error:
                 self.tell({"error": f"a box could not have the namespaces that boxes had before: {error}"})
                 return 1
@@ -85,39 +96,51 @@ class Zygote:
         sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             return 1
+        entered = mmap.mmap(-1, mmap.PAGESIZE)  # shared with the box until its doors are shut
         ready, go = os.pipe()  # the box waits until the judge's clock watches it
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.close(go)
             os.read(ready, 1)
-            os._exit(self.live(sock, log))
+            os._exit(self.live(sock, log, entered))
         boxes.append(pid)
-        self.tell({"pid": pid})
+        process = os.pidfd_open(pid)  # names the box for the judge, to whom its number here says nothing
+        socket.send_fds(self.control, [b'{"started": true}\n'], [process])
+        os.close(process)
         os.close(sock)
         os.close(log)
         os.close(ready)
         os.close(go)
         _, status, usage = os.wait4(pid, 0)
         boxes.clear()
-        self.tell({"exit": os.waitstatus_to_exitcode(status), "peak_mb": usage.ru_maxrss / 1024})
+        code = os.waitstatus_to_exitcode(status)
+        if code > 0 and not entered[0]:
+            self.tell({"error": "a box could not be shut; see the judge's standard error"})
+        self.tell({"exit": code, "peak_mb": usage.ru_maxrss / 1024})
         return 0
 
-    def live(self, sock: int, log: int) -> int:
+    def live(self, sock: int, log: int, entered: mmap.mmap) -> int:
         """In the box."""
-        box.enter(sock, log, self.folder, self.memory_mb, self.ruleset)
+        try:
+            box.enter(sock, log, self.folder, self.memory_mb, self.ruleset, self.level)
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        entered[0] = 1
+        entered.close()
         return box.run(sock, self.folder)
 
     def tell(self, message: Message) -> None:
         self.control.sendall(json.dumps(message).encode() + b"\n")
 
 
-def can_unshare() -> bool:
+def can_unshare(user: bool) -> bool:
     """Whether namespaces can be had here, tried in a child."""
     pid = os.fork()
     if pid == 0:
         try:
-            sandbox.unshare()
+            sandbox.unshare(user)
         except OSError:
             os._exit(1)
         os._exit(0)
@@ -145,10 +168,10 @@ def fresh_mb() -> float:
 
 
 def main() -> None:
-    control, folder, memory_mb = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    control, folder, memory_mb, level = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     sandbox.prctl(sandbox.PR_SET_CHILD_SUBREAPER, 1)
     torch.set_num_threads(1)
-    Zygote(socket.socket(fileno=control), folder, memory_mb).serve()
+    Zygote(socket.socket(fileno=control), folder, memory_mb, level, shared_memory).serve()
 
 
 if __name__ == "__main__":
