@@ -23,16 +23,13 @@ from pathlib import Path
 import baselines
 import corpus
 from documents import DataError
+from ladder import LEVELS
 from nursery import remove
+from selftest import NoIsolation, settle
 from session import Session, Terms
 from texts import REPORTED, Scale, Texts
-from trials import Engine, Judge, answer, make_clock
+from trials import Engine, Judge, answer, boxes, make_clock
 from wire import Wire, WireError
-
-NO_ISOLATION = (
-    "no isolation available: this kernel has no Landlock (Linux 5.13 and later have), so scripts could read the "
-    "validation text and all your files; use another or a virtual machine, or pass --unsafe-no-sandbox"
-)
 
 
 def say(text: str) -> None:
@@ -58,11 +55,15 @@ def serve_engine(options: argparse.Namespace) -> None:
     except DataError as error:
         engine.reply({"ready": False, "error": str(error)})
         return
-    judge = Judge(scale, texts, engine, folder, options.patience)
+    hidden = [path for path in (options.cache, options.data) if path]
+    asked, unsafe = options.isolation, options.unsafe_no_sandbox
     try:
-        if "landlock" not in judge.granted and not options.unsafe_no_sandbox:
-            engine.reply({"ready": False, "error": NO_ISOLATION})
-            return
+        settled = settle(lambda isolation: boxes(scale, folder, isolation), asked, unsafe, hidden, say)
+    except NoIsolation as error:
+        engine.reply({"ready": False, "error": str(error)})
+        return
+    judge = Judge(scale, texts, engine, settled, options.patience)
+    try:
         engine.reply(judge.ready(about))
         while True:
             engine.reply(judge.trial(engine.request()))
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=corpus.default_cache(), help="where prepared text is kept")
     parser.add_argument("--data", type=Path, help="a folder of .txt, .jsonl or .parquet files")
     parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds lost in a phase")
+    parser.add_argument("--isolation", choices=("auto", *LEVELS, "none"), default="auto", help="at most this level")
     parser.add_argument("--unsafe-no-sandbox", action="store_true", help="run scripts even where nothing isolates them")
     parser.add_argument("--attach", type=int, metavar="FD", help="serve the process at the other end of this socket")
     parser.add_argument("--pid", type=int, help="the process that is charged, with --attach")

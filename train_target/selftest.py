@@ -12,6 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from select import select
 
@@ -53,16 +54,26 @@ UNISOLATED = (
     "No isolation available ({}). LLM-written code would run with your full rights. "
     "Run inside a container or VM, or pass --unsafe-no-sandbox."
 )
+UNSAFE = "none: scripts run with all your rights (--unsafe-no-sandbox), within resource limits only"
 
 
 class NoIsolation(Exception):
     """No level that may be taken holds here."""
 
 
+@dataclass(frozen=True)
+class Settled:
+    """An isolation that holds here, a nursery under it, and a line that says what it is."""
+
+    isolation: Isolation
+    nursery: Nursery
+    line: str
+
+
 def settle(
     start: Callable[[Isolation], Nursery], asked: str, unsafe: bool, hidden: list[Path], say: Callable[[str], None]
-) -> tuple[Nursery, Isolation, str]:
-    """The nursery of the best isolation that holds here, the isolation, and a line that says what it is.
+) -> Settled:
+    """The best isolation that holds here.
 
     `asked` is "auto" or the highest level to try; `unsafe` takes none where none holds, and `asked` "none" tries none.
     `hidden` are the folders with texts. Raises NoIsolation.
@@ -79,10 +90,10 @@ def settle(
     if not unsafe:
         raise NoIsolation(UNISOLATED.format("; ".join(f"{level}: {reason}" for level, reason in tried.items())))
     isolation = Isolation("none")
-    return start(isolation), isolation, "none: scripts run with all your rights (--unsafe-no-sandbox); limits only"
+    return Settled(isolation, start(isolation), UNSAFE)
 
 
-def begin(start: Callable[[Isolation], Nursery], isolation: Isolation) -> tuple[Nursery, Isolation, str]:
+def begin(start: Callable[[Isolation], Nursery], isolation: Isolation) -> Settled:
     """Start a nursery and try its boxes. Raises Infrastructure, or NoIsolation with what did not hold."""
     nursery = start(isolation)
     with contextlib.ExitStack() as failed:
@@ -91,7 +102,7 @@ def begin(start: Callable[[Isolation], Nursery], isolation: Isolation) -> tuple[
         if faults := judged(isolation.level, found):
             raise NoIsolation("; ".join(faults))
         failed.pop_all()
-    return nursery, isolation, describe(isolation.level, nursery.ready, found)
+    return Settled(isolation, nursery, describe(isolation.level, nursery.ready, found))
 
 
 def release(nursery: Nursery, isolation: Isolation) -> dict[str, str]:

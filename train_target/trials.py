@@ -15,8 +15,10 @@ from select import select
 import numpy as np
 
 from clock import Clock, CpuClock, WallClock
+from ladder import Isolation
 from nursery import Box, Infrastructure, Nursery
 from reference import NOMINAL_MS, SteadyClock, measure
+from selftest import Settled
 from session import Session, Terms, Verdict
 from texts import Scale, Texts
 from watchdog import EVERY, Watchdog, disk_trouble, kill_below
@@ -65,9 +67,10 @@ class Engine:
 class Judge:
     """Runs trials one after the other on one core."""
 
-    def __init__(self, scale: Scale, texts: Texts, engine: Engine, folder: Path, patience: float) -> None:
-        self.scale, self.texts, self.engine, self.folder, self.patience = scale, texts, engine, folder, patience
-        self.nursery = Nursery(folder, scale.memory_mb)
+    def __init__(self, scale: Scale, texts: Texts, engine: Engine, settled: Settled, patience: float) -> None:
+        self.scale, self.texts, self.engine, self.settled, self.patience = scale, texts, engine, settled, patience
+        self.nursery = settled.nursery
+        self.folder = self.nursery.folder
         self.broken = False  # whether the nursery has to be made anew
         self.granted = granted(self.nursery)
         self.references: list[float] = []
@@ -109,7 +112,7 @@ class Judge:
             self.begin()
 
     def begin(self) -> None:
-        self.nursery = Nursery(self.folder, self.scale.memory_mb)
+        self.nursery = boxes(self.scale, self.folder, self.settled.isolation)
         self.broken = False
 
     def run(self, source: bytes, terms: Terms) -> Message:
@@ -198,14 +201,18 @@ class Judge:
         }
 
     def ready(self, about: Message) -> Message:
-        lack = ["seccomp", "memory cgroup"] + [part for part in GRANTS if part not in self.granted]
-        isolation = f"{'+'.join([*self.granted, 'rlimits', 'no capabilities'])}; NOT: {', '.join(lack)}"
         torch = self.nursery.ready["torch"]
         versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch}
-        machine = {"isolation": isolation, "device": self.device, "versions": versions}
+        isolation = {"isolation": self.settled.line, "level": self.settled.isolation.level}
+        machine = {**isolation, "device": self.device, "versions": versions}
         if self.scale.clock == "cpu":
             machine["core_speed"] = NOMINAL_MS / statistics.median(measure() for _ in range(9))
         return {"ready": True, **about, **machine}
+
+
+def boxes(scale: Scale, folder: Path, isolation: Isolation) -> Nursery:
+    """Where the boxes of a scale come from. Raises Infrastructure."""
+    return Nursery(folder, scale.memory_mb, isolation)
 
 
 def granted(nursery: Nursery) -> list[str]:
