@@ -109,6 +109,14 @@ class Arms:
         gains = tuple(sorted((*old.gains, gain))) if gain else old.gains
         self._tallies[name] = Tally(old.pulls + 1, gains, old.seconds + seconds, old.usd + usd)
 
+    def amend(self, name: str, before: float, after: float) -> None:
+        """What a finished pull gained is known to be another number. Raises KeyError for an unknown arm."""
+        old = self._tallies[name]
+        gains = list(old.gains)
+        if before in gains:
+            gains.remove(before)
+        self._tallies[name] = replace(old, gains=tuple(sorted([*gains, after] if after else gains)))
+
     def draw(self, rng: Random, arity: Collection[int] = (1, 2)) -> str:
         """An open arm that takes one of these numbers of parents: first a group by weight, then one of its arms.
 

@@ -178,7 +178,7 @@ def _drive(run: Run, console: Console) -> int:
             progress(loop)
             journal(loop.history)
 
-        loop = Loop(run.log, run.executor, run.operators, run.plan, run.limits, watch)
+        loop = Loop(run.log, run.executor, run.operators, run.plan, run.limits, watch, plugins.load(plugins.CARRIES))
         with _interruptible(loop, console):
             reason = loop.run(run.seed)
     ended = f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds."

@@ -17,6 +17,7 @@ from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed
 from evolve.protocols import Tuner
 
 FRONT_SEEDS = 3  # seeds that a member of the front is measured with
+JUMP = "front/jump"
 NOTHING_BETTER = "no better numbers than those known of this structure"
 
 
@@ -46,7 +47,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Ask:
-    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far."""
+    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far.
+
+    `JUMP` asks whether its gain is so large that its next training has to be audited.
+    """
 
     name: str
     loss: float
@@ -64,6 +68,9 @@ class Result:
     fitness: Fitness | None = None
     losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    violation: str = ""
+    checks: Mapping[str, str] = field(default_factory=dict)
+    quarantined: str = ""
 
 
 Ranked = Sequence[tuple[Params, float]]  # parameter sets with their losses, best first
@@ -73,13 +80,15 @@ Evaluation = Generator[Run | Ask, list[Outcome] | bool, Result]
 def admitted(outcome: Outcome, trial: Trial, objectives: Sequence[Objective]) -> Outcome:
     """What an executor reports, as it may be recorded: no number that is not finite, no success without a score.
 
-    A charge that is no finite number >= 0 becomes the trial's budget: nobody knows how far it came.
+    A charge that is no finite number >= 0 becomes the trial's budget: nobody knows how far it came. A proven violation
+    is no success, whatever else is said.
     """
     if not (math.isfinite(outcome.seconds) and outcome.seconds >= 0):
         outcome = replace(outcome, seconds=trial.budget)
     wrong = [f"{name} = {value}" for name, value in outcome.metrics.items() if not math.isfinite(value)]
     needed = {o.name for o in objectives} - {SECONDS_TO_TARGET} if trial.purpose != "smoke" else set()
     wrong += [f"no {name}" for name in sorted(needed - outcome.metrics.keys())] if outcome.status == "ok" else []
+    wrong += [f"proven violation, {outcome.violation}"] if outcome.violation and outcome.status == "ok" else []
     if not wrong:
         return outcome
     status: Status = "invalid" if outcome.status == "ok" else outcome.status
@@ -89,7 +98,15 @@ def admitted(outcome: Outcome, trial: Trial, objectives: Sequence[Objective]) ->
 class Failed(Exception):
     """A trial that had to succeed did not. `rung` is the highest one that the candidate finished before."""
 
-    rung = 0.0
+    def __init__(self, when: str, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.status} {when}: {outcome.reason}")
+        self.outcome = outcome
+        self.rung = 0.0
+
+    def result(self, params: Params) -> Result:
+        """What it means for the candidate."""
+        outcome = self.outcome
+        return Result("failed", params, str(self), self.rung, violation=outcome.violation, checks=outcome.checks)
 
 
 def evaluate(
@@ -105,7 +122,7 @@ def evaluate(
     try:
         return (yield from _evaluate(plan, genome, anchor, tuner, seeds, bar))
     except Failed as failure:
-        return Result("failed", anchor, str(failure), failure.rung)
+        return failure.result(anchor)
 
 
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
@@ -151,7 +168,7 @@ def evaluate_seed(plan: Plan, genome: Genome, params: Params, seeds: Sequence[in
         jobs = [(r, s) for s in seeds[:FRONT_SEEDS] for r in reversed(plan.rungs)]
         outcomes = yield from _run(plan, genome, params, jobs, "rung")
     except Failed as failure:
-        return Result("failed", params, str(failure))
+        return failure.result(params)
     loss = plan.objectives[0].name
     curve = {r: [o.metrics[loss] for (rung, _), o in zip(jobs, outcomes, strict=True) if rung == r] for r in plan.rungs}
     full = [o for (rung, _), o in zip(jobs, outcomes, strict=True) if rung == 1.0]
@@ -166,6 +183,15 @@ def control(plan: Plan, genome: Genome, params: Params) -> Evaluation:
     return Result("ok", params)
 
 
+def audit(plan: Plan, genome: Genome, params: Params, seed: int) -> Evaluation:
+    """Train a measured program once more at the full budget, probed most; "failed" if that finds fault with it."""
+    try:
+        (outcome,) = yield from _run(plan, genome, params, [(1.0, seed)], "audit")
+    except Failed as failure:
+        return failure.result(params)
+    return Result("ok", params, checks=outcome.checks)
+
+
 def tune_seed(rung: float) -> int:
     """The seed shared by all trials of a rung that are compared with each other: paired, so less noise."""
     return round(1_000_003 * rung)
@@ -176,15 +202,30 @@ def _smoke(plan: Plan, genome: Genome, params: Params) -> Generator[Run | Ask, l
 
 
 def _run(
-    plan: Plan, genome: Genome, params: Params, jobs: Sequence[tuple[float, int]], purpose: Purpose
+    plan: Plan,
+    genome: Genome,
+    params: Params,
+    jobs: Sequence[tuple[float, int]],
+    purpose: Purpose,
+    at_full: Purpose | None = None,
 ) -> Generator[Run | Ask, list[Outcome] | bool, list[Outcome]]:
-    """Run (rung, seed) jobs that must all succeed. Raises `Failed`."""
-    outcomes = yield Run(tuple(plan.trial(genome, params, rung, seed, purpose) for rung, seed in jobs))
+    """Run (rung, seed) jobs that must all succeed, those at the full budget for `at_full` if given. Raises `Failed`."""
+    purposes = [at_full if at_full and rung == 1.0 else purpose for rung, _ in jobs]
+    trials = [plan.trial(genome, params, *job, for_) for job, for_ in zip(jobs, purposes, strict=True)]
+    outcomes = yield Run(tuple(trials))
     assert isinstance(outcomes, list)
-    for outcome in outcomes:
+    ended = sorted(zip(outcomes, purposes, strict=True), key=lambda pair: not pair[0].violation)
+    for outcome, for_ in ended:  # a proven violation first
         if outcome.status != "ok":
-            raise Failed(f"{outcome.status} at {purpose}: {outcome.reason}")
+            raise Failed(f"at {for_}", outcome)
     return outcomes
+
+
+def _no_violation(outcomes: Sequence[Outcome], purpose: Purpose) -> None:
+    """Raises `Failed` if one of them proves a violation: that is no matter of numbers, and no other trial mends it."""
+    for outcome in outcomes:
+        if outcome.violation:
+            raise Failed(f"at {purpose}", outcome)
 
 
 def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list[Outcome] | bool, Ranked]:
@@ -198,12 +239,13 @@ def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list
             continue
         outcomes = yield Run((plan.trial(genome, params, low, tune_seed(low), "tune"),))
         assert isinstance(outcomes, list)
+        _no_violation(outcomes, "tune")
         last = outcomes[0]
         tuner.tell(params, last.metrics[loss] if last.status == "ok" else None)
         if last.status == "ok":
             found.append((params, last.metrics[loss]))
     if not found:
-        raise Failed(f"{last.status} in every tuning trial: {last.reason}")
+        raise Failed("in every tuning trial", last)
     return sorted(found, key=lambda pair: pair[1])
 
 
@@ -219,23 +261,29 @@ def _compare(
     """One trial for each parameter set at `rung`, same seed. Returns those that worked, best first."""
     outcomes = yield Run(tuple(plan.trial(genome, p, rung, tune_seed(rung), "tune") for p in sets))
     assert isinstance(outcomes, list)
+    _no_violation(outcomes, "tune")
     loss = plan.objectives[0].name
     found = [(p, o.metrics[loss]) for p, o in zip(sets, outcomes, strict=True) if o.status == "ok"]
     if not found:
-        raise Failed(f"{outcomes[0].status} at {rung:g} of the budget: {outcomes[0].reason}")
+        raise Failed(f"at {rung:g} of the budget", outcomes[0])
     return sorted(found, key=lambda pair: pair[1])
 
 
 def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
-    """Full budget, one seed after another, as long as the candidate could enter the front."""
+    """Full budget, one seed after another, as long as the candidate could enter the front.
+
+    If its gain is a jump, the second of its trainings is the audit: the same training, with the most probes.
+    """
     assert plan.target is not None
     loss = plan.objectives[0].name
     curve: dict[float, list[float]] = {1.0: []}
     full: list[Outcome] = []
     value: Fitness | None = None
+    confirming: Purpose = "confirm"
     for n, seed in enumerate(seeds[:FRONT_SEEDS], 1):
         jobs = [(rung, seed) for rung in sorted(curve, reverse=True)]
-        outcomes = yield from _run(plan, genome, params, jobs, "confirm" if n > 1 else "rung")
+        purposes: tuple[Purpose, Purpose] = ("rung", "rung") if n == 1 else ("confirm", confirming)
+        outcomes = yield from _run(plan, genome, params, jobs, *purposes)
         full.append(outcomes[0])
         for (rung, _), outcome in zip(jobs, outcomes, strict=True):
             curve[rung].append(outcome.metrics[loss])
@@ -245,7 +293,9 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -
         value = fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.target, plan.budget)
         if not value.feasible or (n < FRONT_SEEDS and not (yield Ask(f"front/{n}", value.values[loss].mean, value))):
             break
-    return Result("ok", params, "", 1.0, value, _losses(curve), _means(full))
+        confirming = "audit" if n == 1 and (yield Ask(JUMP, value.values[loss].mean, value)) else "confirm"
+    checks = full[min(1, len(full) - 1)].checks  # of the audit, if there was one
+    return Result("ok", params, "", 1.0, value, _losses(curve), _means(full), checks=checks)
 
 
 def _name(rung: float) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 from evolve import records
 from evolve.calls import Calls
-from evolve.correlation import Correlation, spearman
-from evolve.effects import effect, least_gain, means, noise
+from evolve.gains import Point, progress
+from evolve.isolation import is_unisolated
+from evolve.measured import Measured
 from evolve.model import (
     Candidate,
-    Effect,
     Estimate,
     Fitness,
     Genome,
@@ -28,6 +28,7 @@ from evolve.model import (
     Rejected,
     Trial,
 )
+from evolve.quarantine import Case, case_from, marks
 from evolve.search import ParetoSearch
 from evolve.selection import hypervolume, would_enter
 from evolve.store import FILE, Event, StoreError
@@ -43,13 +44,14 @@ RECENT_STUDIES = 64  # that importance is taken from
 Place = tuple[str, int]  # an owner of trials and the number of the trial
 
 
-class History:
+class History(Measured):
     """A fold over the events of one run."""
 
     def __init__(self, search: ParetoSearch) -> None:
-        self.search = search
-        self.header: dict[str, Any] = {}
-        self.harness: dict[str, Any] = {}
+        super().__init__(search)
+        self.began: dict[str, Any] = {}  # what the judge of the first process said of itself, with its options
+        self.harness: dict[str, Any] = {}  # and that of the latest
+        self.unisolated = False  # whether some process measured without isolation
         self.genomes: dict[str, Genome] = {}
         self.matings: dict[int, Mating] = {}
         self.proposals: dict[int, Proposal | Rejected] = {}
@@ -60,8 +62,6 @@ class History:
         self.spoiled_in_row = 0
         self.outcomes: dict[Place, Outcome] = {}
         self.answers: dict[tuple[str, str], bool] = {}
-        self.seen_losses: defaultdict[str, list[float]] = defaultdict(list)
-        self.deciding: dict[tuple[str, str], float] = {}
         self.studies: defaultdict[str, list[tuple[Params, float | None]]] = defaultdict(list)
         self.recent: deque[tuple[tuple[Knob, ...], str]] = deque(maxlen=RECENT_STUDIES)
         self.tuned: dict[str, list[str]] = {}
@@ -84,17 +84,12 @@ class History:
         self.waited = 0.0  # seconds of slots that stood empty while children were being made
         self._speed = 1.0
         self.controls: list[Outcome] = []
-        self.progress: list[tuple[float, float, float]] = []  # charged seconds, best confirmed loss, hypervolume
+        self.progress: list[Point] = []
+        self.cases: dict[str, Case] = {}  # proven violations, by the candidate that each began with
+        self.rulings = 0
+        self._confirmed: dict[str, float] = {}  # charged seconds by then
         self.sessions: list[tuple[float, float, int]] = []  # start and last event of each process, and its slots
         self.stopped = ""
-
-    @property
-    def candidates(self) -> dict[str, Candidate]:
-        return self.search.archive
-
-    @property
-    def seed(self) -> Candidate | None:
-        return self.candidates.get("0")
 
     @property
     def open_asks(self) -> int:
@@ -186,6 +181,8 @@ class History:
         self.search.arms.reopen()
         self.sessions.append((event.at, event.at, int(event.body.get("slots", 1))))
         self.harness = event.body
+        self.began = self.began or event.body
+        self.unisolated = self.unisolated or is_unisolated(event.body)
 
     def _on_genome(self, event: Event) -> None:
         genome = records.genome_from(event.body)
@@ -278,8 +275,22 @@ class History:
             self._count(candidate)
         if candidate.index and candidate.verdict == "failed":
             self._note_failure(candidate)
+        if candidate.confirmed:
+            self._confirmed[candidate.id] = self.charged
         if any(member is candidate for member in self.front):
+            self.last_gain = self.finished
             self._note_progress()
+
+    def _on_quarantine(self, event: Event) -> None:
+        """Who is out of the search, now that a violation is proven; what had been gained by it was not gained."""
+        case = case_from(event.body)
+        self.cases[case.origin] = case
+        self.rulings += 1
+        self.search.quarantine(marks(self.cases.values()))
+        self.broken = {name: self.candidates[name] for name in self.broken if not self.candidates[name].quarantined}
+        self.last_gain = self.finished  # a search that was led astray has its patience anew
+        told = [(self.candidates[name], charged) for name, charged in self._confirmed.items()]
+        self.progress = progress(told, self.search.objectives)
 
     def _count(self, candidate: Candidate) -> None:
         """A child was measured. Enough of them at the full budget may show that the lowest rung misleads."""
@@ -294,14 +305,13 @@ class History:
         if candidate.reason.startswith("infrastructure"):
             if self.first_of.get(candidate.genome.key) == candidate.id:
                 del self.first_of[candidate.genome.key]
-        elif not candidate.rung:
+        elif not candidate.rung and not candidate.violation and not candidate.quarantined:
             self.broken[candidate.id] = candidate
 
     def _note_progress(self) -> None:
         """The front has a new member."""
         best = self.best_loss
         assert best is not None
-        self.last_gain = self.finished
         self.progress.append((self.charged, best.mean, self.hypervolume()))
 
     def _on_stop(self, event: Event) -> None:
@@ -313,67 +323,10 @@ class History:
         self.seconds[owner] += seconds
 
     @property
-    def loss(self) -> str:
-        """Name of the first objective."""
-        return self.search.objectives[0].name
-
-    def rung_losses(self, candidate: Candidate) -> dict[str, float]:
-        """The best loss of a candidate at each rung on the way up, and its mean at the full budget."""
-        names = [f"{rung:g}" for rung in self.all_rungs]
-        found = {name: self.deciding.get((f"ask/{candidate.index}", name)) for name in names}
-        if candidate.fitness and candidate.index > 0:
-            found[names[-1]] = candidate.fitness.values[self.loss].mean
-        return {name: loss for name, loss in found.items() if loss is not None}
-
-    def losses_of(self, candidate: Candidate) -> dict[str, float]:
-        """The loss of a candidate at each rung that it was trained at: the best of its trials there, or a mean."""
-        return self.rung_losses(candidate) or means(candidate.losses)
-
-    def effect_of(self, candidate: Candidate) -> Effect | None:
-        """What a candidate changed against the best of its nearest measured ancestors; None for the seed.
-
-        Against one parent alone, the merge of a good program into a bad one would count as progress.
-        """
-        if self.seed is None:
-            return None
-        sd, losses = noise(self.seed), self.losses_of(candidate)
-        against = [(parent, self.losses_of(parent)) for parent in self._measured_ancestors(candidate)]
-        return least_gain(effect(candidate, losses, parent, known, sd) for parent, known in against)
-
-    def _measured_ancestors(self, candidate: Candidate) -> list[Candidate]:
-        """The nearest ones on every line that have a loss; the first parent's come first."""
-        found: dict[str, Candidate] = {}
-        for parent in (self.candidates[name] for name in candidate.parents):
-            nearest = [parent] if self.losses_of(parent) else self._measured_ancestors(parent)
-            found |= {ancestor.id: ancestor for ancestor in nearest}
-        return list(found.values())
-
-    def measured_ancestor(self, candidate: Candidate) -> Candidate | None:
-        """The nearest one along first parents that has a loss: whose numbers a child inherits."""
-        while candidate.parents:
-            candidate = self.candidates[candidate.parents[0]]
-            if self.losses_of(candidate):
-                return candidate
-        return None
-
-    def rung_correlation(self, low: str, high: str) -> Correlation | None:
-        """Spearman's between the losses at two rungs, over all candidates that reached both.
-
-        Corrected for the fact that these are the better ones of those that were seen at the low rung.
-        """
-        rows = map(self.rung_losses, self.candidates.values())
-        pairs = [(r[low], r[high]) for r in rows if low in r and high in r]
-        return spearman(pairs, self.seen_losses[low])
-
-    @property
     def best_loss(self) -> Estimate | None:
         """The lowest confirmed loss."""
         best = self.front[0].fitness if self.front else None
         return best.values[self.loss] if best else None
-
-    @property
-    def all_rungs(self) -> tuple[float, ...]:
-        return tuple(self.header["rungs"])
 
     @property
     def rungs(self) -> tuple[float, ...]:

@@ -11,18 +11,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from random import Random
 
 from evolve import proposals, records
+from evolve.answers import answer
+from evolve.audits import OWNER, Audits, Carries, carries_nothing
 from evolve.briefing import briefing
 from evolve.config import Limits
-from evolve.evaluation import FRONT_SEEDS, Ask, Evaluation, Plan, Result, admitted, control, evaluate, evaluate_seed
+from evolve.evaluation import (
+    FRONT_SEEDS,
+    Ask,
+    Evaluation,
+    Plan,
+    Result,
+    admitted,
+    audit,
+    control,
+    evaluate,
+    evaluate_seed,
+)
 from evolve.history import SEED
 from evolve.log import Log
 from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.proposals import Made, child_of
 from evolve.protocols import Executor, Operator
+from evolve.quarantine import case_record
 from evolve.stopping import stop_reason
 from evolve.store import StoreError
 from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
@@ -46,7 +60,10 @@ class Task:
 
 
 class Loop:
-    """One run. `operators` by name; `plan` without target; `watch` is called at least every `TICK` seconds."""
+    """One run. `operators` by name; `plan` without target; `watch` is called at least every `TICK` seconds.
+
+    `carries` says whether a program still has what an edit brought in.
+    """
 
     def __init__(
         self,
@@ -56,6 +73,7 @@ class Loop:
         plan: Plan,
         limits: Limits,
         watch: Callable[[Loop], None],
+        carries: Carries = carries_nothing,
     ) -> None:
         self.store = log.store
         self.history = log.history
@@ -71,6 +89,7 @@ class Loop:
         self._running: dict[Future[Outcome], tuple[str, int]] = {}
         self._proposing: dict[Future[Made], Mating] = {}
         self._trouble = ""
+        self._audits = Audits(log.history, carries)
         self._latency: deque[float] = deque(maxlen=20)
 
     @property
@@ -105,7 +124,8 @@ class Loop:
             return f"the machine spoils every trial ({self._trouble}): the same command tries again"
         if not self.store.has_space():
             return NO_SPACE
-        return stop_reason(self.history, self.limits)
+        reason = stop_reason(self.history, self.limits)
+        return None if reason and self._audits.suspects() else reason  # a front is not final before they are done
 
     def _resume(self, seed: Genome) -> None:
         """Start the seed, or finish what an earlier process left open."""
@@ -113,6 +133,7 @@ class Loop:
             self._remember(seed)
             params = {k.address: k.default for k in seed.knobs}
             self._start(SEED, evaluate_seed(self._plan, seed, params, self._fresh_seeds(0)))
+        self._enforce()
         for index, mating in list(self.history.matings.items()):
             if str(index) in self.history.candidates:
                 continue
@@ -128,7 +149,12 @@ class Loop:
         After too many refusals in a row it waits for what is under way to bring new parents.
         """
         history = self.history
-        if history.seed is None or history.halted or 0 < self.limits.refusals <= history.refusals:
+        if (
+            history.seed is None
+            or history.halted
+            or stop_reason(history, self.limits)
+            or 0 < self.limits.refusals <= history.refusals
+        ):
             return
         room = self.limits.generations * self._offspring - history.finished if self.limits.generations else math.inf
         room = min(room, self._children_wanted())
@@ -161,7 +187,11 @@ class Loop:
         return 2 * slots + math.ceil(latency * slots / max(seconds, 1e-3))
 
     def _propose(self, mating: Mating) -> None:
-        work = proposals.start(self._operators[mating.operator], mating, briefing(self.history, mating))
+        admissible = self._audits.admissible(mating)
+        if admissible is None:  # asked for by an earlier process
+            self._proposed(mating, Rejected("a parent was put into quarantine"))
+            return
+        work = proposals.start(self._operators[mating.operator], admissible, briefing(self.history, admissible))
         self._proposing[work] = mating
 
     def _collect(self) -> None:
@@ -180,6 +210,8 @@ class Loop:
 
     def _proposed(self, mating: Mating, proposal: Made) -> None:
         self._latency.append(proposal.cost.seconds)
+        if isinstance(proposal, Proposal) and (case := self._audits.carried(proposal.genome, mating)):
+            proposal = Rejected(self._audits.reason(case), proposal.cost, "known")
         if isinstance(proposal, Proposal):
             self._remember(proposal.genome)
         body = {"ask": mating.index, "proposal": records.proposal_record(proposal)}
@@ -222,8 +254,8 @@ class Loop:
         known, inherited = (study, nothing) if same else (nothing, study)
         return TpeTuner(anchor, known, inherited, self.history.tuned[owner], mating.seed)
 
-    def _fresh_seeds(self, index: int) -> list[int]:
-        rng = Random(f"{self.history.header['settings']['seed']}:{index}:fresh")
+    def _fresh_seeds(self, whose: int | str) -> list[int]:
+        rng = Random(f"{self.history.header['settings']['seed']}:{whose}:fresh")
         return [rng.getrandbits(31) for _ in range(FRONT_SEEDS)]
 
     def _start(self, owner: str, evaluation: Evaluation) -> None:
@@ -233,6 +265,10 @@ class Loop:
     def _advance(self, task: Task, answer: list[Outcome] | bool | None) -> None:
         """Send `answer` to the evaluation, and go on until it waits for a trial or has ended."""
         while True:
+            if found := self._audits.end_of(task.owner):
+                del self._tasks[task.owner]
+                self._finish(task, found)
+                return
             try:
                 request = task.evaluation.send(answer)  # type: ignore[arg-type]
             except StopIteration as end:
@@ -251,13 +287,22 @@ class Loop:
                 return
             answer = [self.history.outcomes[task.owner, n] for n in task.batch]
 
+    def _enforce(self) -> None:
+        """Put into quarantine who has to go by what is proven, and audit who may have handed it down."""
+        for case in self._audits.rulings():
+            self._record("quarantine", f"quarantine/{self.history.rulings}", case_record(case))
+        for suspect in self._audits.suspects():
+            owner = f"{OWNER}/{suspect.id}"
+            if owner not in self._tasks:
+                (seed, *_) = self._fresh_seeds(owner)
+                self._start(owner, audit(self._plan, suspect.genome, suspect.params, seed))
+
     def _complete(self, task: Task) -> bool:
         return all((task.owner, n) in self.history.outcomes for n in task.batch)
 
     def _answer(self, owner: str, ask: Ask) -> bool:
         if (owner, ask.name) not in self.history.answers:
-            goes_on = self.history.would_enter(ask.fitness) if ask.fitness else self.history.goes_on(ask.name, ask.loss)
-            body = {"owner": owner, "name": ask.name, "loss": ask.loss, "answer": goes_on}
+            body = {"owner": owner, "name": ask.name, "loss": ask.loss, "answer": answer(self.history, owner, ask)}
             self._record("answer", f"{owner}/answer/{ask.name}", body)
         return self.history.answers[owner, ask.name]
 
@@ -304,7 +349,9 @@ class Loop:
 
     def _finish(self, task: Task, result: Result) -> None:
         kind, _, number = task.owner.partition("/")
-        if kind == "control":
+        if kind == OWNER:
+            self._enforce()
+        if kind != "ask":
             return
         index = int(number)
         if index == 0:
@@ -319,18 +366,14 @@ class Loop:
         """Record first, then tell."""
         told = replace(
             candidate,
-            verdict=result.verdict,
-            params=result.params,
-            reason=result.reason,
-            rung=result.rung,
-            fitness=result.fitness,
-            losses=result.losses,
-            metrics=result.metrics,
+            **{f.name: getattr(result, f.name) for f in fields(Result)},
             seconds=self.history.seconds[f"ask/{candidate.index}"],
             trials=trials,
         )
         told = replace(told, effect=self.history.effect_of(told))
         self._record("tell", f"ask/{candidate.index}/tell", records.candidate_record(told))
+        if told.violation and told.index:
+            self._enforce()
 
     def _drain(self) -> None:
         """Let the trials that are running finish, and write them; those that have not begun are taken back."""

@@ -249,6 +249,9 @@ class Candidate:
 
     `fitness` is None unless `verdict` is "ok". `rung` is the highest share of the budget it was trained for.
     `losses` maps a rung to the losses of its final parameters by seed; `metrics` are means at the full budget.
+    `violation` names the rule that one of its own trials was proven to break, `checks` is what the probes of the trial
+    that decided found. `quarantined` names the violation for which it was taken out of the search: its own, or that of
+    another whose edit it carries.
     """
 
     id: str
@@ -271,6 +274,9 @@ class Candidate:
     idea: str = ""
     effect: Effect | None = None
     cost: Cost = Cost()
+    violation: str = ""
+    checks: Mapping[str, str] = field(default_factory=dict)
+    quarantined: str = ""
 
     @property
     def confirmed(self) -> bool:

@@ -23,6 +23,7 @@ from evolve.model import (
 )
 
 PLAIN = ("id", "index", "operator", "verdict", "reason", "rung", "hypothesis", "seconds", "trials", "expected", "idea")
+PROVEN = ("violation", "quarantined")  # not there in runs that were written before
 
 Record = dict[str, Any]
 Genomes = Mapping[str, Genome]
@@ -116,7 +117,7 @@ def fitness_from(record: Record | None) -> Fitness | None:
 
 
 def candidate_record(candidate: Candidate) -> Record:
-    return {k: getattr(candidate, k) for k in PLAIN} | {
+    return {k: getattr(candidate, k) for k in PLAIN + PROVEN} | {
         "genome": candidate.genome.id,
         "params": dict(candidate.params),
         "parents": list(candidate.parents),
@@ -126,6 +127,7 @@ def candidate_record(candidate: Candidate) -> Record:
         "edits": [asdict(e) for e in candidate.edits],
         "effect": asdict(candidate.effect) if candidate.effect else None,
         "cost": asdict(candidate.cost),
+        "checks": dict(candidate.checks),
     }
 
 

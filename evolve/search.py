@@ -9,11 +9,13 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 from evolve import selection
 from evolve.arms import Arm, Arms
 from evolve.model import Candidate, Mating, Objective
+from evolve.quarantine import PREFIX
 
 INSPIRATIONS = 3
 ANCESTORS = 64  # looked at for a common one
@@ -41,10 +43,25 @@ class ParetoSearch:
         self._children.update(candidate.parents)
         if len(candidate.parents) == 2:
             self._mated.add(_pair(*(self.archive[parent] for parent in candidate.parents)))
-        if candidate.verdict == "ok":
+        if candidate.verdict == "ok" and not candidate.quarantined:
             pool = [*self.population, candidate]
             self.population = selection.survivors(pool, self.objectives, self._children, self._size)
             self.front = selection.front([*self.front, candidate], self.objectives)
+
+    def quarantine(self, marked: Mapping[str, str]) -> None:
+        """Take those out of the search whom `marked` names with their violation, and take back whom it no longer names.
+
+        What they crowded out comes back: population and front are chosen anew from all who were told.
+        """
+        for name, candidate in self.archive.items():
+            violation = marked.get(name) or (candidate.quarantined if candidate.reason.startswith(PREFIX) else "")
+            if violation != candidate.quarantined:
+                self.archive[name] = marked_one = replace(candidate, quarantined=violation)
+                if candidate.operator in self.arms:
+                    self.arms.amend(candidate.operator, _gain(candidate), _gain(marked_one))
+        pool = [c for c in self.archive.values() if c.verdict == "ok" and not c.quarantined]
+        self.population = selection.survivors(pool, self.objectives, self._children, self._size)
+        self.front = selection.front(pool, self.objectives)
 
     def ask(self, index: int) -> Mating:
         """Who has the next child. Raises ValueError before the seed was told, LookupError without an operator."""
@@ -107,8 +124,8 @@ class ParetoSearch:
 
 
 def _gain(candidate: Candidate) -> float:
-    """By how much the child is better than the better of its parents; what may be noise counts nothing."""
-    effect = candidate.effect
+    """By how much the child is better than the better of its parents; noise and what was cheated count nothing."""
+    effect = None if candidate.quarantined else candidate.effect
     return -effect.delta if effect and effect.clear and effect.delta < 0 else 0.0
 
 

@@ -7,7 +7,19 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from evolve.evaluation import Ask, Evaluation, Plan, Result, Run, admitted, control, evaluate, evaluate_seed, tune_seed
+from evolve.evaluation import (
+    JUMP,
+    Ask,
+    Evaluation,
+    Plan,
+    Result,
+    Run,
+    admitted,
+    control,
+    evaluate,
+    evaluate_seed,
+    tune_seed,
+)
 from evolve.model import Genome, Knob, Objective, Outcome, Params, Trial
 
 OBJECTIVES = (Objective("loss"), Objective("seconds_to_target"), Objective("memory"))
@@ -79,9 +91,10 @@ def test_the_whole_way_of_a_good_child() -> None:
         ("rung", 1.0, 3.0),
         ("rung", 0.5, 3.0),
         ("rung", 0.25, 3.0),  # the loss at 0.5 is the target: reached, so one lower
-        *[("confirm", rung, 3.0) for rung in (1.0, 0.5, 0.25)] * 2,
+        ("audit", 1.0, 3.0),  # it was said to be a jump
+        *[("confirm", rung, 3.0) for rung in (0.5, 0.25, 1.0, 0.5, 0.25)],
     ]
-    assert [a.name for a in asks] == ["0.25", "0.5", "front/1", "front/2"]
+    assert [a.name for a in asks] == ["0.25", "0.5", "front/1", JUMP, "front/2"]
     assert result.verdict == "ok" and result.params == {"lr": 3.0} and result.rung == 1.0
     assert {rung: len(losses) for rung, losses in result.losses.items()} == {"0.25": 3, "0.5": 3, "1": 3}
     assert result.fitness and result.fitness.values["seconds_to_target"].mean == pytest.approx(4.0)
@@ -94,7 +107,7 @@ def test_budgets_and_seeds_of_the_trials() -> None:
     assert all(t.budget == 8.0 * t.rung for t in trials[1:])
     compared = [t for t in trials if t.purpose == "tune"]
     assert {(t.rung, t.seed) for t in compared} == {(0.25, tune_seed(0.25)), (0.5, tune_seed(0.5))}
-    counted = [t for t in trials if t.purpose in ("rung", "confirm")]
+    counted = [t for t in trials if t.purpose in ("rung", "confirm", "audit")]
     assert [t.seed for t in counted if t.rung == 1.0] == list(SEEDS)
     assert not {t.seed for t in counted} & {t.seed for t in compared}
 

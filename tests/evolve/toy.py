@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from evolve.arms import Arm
@@ -75,6 +76,11 @@ class Tune:
         return Proposal(mating.parents[0].genome, (), "better numbers", mating.parents[0].params)
 
 
+def carries(source: str, edit: Edit, known: Sequence[str]) -> bool:
+    """Whether a program has the line that an edit brought in."""
+    return edit.code in source.split() and not any(edit.code in other.split() for other in known)
+
+
 def true_loss(trial: Trial) -> float:
     """Without noise."""
     loss = 3.0 - 0.5 * math.log2(trial.rung * 4 + 1e-9) * 0.5
@@ -114,4 +120,4 @@ def make_loop(directory: Path, generations: int, executor: InlineExecutor, seed:
         }
         history.apply(store.append("run", "run", header))
     limits_ = Limits(generations, **limits)  # type: ignore[arg-type]
-    return Loop(Log(store, history), executor, operators(), plan(), limits_, lambda loop: None)
+    return Loop(Log(store, history), executor, operators(), plan(), limits_, lambda loop: None, carries)
