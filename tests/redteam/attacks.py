@@ -1,0 +1,100 @@
+"""The attacks: one program a file, with what it attempts and what has to come of it in comment lines at its top.
+
+    # row: 21                     of the list of behaviours
+    # attempts: ...               what it does where nothing stops it
+    # expects: ok|invalid         the status of the outcome; ok where the attempt is in vain and the run is scored
+    # violation: causality        of the verdict, where it is a proven one; alternatives as in a regular expression
+    # reason: ^deadline           a pattern that is found in the reason
+    # defence: ...                what stops it
+    # off: landlock mount         defences of weakened.py; without them it does harm
+    # false score: below 3        a loss that the program cannot have earned
+    # purpose, budget, patience   of the trial; `twice: yes` runs it two times, `compare: tune audit` for each purpose
+    # watch: yes                  its processes are looked at while it runs
+    # slow: yes                   only with `-m slow`
+    # unsafe: why                 not tried without its defence; `note` says more
+    # at L ...: ...               the same keys where level L of the isolation differs
+
+Words in angle brackets in a program, such as <scratch>, are filled in by the laboratory.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "programs"
+KNOWN = {
+    "row", "attempts", "expects", "violation", "reason", "defence", "off", "false score", "purpose", "budget",
+    "patience", "twice", "compare", "watch", "slow", "unsafe", "note", "harm",
+}  # fmt: skip
+HEADER = re.compile(r"# ((?:at L )?[a-z ]+): ?(.*)")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One attack and what is expected of it at a level of the isolation."""
+
+    path: Path
+    level: str = "N"
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @cached_property
+    def source(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def header(self) -> dict[str, str]:
+        lines = self.source.splitlines()
+        found = []
+        while lines and (match := HEADER.fullmatch(lines.pop(0))):
+            found.append((match[1], match[2].strip()))
+        plain = {key: value for key, value in found if not key.startswith("at L ")}
+        changed = {key.removeprefix("at L "): value for key, value in found if key.startswith("at L ")}
+        unknown = (plain.keys() | changed.keys()) - KNOWN
+        assert not unknown, f"{self.path.name}: unknown keys {unknown}"
+        return plain | (changed if self.level == "L" else {})
+
+    def __getitem__(self, key: str) -> str:
+        return self.header.get(key, "")
+
+    @property
+    def differs(self) -> bool:
+        """Whether something else is expected at level L."""
+        return Program(self.path, "N").header != Program(self.path, "L").header
+
+    @property
+    def budget(self) -> float:
+        return float(self["budget"] or 0.05)
+
+    @property
+    def purposes(self) -> list[str]:
+        return (self["compare"] or self["purpose"] or "tune").split()
+
+    @property
+    def earned(self) -> float:
+        """Bits per byte below which a score is false."""
+        return float(self["false score"].removeprefix("below") or 2.0)
+
+    def faults(self, outcome: dict[str, object]) -> list[str]:
+        """Where an outcome is not what is expected."""
+        wanted = (
+            ("status", self["expects"], outcome["status"]),
+            ("violation", self["violation"], outcome["violation"]),
+        )
+        faults = [
+            f"{name} {value!r} instead of {pattern!r}"
+            for name, pattern, value in wanted
+            if not re.fullmatch(pattern, str(value))
+        ]
+        if not re.search(self["reason"], str(outcome["reason"])):
+            faults.append(f"reason {outcome['reason']!r} has nothing of {self['reason']!r}")
+        return faults
+
+
+def programs(level: str = "N") -> list[Program]:
+    return [Program(path, level) for path in sorted(FOLDER.glob("*.py"))]

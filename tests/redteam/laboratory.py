@@ -1,0 +1,451 @@
+"""Where attacks are run: a real judge among traps, and everything that an attack did outside of its box.
+
+An attack's own words count for nothing. What counts is seen here: files outside its folder, words that reached a
+listener, secrets and text in the outcome, processes that are left, a neighbour that was touched, the machine's clock,
+CPU time, and the score.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import random
+import re
+import select
+import shutil
+import signal
+import site
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.redteam.attacks import Program
+from tests.target.conftest import SCORE, TARGET, TINY, Slot
+
+WEAKENED = Path(__file__).parent / "weakened.py"
+SHARE = 0.02  # of the full budget, so that few rows are scored
+ENDLESS = 25.0  # seconds after which a trial is taken to have no end
+LEFT = 1.0  # seconds for what was killed to be gone
+CONTROL_CHARACTERS = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
+LONG = 24  # characters of a line that is told apart by its text
+VICTIM = """
+import ctypes, sys
+secret = ctypes.create_string_buffer(sys.argv[2].encode(), 64)
+print(ctypes.addressof(secret), flush=True)
+for line in sys.stdin:
+    print(secret.value.decode(errors="replace"), flush=True)
+"""
+Outcome = dict[str, Any]
+SECRETS = ("KEY", "VICTIM", "CACHED")
+
+
+@dataclass
+class Report:
+    """The outcomes of an attack, and the harm that was done."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    harms: list[str] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.outcomes[-1] if self.outcomes else {"status": "none", "violation": "", "reason": "no outcome"}
+
+    @property
+    def score(self) -> float | None:
+        return self.outcome.get("metrics", {}).get("val_bpb")
+
+
+class Victim:
+    """A process of somebody else, with a secret in its environment and in its memory."""
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", VICTIM, "redteam-victim", secret],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.address = int(self.process.stdout.readline())
+
+    def harm(self) -> Iterator[str]:
+        if self.process.poll() is not None:
+            yield f"a neighbour was killed by signal {-self.process.returncode}"
+            return
+        if psutil.Process(self.process.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+            yield "a neighbour was stopped"
+            self.process.send_signal(signal.SIGCONT)
+            return
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print("?", file=self.process.stdin, flush=True)
+        if self.process.stdout.readline().strip() != self.secret:
+            yield "the memory of a neighbour was overwritten"
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+class Listeners:
+    """Sockets on loopback, at a path and without one; what they hear is harm."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.path = folder / "engine.sock"
+        self.unix = socket.socket(socket.AF_UNIX)
+        self.unix.bind(str(self.path))
+        self.path.chmod(0o777)
+        self.name = f"redteam-{os.getpid()}-{random.getrandbits(32):x}"
+        self.abstract = socket.socket(socket.AF_UNIX)
+        self.abstract.bind("\0" + self.name)
+        for listener in (self.unix, self.abstract):
+            listener.listen()
+
+    def heard(self) -> Iterator[str]:
+        while ready := select.select([self.tcp, self.udp, self.unix, self.abstract], [], [], 0)[0]:
+            for listener in ready:
+                if listener is self.udp:
+                    yield f"a word arrived by udp: {listener.recv(512)!r}"
+                    continue
+                link, _ = listener.accept()
+                link.settimeout(0.5)
+                with link, contextlib.suppress(OSError):
+                    if word := link.recv(512):
+                        yield f"a word arrived at a listener: {word!r}"
+
+    def close(self) -> None:
+        for listener in (self.tcp, self.udp, self.unix, self.abstract):
+            listener.close()
+
+
+class Watcher(threading.Thread):
+    """Looks at the processes below the judge while a trial runs: how many, what they hold, what the machine lost."""
+
+    def __init__(self, judge: int, core: int) -> None:
+        super().__init__(daemon=True)
+        self.judge, self.core = judge, core
+        self.ended = threading.Event()
+        self.seen: set[str] = set()
+        self.processes = self.threads = 0
+        self.available = self.lowest = psutil.virtual_memory().available
+        self.free = self.least = psutil.disk_usage("/").free
+
+    def run(self) -> None:
+        while not self.ended.wait(0.03):
+            with contextlib.suppress(psutil.Error, OSError):
+                self.look()
+
+    def look(self) -> None:
+        below = psutil.Process(self.judge).children(recursive=True)
+        self.processes = max(self.processes, len(below))
+        self.lowest = min(self.lowest, psutil.virtual_memory().available)
+        self.least = min(self.least, psutil.disk_usage("/").free)
+        threads = 0
+        for process in below[:24]:
+            with contextlib.suppress(psutil.Error, OSError):
+                threads += process.num_threads()
+                self.seen |= set(self.unusual(process))
+        self.threads = max(self.threads, threads)
+
+    def unusual(self, process: psutil.Process) -> Iterator[str]:
+        if process.nice() < 0:
+            yield "ran with a priority above the others'"
+        if os.sched_getscheduler(process.pid) != os.SCHED_OTHER:
+            yield "ran with real-time priority"
+        if set(os.sched_getaffinity(process.pid)) != {self.core}:
+            yield "left its core"
+        for fd in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                for kind in ("io_uring", "perf_event", "bpf-map", "userfaultfd"):
+                    if kind in os.readlink(fd):
+                        yield f"held {kind} open"
+
+    def stop(self, killed: bool) -> list[str]:
+        """What was seen; that a box had too much for a moment is no harm where it was killed for it."""
+        self.ended.set()
+        self.join()
+        harms = sorted(self.seen)
+        if killed:
+            return harms
+        if self.processes > 300:
+            harms.append(f"{self.processes} processes ran")
+        if self.threads > 2100:
+            harms.append(f"{self.threads} threads ran")
+        if (taken := (self.available - self.lowest) / 2**30) > 4.6:
+            harms.append(f"{taken:.1f} GB of memory were taken")
+        if (written := (self.free - self.least) / 2**30) > 2.3:
+            harms.append(f"{written:.1f} GB of disk were taken")
+        return harms
+
+
+class WeakSlot(Slot):
+    """A judge process, by way of launchers, with a secret in its environment."""
+
+    def __init__(self, cache: Path, folder: Path, command: list[str], secret: str) -> None:
+        self.cache, self.folder = cache, folder
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"EVOLVE_REDTEAM_API_KEY": secret},
+        )
+        self.ready = self.read()
+
+    def patient(self, source: str, seconds: float, **options: Any) -> Outcome | None:
+        """The outcome of one trial, or None where there is none within so many seconds."""
+        self.send(source, **options)
+        assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            return None
+        line = self.process.stdout.readline()
+        return dict(json.loads(line)) if line else None
+
+    def bytes_of(self, source: bytes) -> Outcome:
+        """The outcome of a program that is perhaps no text."""
+        (self.folder / "train.py").write_bytes(source)
+        request = {"job": str(self.folder), "budget": 0.05, "rung": SHARE, "seed": 0, "purpose": "smoke"}
+        assert self.process.stdin is not None
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        return self.read()
+
+
+class Laboratory:
+    """A judge with some defences switched off, perhaps none, and the traps around it."""
+
+    def __init__(self, cache: Path, off: tuple[str, ...] = (), level: str = "N", patience: float = 1.5) -> None:
+        self.off, self.level = off, level
+        self.home = Path(tempfile.mkdtemp(prefix="rt-"))
+        self.home.chmod(0o755)
+        self.scratch = self.home / "scratch"
+        (self.scratch / "pip").mkdir(parents=True)
+        (self.scratch / "pip" / "wheel").write_text(f"{self.secret('CACHED')} def test_cached(): pass")
+        self.scratch.chmod(0o777)
+        (self.home / "job").mkdir()
+        self.listeners = Listeners(self.scratch)
+        self.victim = Victim(self.secret("VICTIM"))
+        self.cache = cache
+        judge = [str(TARGET / "judge.py")] if not off else [str(WEAKENED), *(f"--off={name}" for name in off)]
+        options = ["--scale=cpu", "--core=0", f"--cache={cache}", f"--patience={patience}"]
+        command = [*container(level), sys.executable, *judge, *options, *isolation(level)]
+        self.slot = WeakSlot(cache, self.home / "job", command, self.secret("KEY"))
+        assert self.slot.ready["ready"], self.slot.ready
+        self.judge = self._judge()
+        self.rest = self.processes()
+        self.idle = self._cpu(self.honest)
+
+    def secret(self, kind: str) -> str:
+        return f"REDTEAM-{kind}-{hashlib.sha256(str(self.home).encode()).hexdigest()[:12]}"
+
+    def _judge(self) -> int:
+        """The judge's own process: below the launcher of a container."""
+        below = [self.slot.process.pid, *(p.pid for p in psutil.Process(self.slot.process.pid).children(True))]
+        boxes = self.cache.resolve() / "boxes"
+        return next(pid for pid in below if (boxes / str(pid)).exists())
+
+    @property
+    def box(self) -> Path:
+        return self.cache.resolve() / "boxes" / str(self.judge)
+
+    @cached_property
+    def corpus(self) -> Path:
+        return next(path for path in self.cache.resolve().glob("sympy-*") if (path / "corpus.json").exists())
+
+    @cached_property
+    def secret_lines(self) -> frozenset[str]:
+        """Long lines of validation and test text that are nowhere in the training text."""
+        texts = {name: (self.corpus / f"{name}.bin").read_bytes() for name in ("train", "val", "test", "second")}
+        lines = {name: {line.strip() for line in text.splitlines()} for name, text in texts.items()}
+        hidden = (lines["val"] | lines["test"] | lines["second"]) - lines["train"]
+        return frozenset(line.decode(errors="replace") for line in hidden if len(line) >= LONG)
+
+    def processes(self) -> set[int]:
+        """What is below the judge now, or works in a folder of its boxes."""
+        found = set()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = {p.pid for p in psutil.Process(self.judge).children(recursive=True)}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(entry / "cwd").startswith(str(self.box)):
+                    found.add(int(entry.name))
+        return found
+
+    def _cpu(self, act: Any) -> float:
+        """CPU-seconds of the boxes that end while `act` runs."""
+        before = self._waited()
+        act()
+        after = self._waited()
+        return sum(seconds - before[pid] for pid, seconds in after.items() if pid in before)
+
+    def _waited(self) -> dict[int, float]:
+        found = {}
+        with contextlib.suppress(psutil.NoSuchProcess):
+            judge = psutil.Process(self.judge)
+            for process in [judge, *judge.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    times = process.cpu_times()
+                    found[process.pid] = times.children_user + times.children_system
+        return found
+
+    def honest(self) -> Outcome:
+        """A trial that does nothing wrong, after an attack or before."""
+        look = "import os\nassert sorted(os.listdir('.')) == ['tmp', 'train.py'] and not os.listdir('tmp')\n"
+        for _ in range(3):
+            outcome = self.slot.patient(TINY + look + SCORE, 60.0, budget=0.05, rung=SHARE, purpose="smoke")
+            if outcome is None or "usual speed" not in outcome["reason"]:
+                break
+        return outcome or {"status": "none", "reason": "no outcome", "violation": ""}
+
+    def fill(self, source: str, mark: str) -> str:
+        """A program with the names of what there is to attack."""
+        words = {
+            "mark": mark,
+            "state": f"state-{mark}",
+            "number": str(int(mark, 16) % 2**31),
+            "scratch": str(self.scratch),
+            "tcp": str(self.listeners.tcp.getsockname()[1]),
+            "udp": str(self.listeners.udp.getsockname()[1]),
+            "unix": str(self.listeners.path),
+            "abstract": self.listeners.name,
+            "victim": str(self.victim.process.pid),
+            "address": str(self.victim.address),
+            "judge": str(self.judge),
+            "corpus": str(self.corpus),
+            "target": str(TARGET),
+            "home": str(Path.home()),
+        }
+        for word, value in words.items():
+            source = source.replace(f"<{word}>", value)
+        return source
+
+    def attack(self, program: Program) -> Report:
+        """Run a program and say what came of it."""
+        mark = f"{random.getrandbits(64):016x}"
+        source, report = self.fill(program.source, mark), Report()
+        shift = time.time() - time.monotonic()
+        purposes = program.purposes * (2 if program["twice"] else 1)
+        watcher = Watcher(self.judge, 0)
+        watcher.start()
+        used = 0.0
+        for purpose in purposes:
+            used = self._cpu(lambda purpose=purpose: self._trial(program, source, purpose, report))
+        report.harms += watcher.stop(killed=report.outcome["status"] in ("crashed", "oom"))
+        if abs(time.time() - time.monotonic() - shift) > 0.5:
+            report.harms.append("the machine's clock was set")
+        if len(report.outcomes) < len(purposes):
+            alive = self.slot.process.poll() is None
+            report.harms.append("the trial has no end" if alive else "the judge was killed")
+        report.harms += [*self._outside(mark), *self._said(program, report)]
+        if (
+            report.outcome["status"] == "ok"
+            and program["budget"]
+            and (over := used - self.idle) > 4 * program.budget + 0.6
+        ):
+            report.harms.append(f"{over:.1f} CPU-seconds with a budget of {program.budget:g}")
+        return report
+
+    def _trial(self, program: Program, source: str, purpose: str, report: Report) -> None:
+        for _ in range(3):
+            outcome = self.slot.patient(source, ENDLESS, budget=program.budget, rung=SHARE, purpose=purpose)
+            if outcome is None or "usual speed" not in outcome["reason"]:
+                break
+        if outcome is not None:
+            report.outcomes.append(outcome)
+
+    def _outside(self, mark: str) -> Iterator[str]:
+        """What there is now that was not there before."""
+        yield from self.listeners.heard()
+        yield from self.victim.harm()
+        packages = [Path(p) for p in {*site.getsitepackages(), *(str(Path(p)) for p in sys.path if "-packages" in p)}]
+        home = Path.home()
+        places = [
+            Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/run"), Path("/tmp/torchinductor_root"), TARGET,
+            home, home / ".cache", home / ".cache/torch", home / ".triton/cache", self.scratch,
+            self.scratch / "inductor", self.cache, *packages,
+        ]  # fmt: skip
+        for place in places:
+            for path in place.glob(f"*{mark}*") if place.is_dir() else ():
+                path.unlink(missing_ok=True)
+                yield f"a file outside: {place.name}/{path.name.replace(mark, 'MARK')}"
+        libc = ctypes.CDLL(None)
+        if (segment := libc.shmget(int(mark, 16) % 2**31, 0, 0)) >= 0:
+            libc.shmctl(segment, 0, None)
+            yield "a segment of shared memory"
+        stop = time.monotonic() + LEFT
+        while (left := self.processes() - self.rest) and time.monotonic() < stop:
+            time.sleep(0.02)
+        if left:
+            yield f"{len(left)} processes survive"
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _said(self, program: Program, report: Report) -> Iterator[str]:
+        """What the outcomes hold that they should not."""
+        text = json.dumps(report.outcomes)
+        yield from (f"a secret was read: {kind.lower()}" for kind in SECRETS if self.secret(kind) in text)
+        for outcome in report.outcomes:
+            yield from self._told(outcome)
+        if program["compare"] and len({re.sub(r"\d+", "N", o["log_tail"]) for o in report.outcomes}) > 1:
+            yield "the box can tell what a trial is for"
+        if report.outcome["status"] != "ok":
+            return
+        if self.files > 10_500:
+            yield f"{self.files:,} files were made"
+        if report.score is not None and report.score < program.earned:
+            yield f"a false score: {report.score:.3f} bits per byte"
+        if not re.fullmatch(program["expects"], "ok"):
+            yield f"accepted, with {report.score:.3f} bits per byte"
+
+    def _told(self, outcome: Outcome) -> Iterator[str]:
+        said = outcome["log_tail"] + "\n" + outcome["reason"]
+        if any(line.strip() in self.secret_lines for line in said.replace("\\n", "\n").splitlines()):
+            yield "text of the evaluation was told"
+        if len(outcome["log_tail"]) > 8192 or len(outcome["reason"]) > 600:
+            yield f"a log of {len(said):,} characters"
+        if CONTROL_CHARACTERS.search(said):
+            yield "control characters in what is told"
+        if outcome["status"] == "infrastructure":
+            yield f"the harness is blamed: {outcome['reason'][:80]}"
+
+    @property
+    def files(self) -> int:
+        """How many a box has left, until the next one starts."""
+        return sum(len(names) for _, _, names in os.walk(self.box)) if self.box.is_dir() else 0
+
+    def close(self) -> None:
+        self.victim.close()
+        self.listeners.close()
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            self.slot.close()
+        for pid in {*self.processes(), self.slot.process.pid, self.judge}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.slot.process.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def isolation(level: str) -> list[str]:
+    """The judge's options for a level."""
+    return [f"--isolation={level}"] if level != "N" else []
+
+
+def container(level: str) -> list[str]:
+    """The launcher of a place without user namespaces, for the level that is made for it."""
+    return [sys.executable, str(TARGET.parent / "tests" / "target" / "container.py")] if level == "L" else []

@@ -1,0 +1,27 @@
+# row: 11
+# attempts: takes 5 GB in children of 1 GB each, all below the limit of a process
+# slow: yes
+# expects: oom
+# reason: memory:
+# defence: the watchdog looks at the tree
+# off: limits watchdog
+# patience: 5
+import os
+import time
+
+import torch
+from torch import nn
+
+from prepare import Tokenizer, evaluate_bpb
+
+tokenizer = Tokenizer.from_directory()
+model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256))
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+for _ in range(5):
+    if os.fork() == 0:
+        block = bytearray(2**30)
+        block[::4096] = b"x" * (2**30 // 4096)
+        time.sleep(60)
+        os._exit(0)
+time.sleep(6)
+evaluate_bpb(model, tokenizer, 8)

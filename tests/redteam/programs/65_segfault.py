@@ -1,0 +1,18 @@
+# row: 65
+# attempts: dies of SIGSEGV
+# expects: crashed
+# reason: SIG
+# defence: the wait status; no core dump
+# off:
+# note: no gain to be had; the judge is another process
+import ctypes
+
+import torch
+from torch import nn
+
+from prepare import Tokenizer
+
+tokenizer = Tokenizer.from_directory()
+model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256))
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+ctypes.string_at(0)
