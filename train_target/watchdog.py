@@ -22,14 +22,16 @@ from session import Verdict
 PROCESSES, THREADS = 256, 2000
 DISK_MB, FILES = 2048, 10_000  # of a box's folder
 EVERY = 0.2  # seconds between two looks at memory and processes
+PATIENCE = 0.3  # for a count of pages
 DISK_EVERY = 1.0  # and at the folder
+COUNT_EVERY = 2.0  # and to count pages, which waits for a process that forks, while the machine has not lost many
 SHARE = 0.01  # of the time that looks may take, where they are dear; at least one a second is made
 FULL = 2**20  # bytes: a file system with less free than this is full
 DESCRIPTORS = 20_000  # that one look follows
 
 STATUS = re.compile(rb"^(RssAnon|RssFile|RssShmem|VmSwap|VmPTE|HugetlbPages|Threads):\s+(\d+)", re.M)
 ROLLUP = re.compile(rb"^(Pss_Anon|Pss_File|Pss_Shmem|SwapPss):\s+(\d+)", re.M)
-SHARED_ON_MACHINE = re.compile(rb"^Shmem:\s+(\d+)", re.M)
+MACHINE = re.compile(rb"^(Shmem|MemAvailable):\s+(\d+)", re.M)
 MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) ..[-x]s [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+) (\d+)", re.M)
 TMPFS = re.compile(rb"^\d+ \d+ (\d+:\d+) \S+ (\S+) .* - tmpfs ", re.M)
 
@@ -45,8 +47,9 @@ class Watchdog:
         self.pid, self.folder, self.memory_mb, self.fresh_mb = pid, folder, memory_mb, fresh_mb
         self.family = Family(pid, above)
         self.looks, self.spent = 0, 0.0  # how often, and the CPU-seconds that it took
-        self._shared_before = _shared_on_machine()
+        self._shared_before, self._available_before = _machine_memory()
         self._next = self._next_disk = 0.0
+        self._counted = time.monotonic()
         self._oom_kills = oom_kills()
         self.is_init = _is_init(pid)
 
@@ -77,32 +80,46 @@ class Watchdog:
                     sums[name] += int(value)
         if (threads := sums.pop(b"Threads")) > THREADS:
             return Verdict("crashed", f"killed: processes: {threads} threads in {len(members)}; the limit is {THREADS}")
-        shared = _shared_on_machine()
+        shared, available = _machine_memory()
         self._shared_before = min(shared, self._shared_before)  # what others gave back is none of the box's
+        self._available_before = max(available, self._available_before)
+        growth = shared - self._shared_before
         mapped = sums.pop(b"RssShmem") / 1024
         private = sum(sums.values()) / 1024
-        if private + max(mapped, shared - self._shared_before) - self.fresh_mb <= self.memory_mb:
+        if private + max(mapped, growth) - self.fresh_mb <= self.memory_mb:
             return None
-        return self._memory(members, private, mapped, shared - self._shared_before)
+        taken = self._available_before - available
+        if taken < self.memory_mb / 2 and time.monotonic() - self._counted < COUNT_EVERY:
+            return None
+        self._counted = time.monotonic()
+        counted = self._count(members, growth)
+        found, shared = counted or (min(private + max(mapped, growth), taken), max(mapped, growth))
+        if found - self.fresh_mb <= self.memory_mb:
+            return None
+        return Verdict(
+            "oom",
+            f"memory: {found - self.fresh_mb:,.0f} MB on the host, {shared:,.0f} MB of them shared, in {len(members)} "
+            f"process{'es' if len(members) > 1 else ''}; the limit is {self.memory_mb:,} MB",
+        )
 
-    def _memory(self, members: list[int], private: float, mapped: float, growth: float) -> Verdict | None:
-        """Count exactly, in MB: `private` counts a page of several processes once for each, `growth` is the
-        machine's. Where the kernel does not tell, they stand."""
-        with suppress(OSError):
-            private = mapped = 0.0
+    def _count(self, members: list[int], growth: float) -> tuple[float, float] | None:
+        """MB of the members in all, and of these shared; None where the kernel does not tell, or not soon.
+
+        A process that forks lets nobody look at its pages meanwhile. `growth` is that of the machine's shared memory.
+        """
+        until = time.monotonic() + PATIENCE
+        private = mapped = 0.0
+        try:
             for pid in members:
                 parts = {name: int(value) / 1024 for name, value in ROLLUP.findall(_rollup(pid))}
                 mapped += parts.pop(b"Pss_Shmem", 0.0)
                 private += sum(parts.values())
-        shared = max(mapped, sum(self._shared_files(members, growth).values()) / 2**20 + self._private_tmpfs())
-        found = private + shared - self.fresh_mb
-        if found <= self.memory_mb:
+                if time.monotonic() > until:
+                    return None
+        except OSError:
             return None
-        return Verdict(
-            "oom",
-            f"memory: {found:,.0f} MB on the host, {shared:,.0f} MB of them shared, in {len(members)} "
-            f"process{'es' if len(members) > 1 else ''}; the limit is {self.memory_mb:,} MB",
-        )
+        shared = max(mapped, sum(self._shared_files(members, growth).values()) / 2**20 + self._private_tmpfs())
+        return private + shared, shared
 
     def _shared_files(self, members: list[int], growth: float) -> dict[int, int]:
         """Bytes of the shared memory, by its inode, that the members have mapped or hold by a descriptor only."""
@@ -244,10 +261,10 @@ def _rollup(pid: int) -> bytes:
         return b""
 
 
-def _shared_on_machine() -> float:
-    """MB of shared memory, of all processes and in all file systems in memory of the machine."""
-    found = SHARED_ON_MACHINE.search(read_whole("/proc/meminfo"))
-    return int(found[1]) / 1024 if found else 0.0
+def _machine_memory() -> tuple[float, float]:
+    """MB of shared memory of the machine, of all processes and file systems in memory, and MB that can be had."""
+    found = {name: int(value) / 1024 for name, value in MACHINE.findall(read_whole("/proc/meminfo"))}
+    return found.get(b"Shmem", 0.0), found.get(b"MemAvailable", 0.0)
 
 
 def _shared_memory_device() -> int:
