@@ -18,6 +18,7 @@ from evolve.config import ConfigError, Limits, Settings, Target, budget_of, load
 from evolve.evaluation import Plan
 from evolve.executors.local import LocalExecutor
 from evolve.history import History
+from evolve.isolation import check_isolation, check_versions, options_of
 from evolve.language import HOW, Language, language_of
 from evolve.log import Log
 from evolve.model import Genome, Trial
@@ -104,9 +105,10 @@ def directory_of(options: Namespace, settings: Settings) -> Path:
     return Path("runs") / f"{settings.target}-{settings.scale}-{settings.budget:g}s-seed{settings.seed}"
 
 
-def judge_command(target: Target, scale: str, data: str | None) -> list[str]:
-    """How the judge of a target is called, after the interpreter."""
-    return [str(target.judge), "--scale", scale, *(["--data", str(Path(data).resolve())] if data else [])]
+def judge_command(target: Target, scale: str, data: str | None, isolation: Sequence[str] = ()) -> list[str]:
+    """How the judge of a target is called, after the interpreter; `isolation` are options for that."""
+    text = ["--data", str(Path(data).resolve())] if data else []
+    return [str(target.judge), "--scale", scale, *text, *isolation]
 
 
 def open_executor(
@@ -117,20 +119,23 @@ def open_executor(
     reader: Any,
     log: IO[str],
     waiting: Callable[[], None] = lambda: None,
+    isolation: Sequence[str] = (),
 ) -> LocalExecutor:
     """Judges of a target, one for each core, which write to `log`. Raises `JudgeError`. The caller closes it."""
 
     def bind(trial: Trial) -> str:
         return str(reader.bind(trial.genome, trial.params))
 
-    return LocalExecutor(judge_command(target, scale, data), cores, bind, log, waiting)
+    return LocalExecutor(judge_command(target, scale, data, isolation), cores, bind, log, waiting)
 
 
 def executor_of(history: History, log: IO[str]) -> LocalExecutor:
     """Judges for more trials of a recorded run, on all cores. Raises `JudgeError` or `ConfigError`."""
     target, header = load_target(plugins.target_of(history.header)), history.header
     scale, reader = header["settings"]["scale"], plugins.reader_for(header)
-    return open_executor(target, scale, header.get("data"), cores_for(None), reader, log)
+    harness = history.harness
+    isolation = options_of(harness.get("asked", "auto"), bool(harness.get("unsafe")))
+    return open_executor(target, scale, header.get("data"), cores_for(None), reader, log, isolation=isolation)
 
 
 @contextmanager
@@ -156,10 +161,20 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
         _same_run(history, settings, store.directory)
         with _judge_log(store.directory) as (judge_log, said), _models(language, target, log, reader, say) as models:
             executor = open_executor(
-                target, options.scale, options.data, cores, reader, judge_log, lambda: _pass_on(said, say)
+                target,
+                options.scale,
+                options.data,
+                cores,
+                reader,
+                judge_log,
+                lambda: _pass_on(said, say),
+                options_of(options.isolation, options.unsafe_no_sandbox),
             )
             try:
                 _introduced(executor.hello, target)
+                executor.hello |= {"asked": options.isolation, "unsafe": options.unsafe_no_sandbox}
+                check_isolation(history.began, executor.hello)
+                check_versions(history.began, executor.hello)
                 settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
                 _begin(log, settings, target, options.data)
                 _session(log, executor, limits, language)

@@ -19,6 +19,7 @@ from evolve.assemble import LIMITS, Run, assemble
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.forecast import forecast
+from evolve.isolation import ASKED, UNISOLATED
 from evolve.language_options import announce_operators, cap_options, model_options, resume_models
 from evolve.loop import Loop
 from evolve.reports.doctor import print_doctor
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser("resume", help="continue the run that was written last, with its own settings")
     _limit_options(resume)
     cap_options(resume)
+    _isolation_options(resume, None)
     resume.add_argument("--slots", type=int, help="trials at a time (default: as before)")
     resume.set_defaults(command=_resume)
     front = commands.add_parser("front", help="the Pareto front")
@@ -107,6 +109,19 @@ def _place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="train_target", help="folder with target.toml (default: %(default)s)")
     parser.add_argument("--scale", default="cpu", help="a scale of the target (default: %(default)s)")
     parser.add_argument("--data", help="a folder of .txt, .jsonl or .parquet instead of the default text")
+    _isolation_options(parser, "auto")
+
+
+def _isolation_options(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Not in the settings of a target: who runs code of others without isolation has to say so each time."""
+    parser.add_argument(
+        "--isolation", choices=ASKED, default=default, help="ask for at most this level (default: the best there is)"
+    )
+    parser.add_argument(
+        "--unsafe-no-sandbox",
+        action="store_true",
+        help="run programs even where nothing isolates them: they then have all your rights, and reports say so",
+    )
 
 
 def _limit_options(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +173,7 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     resume_models(options, known["models"], history.harness.get("language"))
     options.target = str(plugins.target_of(header, options.target))
     options.data, options.run_dir = header.get("data"), str(directory)
+    options.isolation = options.isolation or history.harness.get("asked", "auto")
     for field, option in LIMITS.items():
         before = history.harness.get("limits", {}).get(field)
         if getattr(options, option) is None and (before or field != "generations"):  # 0 is no option there
@@ -293,6 +309,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
     candidate = find_program(history, options.id)
     text = export_source(plugins.reader_for(history.header, options.target), candidate, options.upstream)
+    text = (f"# {UNISOLATED}\n" if history.unisolated else "") + text
     if options.output == "-":
         print(text, end="")
         return 0

@@ -8,23 +8,28 @@ from evolve.model import Candidate
 
 QUOTED = 300  # characters of what a program said, at most
 HYPOTHESIS = 240
+LOOKED_AT = 20  # times as many characters of a text as may be kept of it: a program may say megabytes
 
 
 def entry(candidate: Candidate) -> str:
     """`17 mutate of 12: hypothesis [replace GPT.forward] expected -0.030, measured -0.051±0.020 at 1: helps`."""
     if candidate.index == 0:
         return "0: the program that everything began with"
+    parents = " and ".join(candidate.parents) or "nobody"
+    if candidate.quarantined:  # no word of what it did: nobody is to try it again
+        return f"{candidate.id} {candidate.operator} of {parents}: {verdict(candidate)}"
     edits = ", ".join(f"{edit.op} {edit.target}" for edit in candidate.edits[:6])
     more = f" and {len(candidate.edits) - 6} more" if len(candidate.edits) > 6 else ""
     expected = f" expected {candidate.expected:+.3f}," if candidate.expected is not None else ""
     what = cut(candidate.hypothesis, HYPOTHESIS) or "no child"
     places = f" [{edits}{more}]" if edits else ""
-    parents = " and ".join(candidate.parents) or "nobody"
     return f"{candidate.id} {candidate.operator} of {parents}: {what}{places}{expected} {verdict(candidate)}"
 
 
 def verdict(candidate: Candidate) -> str:
     """What was measured, with its uncertainty, and a word for it; a dead end is called one."""
+    if candidate.quarantined:
+        return f"was quarantined: {cut(candidate.quarantined, QUOTED)}"
     if candidate.verdict == "rejected":
         return f"refused: {cut(candidate.reason, QUOTED)}"
     if candidate.verdict == "duplicate":
@@ -43,13 +48,22 @@ def verdict(candidate: Candidate) -> str:
 
 def crash(reason: str) -> str:
     """Class and line of an error, then at most `QUOTED` characters of its message, in quotes: it is data, no advice."""
-    found = re.match(r"(?P<when>[^:]*): (?P<what>\w{1,60}(?: at line \d+)?): (?P<message>.*)", reason, re.S)
+    found = re.match(
+        r"(?P<when>[^:]{1,80}): (?P<what>\w{1,60}(?: at line \d+)?): (?P<message>.*)",
+        reason[: LOOKED_AT * QUOTED],
+        re.S,
+    )
     if not found:
         return f'"{cut(reason, QUOTED)}"'
-    return f'{found["when"]}: {found["what"]}, quoted: "{cut(found["message"], QUOTED)}"'
+    return f'{cut(found["when"], 80)}: {found["what"]}, quoted: "{cut(found["message"], QUOTED)}"'
+
+
+def plain(text: str) -> str:
+    """Text of a program without what could steer a terminal, hide or turn round other text, or cannot be encoded."""
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def cut(text: str, most: int) -> str:
     """One line of at most `most` characters, without quotation marks and other characters that could end a quote."""
-    line = " ".join(text.replace('"', "'").replace("`", "'").split())
+    line = " ".join(plain(text[: LOOKED_AT * most]).replace('"', "'").replace("`", "'").split())
     return line if len(line) <= most else line[: most - 1] + "…"

@@ -16,6 +16,7 @@ from evolve import plugins
 from evolve.assemble import DEFAULT_OPERATORS, cores_for, open_executor
 from evolve.config import ConfigError, budget_of, load_target
 from evolve.executors.local import JudgeError
+from evolve.isolation import options_of
 from evolve.language import HOW, language_of
 from evolve.model import Trial
 
@@ -34,14 +35,17 @@ def print_doctor(console: Console, options: Namespace) -> int:
     moves = len(plugins.load("operators.catalogue:transformations")())
     console.print(f"yes target: {target.name}, {len(seed.knobs)} knobs, a full trial is {budget:g} s ({options.scale})")
     console.print(f"yes operators: {', '.join(operators)} ({moves} transformations in the catalogue)")
+    isolation = options_of(options.isolation, options.unsafe_no_sandbox)
     models = print_models(console, options, target.program.with_name("prices.toml"))
     try:
-        executor = open_executor(target, options.scale, options.data, cores_for(1), reader, sys.stderr)
+        executor = open_executor(
+            target, options.scale, options.data, cores_for(1), reader, sys.stderr, isolation=isolation
+        )
     except JudgeError as error:
         console.print(f"[red]no[/red]  judge: {escape(str(error))}")
         return 1
     try:
-        for part in ("device", "isolation", "corpus", "baselines", "versions"):
+        for part in ("device", "isolation", "level", "corpus", "baselines", "versions"):
             console.print(f"yes {part}: {executor.hello.get(part, 'not told')}", markup=False)
         trial = Trial(seed, {}, 0.5, target.rungs[0], options.scale, 0, "smoke")
         outcome = executor.submit(trial).result()

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from evolve.correlation import of_objectives
 from evolve.history import SEED, History
+from evolve.isolation import UNISOLATED
 from evolve.model import Candidate, Estimate
 from evolve.objectives import SECONDS_TO_TARGET
 
@@ -88,6 +89,7 @@ def print_front(console: Console, history: History) -> None:
         console.print("The seed has not been measured yet: there is no front.")
         return
     console.print(front_table(history))
+    print_unisolated(console, history)
     if baselines := history.harness.get("baselines"):
         counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
         console.print(f"Count models on the same text, in {history.loss}: {counts}.")
@@ -95,6 +97,15 @@ def print_front(console: Console, history: History) -> None:
     if said := controls(history):
         console.print(said)
     console.print(verdict(history))
+
+
+def print_unisolated(console: Console, history: History) -> None:
+    """A line for a run of which some process did not isolate the programs; nothing for others."""
+    if history.unisolated:
+        console.print(
+            f"{UNISOLATED.capitalize()} (--unsafe-no-sandbox): programs could reach files and processes.",
+            highlight=False,
+        )
 
 
 def correlations(history: History) -> str:

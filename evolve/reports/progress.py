@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from evolve.isolation import UNISOLATED
 from evolve.loop import Loop
 from evolve.reports.front import with_error
 from evolve.stopping import generation
@@ -74,6 +75,10 @@ class Progress:
                 facts[label] = with_error(candidate.fitness.values[history.loss])
         if history.refusals >= MANY:
             facts["refused in a row"] = f"{history.refusals} ({history.last_refusal[:60]})"
+        if history.unisolated:
+            facts["isolation"] = UNISOLATED
+        if out := sum(bool(c.quarantined) for c in history.candidates.values()):
+            facts["in quarantine"] = str(out)
         return facts | {
             "trials": f"{statuses}, {loop.open_trials} open",
             "busy": f"{history.busy:.0%}",

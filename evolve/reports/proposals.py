@@ -11,6 +11,7 @@ from rich.table import Table
 
 from evolve.history import History
 from evolve.model import Candidate, Cost, Rejected
+from evolve.reports.front import print_unisolated
 
 REFUSED_AT = ("answer", "format", "edits", "rules", "same", "known")
 COLUMNS = ("asked", "answered", "well-formed", "applies", "compiles", "structural", "new", "passes smoke", "improved")
@@ -46,7 +47,7 @@ def _reached(candidate: Candidate, made: object) -> int:
         return 6
     if candidate.verdict == "failed" and candidate.rung == 0:
         return 7
-    effect = candidate.effect
+    effect = None if candidate.quarantined else candidate.effect
     return 9 if effect and effect.clear and effect.delta < 0 else 8
 
 
@@ -96,7 +97,7 @@ def ideas(history: History) -> list[tuple[str, int, int, float]]:
     """The notes that children were made from: name, children, how many improved, mean effect; best first."""
     by_name: dict[str, list[Candidate]] = {}
     for candidate in history.candidates.values():
-        if candidate.idea:
+        if candidate.idea and not candidate.quarantined:
             by_name.setdefault(candidate.idea, []).append(candidate)
     table = []
     for name, children in by_name.items():
@@ -117,6 +118,7 @@ def print_proposals(console: Console, history: History) -> None:
         return
     console.print(outcomes(history))
     console.print(costs(history))
+    print_unisolated(console, history)
     for operator, reason in history.ended.items():
         console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
     tokens, usd = history.calls.spent()

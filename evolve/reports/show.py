@@ -8,16 +8,21 @@ from rich.table import Table
 from rich.tree import Tree
 
 from evolve.history import History
+from evolve.journal import plain
 from evolve.model import Candidate
-from evolve.reports.front import with_error
+from evolve.reports.front import print_unisolated, with_error
+
+LOG = 4000  # characters of a log that are shown, at most
 
 
 def print_candidate(console: Console, history: History, candidate: Candidate) -> None:
     parents = " and ".join(candidate.parents) or "nobody"
     console.print(f"[bold]Candidate {candidate.id}[/bold]: {candidate.verdict}, by {candidate.operator} from {parents}")
+    print_unisolated(console, history)
     for label, text in (("why", candidate.reason), ("hypothesis", candidate.hypothesis)):
         if text:
-            console.print(f"{label}: {escape(text)}")
+            console.print(f"{label}: {escape(plain(text))}")
+    _print_trust(console, candidate)
     if candidate.fitness:
         for name, value in candidate.fitness.values.items():
             console.print(f"{name}: {with_error(value)}")
@@ -33,6 +38,14 @@ def print_candidate(console: Console, history: History, candidate: Candidate) ->
     console.print(_lineage(history, candidate))
     if tail := _log_tail(history, candidate):
         console.print("last log:", tail, sep="\n", markup=False)
+
+
+def _print_trust(console: Console, candidate: Candidate) -> None:
+    """Whether it is out of the search, and what the probes of the trial that decided found."""
+    if candidate.quarantined:
+        console.print(f"in quarantine: {escape(candidate.quarantined)}; neither a parent nor on the front")
+    for name, found in candidate.checks.items():
+        console.print(f"check {name}: {plain(found)}", markup=False, highlight=False)
 
 
 def _knobs(history: History, candidate: Candidate) -> Table:
@@ -74,4 +87,4 @@ def _line(history: History, candidate: Candidate) -> str:
 def _log_tail(history: History, candidate: Candidate) -> str:
     owner = f"ask/{candidate.index}"
     tails = [o.log_tail for (name, _), o in history.outcomes.items() if name == owner and o.log_tail]
-    return "\n".join(tails[-1].splitlines()[-8:]) if tails else ""
+    return plain("\n".join(tails[-1][-LOG:].splitlines()[-8:])) if tails else ""

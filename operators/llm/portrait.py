@@ -19,6 +19,7 @@ METRICS = {  # those that are shown, and how
     "mfu": "{:.1%} of the device's arithmetic",
 }
 _LOSS = re.compile(r"\bloss\b[ =:]*(\d+\.\d+)", re.I)
+LOG = 1_000_000  # characters of a log that are read, from its end
 LARGEST_LOSS, LONGEST_LOSS = 100, 8  # others are left out, or a log could spell a text in numbers
 
 
@@ -48,7 +49,7 @@ def facts(candidate: Candidate, briefing: Briefing) -> list[str]:
 
 def loss_curve(log: str) -> list[float]:
     """At most `POINTS` of the losses in a log, evenly spaced, the first and the last among them."""
-    found = [number for number in _LOSS.findall(log) if len(number) <= LONGEST_LOSS]
+    found = [number for number in _LOSS.findall(log[-LOG:]) if len(number) <= LONGEST_LOSS]
     losses = [loss for loss in map(float, found) if loss < LARGEST_LOSS]
     if len(losses) <= POINTS:
         return losses
@@ -69,7 +70,7 @@ def numbers(candidate: Candidate, importance: Mapping[str, float]) -> list[str]:
 def lineage(candidate: Candidate, told: Mapping[str, Candidate]) -> list[str]:
     """What a candidate and its ancestors along first parents tried, newest first; the journal says more of each."""
     tried = [c for c in ancestors(candidate, told) if c.edits][:ANCESTORS]
-    return [f"{c.id}: {cut(c.hypothesis, IN_SHORT)} {verdict(c)}" for c in tried]
+    return [f"{c.id}: {'' if c.quarantined else cut(c.hypothesis, IN_SHORT) + ' '}{verdict(c)}" for c in tried]
 
 
 def ancestors(candidate: Candidate, told: Mapping[str, Candidate]) -> Iterator[Candidate]:
@@ -81,7 +82,9 @@ def ancestors(candidate: Candidate, told: Mapping[str, Candidate]) -> Iterator[C
 
 
 def latest_code(candidate: Candidate, most: int = 24) -> str:
-    """The code of its last edits, cut to `most` lines."""
+    """The code of its last edits, cut to `most` lines; none of one in quarantine."""
+    if candidate.quarantined:
+        return ""
     lines: Sequence[str] = "\n".join(edit.code.rstrip() for edit in candidate.edits if edit.code).splitlines()
     return "".join(f"{line}\n" for line in lines[:most]) + ("# …\n" if len(lines) > most else "")
 

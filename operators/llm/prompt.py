@@ -92,7 +92,8 @@ def program(candidate: Candidate, briefing: Briefing, title: str, brevity: int =
 def around(mating: Mating, briefing: Briefing, setting: Setting, lately: Sequence[str]) -> str:
     """What else helps: latest tries, lessons, lineage, unlike individuals, notes."""
     parent, told = mating.parents[0], {c.id: c for c in briefing.candidates}
-    others = [c for c in mating.inspirations if setting.brevity < SHORTEST and portrait.lineage(c, told)]
+    sound = [c for c in mating.inspirations if not told.get(c.id, c).quarantined]
+    others = [c for c in sound if setting.brevity < SHORTEST and portrait.lineage(c, told)]
     return render(
         "around",
         lines=lately,
