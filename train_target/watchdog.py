@@ -26,6 +26,7 @@ PATIENCE = 0.3  # for a count of pages
 DISK_EVERY = 1.0  # and at the folder
 COUNT_EVERY = 2.0  # and to count pages, which waits for a process that forks, while the machine has not lost many
 SHARE = 0.01  # of the time that looks may take, where they are dear; at least one a second is made
+END_WALL = 10.0  # seconds for what a box has left to die
 FULL = 2**20  # bytes: a file system with less free than this is full
 DESCRIPTORS = 20_000  # that one look follows
 
@@ -170,13 +171,16 @@ class Watchdog:
         return None
 
     def halt(self) -> None:
-        """Stop what a box that was killed has left, until nothing is new: it could fork as fast as it is killed."""
-        stopped = {self.pid}
-        while fresh := set(self.family.members()) - stopped:
-            for pid in fresh:
+        """Kill what a box that was killed has left, again and again until all is dead: it may fork as fast as that."""
+        until = time.monotonic() + END_WALL
+        while time.monotonic() < until:
+            living = [pid for pid in self.family.members() if pid != self.pid and _lives(pid)]
+            if not living:
+                return
+            for pid in living:
                 with suppress(OSError):
-                    os.kill(pid, signal.SIGSTOP)
-            stopped |= fresh
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
 
     def slain(self) -> Verdict | None:
         """Who sent a SIGKILL that the judge did not: the kernel, somebody outside, or None: the box itself may have."""
@@ -251,6 +255,13 @@ def _opened(pids: list[int]) -> Iterator[os.stat_result]:
                 left -= 1
                 with suppress(OSError):
                     yield os.stat(f"/proc/{pid}/fd/{number}")
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process has neither ended nor become a zombie."""
+    with suppress(OSError):
+        return read_whole(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] not in b"ZX"
+    return False
 
 
 def _rollup(pid: int) -> bytes:
