@@ -90,6 +90,8 @@ class Box:
 class Nursery:
     """A zygote and its folder, in which each box in turn finds its script and may write."""
 
+    device = "cpu"
+
     def __init__(self, folder: Path, memory_mb: int, isolation: Isolation = UNWRAPPED) -> None:
         self.folder = folder
         folder.mkdir(parents=True, mode=0o700)
@@ -143,10 +145,12 @@ class Nursery:
     def end(self, box: Box) -> Message:
         """Kill the box and all that it left; returns its exit code and peak memory."""
         box.kill()
-        box.ended = self.expect("exit", END_WALL)
-        self.expect("swept", END_WALL)
-        box.log.drain()
-        box.close()
+        try:
+            box.ended = self.expect("exit", END_WALL)
+            self.expect("swept", END_WALL)
+        finally:
+            box.log.drain()
+            box.close()
         return box.ended
 
     def expect(self, key: str, seconds: float) -> Message:

@@ -190,7 +190,7 @@ def drop_capabilities(nobodys: Iterable[Path] | None = None) -> None:
 
 
 def landlock(readable: Iterable[Path], folder: Path, writable: Iterable[Path] = ()) -> Ruleset | None:
-    """A ruleset that grants reading `readable` and the system's programs, and everything in `folder` and `writable`.
+    """A ruleset that grants reading `readable` and the system's programs, files in `writable`, everything in `folder`.
 
     None without Landlock. For CUDA, `readable` needs /sys, and `writable` the device nodes and /proc, or /proc/PID
     where others' processes are seen: it writes the names of its threads there.
@@ -204,8 +204,9 @@ def landlock(readable: Iterable[Path], folder: Path, writable: Iterable[Path] = 
         _grant(ruleset, place, AccessFS.READ_DIR)  # names, which imports need, not contents
     _grant(ruleset, Path("/dev/null"), AccessFS.READ_FILE | AccessFS.WRITE_FILE)
     everything = ruleset.handled_fs & ~(AccessFS.MAKE_CHAR | AccessFS.MAKE_BLOCK)
-    for path in (folder, *writable):
-        _grant(ruleset, path, everything)
+    _grant(ruleset, folder, everything)
+    for path in writable:
+        _grant(ruleset, path, FILE | AccessFS.READ_DIR | AccessFS.MAKE_REG | AccessFS.REMOVE_FILE)
     return ruleset
 
 

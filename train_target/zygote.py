@@ -116,7 +116,8 @@ class Zygote:
         boxes.clear()
         code = os.waitstatus_to_exitcode(status)
         if code > 0 and not entered[0]:
-            self.tell({"error": "a box could not be shut; see the judge's standard error"})
+            said = entered[1:200].rstrip(b" \0").decode(errors="replace")
+            self.tell({"error": f"a box could not be shut: {said}"})
         self.tell({"exit": code, "peak_mb": usage.ru_maxrss / 1024})
         return 0
 
@@ -124,8 +125,9 @@ class Zygote:
         """In the box."""
         try:
             box.enter(sock, log, self.folder, self.memory_mb, self.ruleset, self.level)
-        except BaseException:
+        except Exception as error:
             traceback.print_exc()
+            entered[1:200] = f"{type(error).__name__}: {error}".encode()[:199].ljust(199)
             return 1
         entered[0] = 1
         entered.close()
@@ -153,6 +155,7 @@ def sweep() -> int:
     while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         for pid in map(int, children):
             os.kill(pid, signal.SIGKILL)
+        for pid in map(int, children):
             os.waitpid(pid, 0)
             killed += 1
     return killed

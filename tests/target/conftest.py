@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,18 @@ print(f"val_bpb {evaluate_bpb(model, tokenizer, 8):.4f}")
 class Slot:
     """A judge process as the engine holds it."""
 
-    def __init__(self, cache: Path, folder: Path, *options: str) -> None:
+    def __init__(self, cache: Path, folder: Path, *options: str, launcher: Sequence[str] = ()) -> None:
         self.cache, self.folder = cache, folder
         self.process = subprocess.Popen(
-            [sys.executable, str(TARGET / "judge.py"), "--scale=cpu", "--core=0", f"--cache={cache}", *options],
+            [
+                *launcher,
+                sys.executable,
+                str(TARGET / "judge.py"),
+                "--scale=cpu",
+                "--core=0",
+                f"--cache={cache}",
+                *options,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

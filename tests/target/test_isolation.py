@@ -1,0 +1,311 @@
+"""The levels of isolation, each with a real judge: what it says of itself, what a script cannot do, what it can."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from select import select
+
+import pytest
+
+import nursery
+import seccomp
+from ladder import Isolation, find_bwrap, lacking
+from nursery import Nursery
+from selftest import NoIsolation, Settled, begin, judged
+from tests.target.conftest import SCORE, TARGET, TINY, Slot
+
+CONTAINER = (sys.executable, str(Path(__file__).with_name("container.py")))
+WITHOUT_LANDLOCK = (*CONTAINER, "--no-landlock")
+OPTIONS = {"N": ((), ()), "L": ((), CONTAINER), "U": (("--isolation", "U"), ())}  # of the judge, and its launcher
+
+
+@pytest.fixture(scope="module", params=OPTIONS)
+def level(request: pytest.FixtureRequest) -> str:
+    """A level of the ladder that this machine can have."""
+    name: str = request.param
+    if reason := lacking(name):
+        pytest.skip(reason)
+    return name
+
+
+@pytest.fixture(scope="module")
+def judge(level: str, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
+    """A judge at that level."""
+    options, launcher = OPTIONS[level]
+    slot = Slot(cache, tmp_path_factory.mktemp("job"), "--patience", "5", *options, launcher=launcher)
+    yield slot
+    assert slot.close() == 0
+
+
+LINES = {
+    "N": r"N: bwrap\(mnt\)\+namespaces\(user,pid,net,ipc\)\+landlock\(abi\d+\)\+seccomp\+rlimits; "
+    r"NOT: memory cgroup \(watchdog instead\)",
+    "L": r"L: landlock\(abi\d+\)\+seccomp\+rlimits; NOT: stat\(\) of hidden files, path unix sockets, "
+    r"pid hiding, (own /dev/shm|shared memory .*), memory cgroup \(watchdog instead\)",
+    "U": r"U: other user\+namespaces\(pid,net,ipc\)\+seccomp\+rlimits; NOT: pid hiding, "
+    r"memory cgroup \(watchdog instead\)",
+}
+
+
+def test_a_judge_says_its_level_and_what_the_self_test_found(judge: Slot, level: str) -> None:
+    assert judge.ready["ready"], judge.ready
+    assert judge.ready["level"] == level
+    assert re.fullmatch(LINES[level], judge.ready["isolation"]), judge.ready["isolation"]
+
+
+# Everything that would harm the judge, its text or its neighbours; LEVEL stands for the level.
+FORBIDDEN = """
+import ctypes, errno, os, pathlib, signal, socket, sympy
+libc = ctypes.CDLL(None, use_errno=True)
+def refused(what, action):
+    try:
+        result = action()
+    except OSError:
+        return
+    if not isinstance(result, int) or result >= 0:
+        raise SystemExit(f"{what} was allowed")
+judge, here = JUDGE, pathlib.Path.cwd()
+for path in pathlib.Path(sympy.__file__).parent.rglob("test_*.py"):
+    refused("masked text", path.read_bytes)
+refused("validation text", lambda: pathlib.Path("CORPUS", "val.bin").read_bytes())
+refused("home", lambda: pathlib.Path("HOME", ".bashrc").read_bytes())
+for place in ("/", "/tmp", "/var/tmp", "/etc", str(here.parent), os.path.dirname(torch.__file__)):
+    refused("writing in " + place, lambda: open(place + "/.written", "w"))
+refused("core_pattern", lambda: open("/proc/sys/kernel/core_pattern", "w"))
+refused("environ", lambda: open(f"/proc/{judge}/environ", "rb").read(1))
+refused("TCP", lambda: socket.socket())
+refused("packets", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+refused("a mount", lambda: libc.mount(b"none", b"/mnt", b"tmpfs", 0, None))
+refused("a user namespace", lambda: libc.unshare(0x10000000))
+refused("another core", lambda: os.sched_setaffinity(0, {0, 1}))
+refused("the clock", lambda: __import__("time").clock_settime(0, 0.0))
+refused("a subreaper", lambda: libc.prctl(36, 1, 0, 0, 0))
+refused("a segment of shared memory", lambda: libc.shmget(0, 4096, 0o1600))
+assert os.path.exists(f"/proc/{judge}") == (LEVEL != "N")
+assert not set(os.environ) & {"ANTHROPIC_API_KEY", "EVOLVE_LLM_KEY", "OLDPWD"}
+"""
+
+
+def test_what_harms_is_refused(judge: Slot, level: str) -> None:
+    corpus = next(judge.cache.glob("sympy-*"))
+    source = FORBIDDEN.replace("JUDGE", str(judge.process.pid)).replace("LEVEL", repr(level))
+    source = source.replace("CORPUS", str(corpus)).replace("HOME", str(Path.home()))
+    outcome = judge.run(TINY + source + SCORE)
+    assert outcome["status"] == "ok", outcome
+
+
+WORKERS = """
+from torch.utils.data import DataLoader, TensorDataset
+data = TensorDataset(torch.arange(64.0).view(32, 2))
+seen = torch.cat([x for x, in DataLoader(data, batch_size=4, num_workers=2)])
+assert seen.shape == (32, 2) and seen.sum() == 2016, seen
+"""
+
+
+def test_workers_of_a_data_loader_work(judge: Slot) -> None:
+    outcome = judge.run(TINY + WORKERS + SCORE)
+    assert outcome["status"] == "ok", outcome
+
+
+def test_nothing_is_handed_on_in_shared_memory(judge: Slot) -> None:
+    make = "import contextlib, os\nwith contextlib.suppress(OSError): os.makedirs('/dev/shm/evolve-left/below')\n"
+    leave = make + "open('/dev/shm/evolve-note', 'w').write('x')\n"
+    look = "import os\nassert not [n for n in os.listdir('/dev/shm') if 'evolve-' in n], os.listdir('/dev/shm')\n"
+    first = judge.run(TINY + leave + SCORE)
+    second = judge.run(TINY + look + SCORE)
+    assert (first["status"], second["status"]) == ("ok", "ok"), (first, second)
+    assert not [path for path in Path("/dev/shm").iterdir() if "evolve-" in path.name]
+
+
+@pytest.mark.slow
+def test_compiled_models_work(judge: Slot) -> None:
+    outcome = judge.run(TINY + "model = torch.compile(model)\n" + SCORE, purpose="smoke")
+    assert outcome["status"] == "ok", outcome
+
+
+CHILD = """
+import ctypes, os, signal, time
+def burn():
+    stop = time.process_time() + 0.15
+    while time.process_time() < stop: pass
+    os._exit(0)
+next(make_dataloader(tokenizer, 1, 8, "train"))
+ACT
+print(f"val_bpb {evaluate_bpb(model, tokenizer, 8):.4f}")
+"""
+IGNORED = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nif os.fork() == 0: burn()\ntime.sleep(0.5)\n"
+ORPHAN = "if os.fork() == 0:\n    if os.fork() == 0: burn()\n    os._exit(0)\nos.wait()\ntime.sleep(0.5)\n"
+SIBLING = """
+if ctypes.CDLL(None).syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0: burn()
+time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("act", [IGNORED, ORPHAN])
+def test_children_are_charged_however_they_end(judge: Slot, act: str) -> None:
+    outcome = judge.run(TINY + CHILD.replace("ACT", act), budget=0.4)
+    assert outcome["status"] == "ok" and outcome["seconds"] > 0.13, outcome
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of clone is that of x86_64")
+def test_no_child_is_put_beside_the_box(judge: Slot) -> None:
+    outcome = judge.run(TINY + CHILD.replace("ACT", SIBLING), budget=0.4)
+    assert outcome["status"] == "ok" and outcome["seconds"] < 0.1, outcome
+
+
+def test_without_any_isolation_the_judge_refuses(cache: Path, tmp_path: Path) -> None:
+    slot = Slot(cache, tmp_path, launcher=WITHOUT_LANDLOCK)
+    assert slot.ready["ready"] is False
+    error = slot.ready["error"]
+    assert error.startswith("No isolation available (N: ") and "L: this kernel has no Landlock" in error
+    assert error.endswith("Run inside a container or VM, or pass --unsafe-no-sandbox.")
+    assert slot.close() == 0
+
+
+def test_a_person_may_say_that_no_isolation_is_needed(cache: Path, tmp_path: Path) -> None:
+    slot = Slot(cache, tmp_path, "--unsafe-no-sandbox", launcher=WITHOUT_LANDLOCK)
+    assert slot.ready["level"] == "none" and slot.ready["isolation"].startswith(
+        "none: scripts run with all your rights"
+    )
+    assert slot.run(TINY + SCORE)["status"] == "ok"
+    assert slot.close() == 0
+
+
+def test_less_can_be_asked_for(cache: Path, tmp_path: Path) -> None:
+    slot = Slot(cache, tmp_path, "--isolation", "L")
+    assert slot.ready["level"] == "L" and "bwrap" not in slot.ready["isolation"], slot.ready
+    assert slot.close() == 0
+
+
+# A zygote of which one part was sabotaged.
+SABOTAGED = f"""
+import os, runpy, sys
+sys.path.insert(0, {str(TARGET)!r})
+import sandbox, seccomp
+SABOTAGE
+runpy.run_path({str(TARGET / "zygote.py")!r}, run_name="__main__")
+"""
+Start = Callable[[str], Settled]
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """How to settle at level L with a sabotaged zygote."""
+    settled: list[Settled] = []
+    monkeypatch.setattr(nursery, "FOLDER", tmp_path)
+
+    def start(sabotage: str) -> Settled:
+        (tmp_path / "zygote.py").write_text(SABOTAGED.replace("SABOTAGE", sabotage))
+        settled.append(begin(lambda isolation: Nursery(tmp_path / "box", 4096, isolation), Isolation("L")))
+        return settled[0]
+
+    yield start
+    for one in settled:
+        one.nursery.close()
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "said"),
+    [
+        ("sandbox.landlock = lambda *_: None", "not refused: reading files outside the box"),
+        ("seccomp.install = lambda: None", "not refused: new user namespaces, io_uring"),
+        ("seccomp.DENIED['socketpair'] = (53, 199)", "no socket pairs: the container's seccomp profile forbids them"),
+        ("sandbox.limit = lambda _: 1 / 0", "a box could not be shut: ZeroDivisionError"),
+    ],
+)
+def test_a_level_of_which_a_part_fails_is_not_taken(start: Start, sabotage: str, said: str) -> None:
+    with pytest.raises((NoIsolation, nursery.Infrastructure), match=re.escape(said)):
+        start(sabotage)
+
+
+def test_a_box_that_cannot_be_shut_later_is_nobodys_fault(start: Start, tmp_path: Path) -> None:
+    refuse = tmp_path / "readable" / "refuse"
+    refuse.parent.mkdir()
+    settled = start(
+        f"install = seccomp.install\ndef moody():\n    if os.path.exists({str(refuse)!r}): raise OSError('no filter')\n"
+        "    install()\nseccomp.install = moody\nsandbox.landlock = (lambda f: lambda *a: "
+        f"(r := f(*a)).allow_path({str(refuse.parent)!r}, sandbox.READ) and r)(sandbox.landlock)"
+    )
+    refuse.touch()
+    box = settled.nursery.start(b"")
+    box.wire.receive()
+    hello = {"budget": 1.0, "seed": 0, "device": "cpu", "max_seq_len": 8, "vocab_size": 256}
+    box.wire.send(hello)
+    assert select([box.process], [], [], 20)[0]  # it has ended by itself
+    with pytest.raises(nursery.Infrastructure, match="a box could not be shut: OSError: no filter"):
+        settled.nursery.end(box)
+
+
+def test_what_was_found_decides() -> None:
+    names = "read masked write environ memory ptrace signal tcp udp userns io_uring stat socket abstract pids"
+    needed = "compute folder thread pair compiler"
+    found = dict.fromkeys(names.split(), "denied") | dict.fromkeys(needed.split(), "ok")
+    assert judged("N", found) == []
+    assert judged("N", found | {"stat": "ALLOWED"}) == ["not refused: stat() of hidden files"]
+    assert judged("L", found | {"stat": "ALLOWED", "pids": "ALLOWED"}) == []
+    assert "noexec" in judged("L", found | {"compiler": "OSError: failed to map"})[0]
+    assert judged("U", {})[0].startswith("not refused: reading the masked texts")
+
+
+def test_the_prefix_holds_devices_and_no_text(tmp_path: Path) -> None:
+    if reason := lacking("N"):
+        pytest.skip(reason)
+    cache, folder = tmp_path / "cache", tmp_path / "cache" / "box"
+    folder.mkdir(parents=True)
+    (cache / "text").write_text("a secret")
+    prefix = Isolation("N", find_bwrap(), (cache,)).prefix(folder, [Path("/dev/zero")])
+    assert prefix.index("/dev/zero") > prefix.index("--dev")
+    look = f"ls {cache}; touch {folder}/here; ls /home /root 2>&1; ls /proc | grep -c '^[0-9]'; test -c /dev/zero"
+    seen = subprocess.run([*prefix, "sh", "-c", look], capture_output=True, text=True)
+    assert seen.returncode == 0, seen
+    assert "text" not in seen.stdout and "box" in seen.stdout and (folder / "here").exists()
+    assert int(seen.stdout.split()[-1]) <= 5  # processes: bubblewrap's, the shell, its two commands
+
+
+HEADERS = {0: Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), 1: Path("/usr/include/asm-generic/unistd.h")}
+
+
+@pytest.mark.parametrize("column", HEADERS)
+def test_numbers_of_system_calls_are_the_kernels(column: int) -> None:
+    if not HEADERS[column].exists():
+        pytest.skip("no kernel headers here")
+    text = HEADERS[column].read_text()
+    kernels = {name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
+    ours = {name: pair[column] for name, pair in (seccomp.DENIED | seccomp.NUMBERS).items()}
+    assert {n: number for n, number in ours.items() if number is not None and kernels.get(n, number) != number} == {}
+    assert sum(name in kernels for name in ours) > 50
+
+
+FILTERED = """
+import ctypes, errno, os, signal, sys
+sys.path.insert(0, TARGET)
+import seccomp
+seccomp.install()
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    ctypes.set_errno(0)
+    return libc.syscall(*arguments), ctypes.get_errno()
+assert call(435, 0, 0) == (-1, errno.ENOSYS)  # clone3
+assert call(39 | 0x40000000) == (-1, errno.EPERM)  # getpid as x32
+assert call(56, 0x10000000 | 17, 0, 0, 0, 0) == (-1, errno.EPERM)  # clone into a user namespace
+assert call(144, 0, 1, ctypes.byref(ctypes.c_int(1))) == (-1, errno.EPERM)  # SCHED_FIFO
+assert call(144, 0, 0, ctypes.byref(ctypes.c_int(0))) == (0, 0)  # SCHED_OTHER
+os.close(os.memfd_create("needed by CUDA"))
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGUSR1)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # only seemingly
+if (pid := os.fork()) == 0: os._exit(3)
+assert os.waitpid(pid, 0)[1] == 3 << 8
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86_64")
+def test_the_filter_refuses_what_its_table_says_and_nothing_else() -> None:
+    command = [sys.executable, "-c", FILTERED.replace("TARGET", repr(str(TARGET)))]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
