@@ -203,7 +203,9 @@ def _drive(run: Run, console: Console) -> int:
         return INTERRUPTED if loop.interrupted else 1
     journal(run.history)
     _summary(run, console)
-    return INTERRUPTED if loop.interrupted else NO_MODEL if reason == run.history.halted else 0
+    if loop.interrupted or reason == run.history.halted:
+        return INTERRUPTED if loop.interrupted else NO_MODEL
+    return 1 if loop.trouble else 0
 
 
 def _announce(run: Run, console: Console) -> None:

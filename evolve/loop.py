@@ -81,14 +81,14 @@ class Loop:
         self.interrupted = False
         self.waited = 0.0  # seconds of slots that stood empty while children were being made
         self._record = log.record
-        self._executor = executor
+        self.executor = executor
         self._operators = operators
         self._plan = plan
         self._watch = watch
         self._tasks: dict[str, Task] = {}
         self._running: dict[Future[Outcome], tuple[str, int]] = {}
         self._proposing: dict[Future[Made], Mating] = {}
-        self._trouble = ""
+        self.trouble = ""
         self._audits = Audits(log.history, carries)
         self._latency: deque[float] = deque(maxlen=20)
 
@@ -120,8 +120,8 @@ class Loop:
             return "interrupted"
         if self.history.seed and self.history.seed.verdict != "ok":
             return f"the seed program failed: {self.history.seed.reason}"
-        if self._trouble:
-            return f"the machine spoils every trial ({self._trouble}): the same command tries again"
+        if self.trouble:
+            return f"the machine spoils every trial ({self.trouble}): the same command tries again"
         if not self.store.has_space():
             return NO_SPACE
         reason = stop_reason(self.history, self.limits)
@@ -179,7 +179,7 @@ class Loop:
 
         More would be made of parents that are out of date when they are measured.
         """
-        slots = self._executor.slots
+        slots = self.executor.slots
         finished = self.history.finished
         of_children = self.history.charged - self.history.seconds[SEED]
         seconds = of_children / finished if finished else self._plan.budget
@@ -196,7 +196,7 @@ class Loop:
 
     def _collect(self) -> None:
         """Wait for the next thing to finish, and act on it."""
-        empty = max(0, self._executor.slots - len(self._running)) if self._proposing else 0
+        empty = max(0, self.executor.slots - len(self._running)) if self._proposing else 0
         begin = time.monotonic()
         done, _ = wait({**self._proposing, **self._running}, timeout=TICK, return_when=FIRST_COMPLETED)
         self.waited += empty * (time.monotonic() - begin)
@@ -310,13 +310,13 @@ class Loop:
         attempt = self.history.attempts[owner, n]
         body = {"owner": owner, "n": n, "trial": records.trial_record(trial)}
         self._record("trial", f"{owner}/trial/{n}/{attempt}", body)
-        self._running[self._executor.submit(trial)] = (owner, n)
+        self._running[self.executor.submit(trial)] = (owner, n)
 
     def _ran(self, owner: str, n: int, outcome: Outcome) -> None:
         final = self._write_outcome(owner, n, outcome)
         without_seed = owner == SEED and self.history.spoiled[owner, n] >= ATTEMPTS
-        if without_seed or self.history.spoiled_in_row >= TROUBLE:
-            self._trouble = outcome.reason
+        if without_seed or self.history.spoiled_in_row >= TROUBLE or not self.executor.slots:
+            self.trouble = outcome.reason
         elif not final:
             self._submit(owner, n, self.history.trials[owner, n])
         if not final:
@@ -334,7 +334,7 @@ class Loop:
         place = (owner, n)
         outcome = admitted(outcome, self.history.trials[place], self._plan.objectives)
         attempt = self.history.attempts[place]
-        given_up = owner != SEED and self.history.spoiled[place] + 1 >= ATTEMPTS
+        given_up = owner != SEED and self.executor.slots > 0 and self.history.spoiled[place] + 1 >= ATTEMPTS
         final = outcome.status != "infrastructure" or given_up
         body = {"owner": owner, "n": n, "final": final, "outcome": records.outcome_record(outcome)}
         self._record("outcome", f"{owner}/trial/{n}/{attempt - 1}/outcome", body)

@@ -46,7 +46,8 @@ class Tuner(Protocol):
 class Executor(Protocol):
     """Runs trials somewhere. `submit` returns at once; the future never raises for what a program did.
 
-    `slots` is how many trials run at once. After `close` no process of the executor is left.
+    `slots` is how many trials run at once; it becomes less when an executor gives one up, 0 when none is left. After
+    `close` no process of the executor is left.
     """
 
     slots: int

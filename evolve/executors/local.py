@@ -27,6 +27,9 @@ from evolve.model import Outcome, Trial
 GRACE = 10.0  # seconds that a judge gets to end by itself
 PATIENCE = 600.0  # seconds that a trial may take besides `SLOWEST` times its budget: judges have stricter limits
 SLOWEST = 20.0
+HOPELESS = 12  # trials spoiled in a row on one slot, after which the slot is given up
+PAUSE = 0.25  # seconds that a slot rests after one, and twice as long after each further one, so that others take over
+LONGEST_PAUSE = 8.0
 CONFIDENTIAL = re.compile(r"^ANTHROPIC_|(KEY|TOKEN|SECRET|PASSWORD)$", re.I)  # variables that no judge needs
 
 
@@ -42,6 +45,9 @@ class LocalExecutor:
 
     `hello` is what the first judge said of itself when it was ready: corpus, isolation, device, versions, baselines.
     `waiting` is called now and then until it is. Raises `JudgeError` if a judge does not start.
+
+    A slot that spoils one trial after another (its device is lost, its judge does not start again) is given up: `slots`
+    becomes less, and `lost` says why, by core. Without any left every trial is `infrastructure` at once.
     """
 
     def __init__(
@@ -53,6 +59,9 @@ class LocalExecutor:
         waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self.slots = len(cores)
+        self.lost: dict[int, str] = {}
+        self._closed = threading.Event()
+        self._giving_up = threading.Lock()
         self._bind = bind
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._running: dict[Future[Outcome], Judge] = {}
@@ -68,13 +77,18 @@ class LocalExecutor:
                     judge.ready(waiting)
             unless_ready.pop_all()
         self.hello: dict[str, Any] = self._judges[0].hello
-        self._threads = [threading.Thread(target=self._serve, args=(j,), daemon=True) for j in self._judges]
+        pairs = zip(self._judges, cores, strict=True)
+        self._threads = [threading.Thread(target=self._serve, args=pair, daemon=True) for pair in pairs]
         for thread in self._threads:
             thread.start()
 
     def submit(self, trial: Trial) -> Future[Outcome]:
         future: Future[Outcome] = Future()
-        self._jobs.put((trial, future))
+        with self._giving_up:
+            if self.slots:
+                self._jobs.put((trial, future))
+            else:
+                future.set_result(self._no_slot())
         return future
 
     def cancel(self, future: Future[Outcome]) -> None:
@@ -84,6 +98,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """End all judges; what they were at, and what still waits, becomes `infrastructure`."""
+        self._closed.set()
         for judge in self._judges:
             judge.stop()
         for judge in self._judges:
@@ -95,18 +110,42 @@ class LocalExecutor:
         for judge in self._judges:
             judge.release()
 
-    def _serve(self, judge: Judge) -> None:
+    def _serve(self, judge: Judge, core: int) -> None:
+        spoiled = 0
         while (job := self._jobs.get()) is not None:
             trial, future = job
             if not future.set_running_or_notify_cancel():
                 continue
             self._running[future] = judge
             try:
-                future.set_result(judge.run(trial, self._bind))
+                outcome = judge.run(trial, self._bind)
+                spoiled = spoiled + 1 if outcome.status == "infrastructure" else 0
+                if spoiled >= HOPELESS and not self._closed.is_set():
+                    self._give_up(judge, core, outcome.reason)
+                    future.set_result(outcome)
+                    return
+                future.set_result(outcome)
             except Exception as error:  # the boundary of a thread: whoever waits must hear of it
                 future.set_exception(error)
             finally:
                 del self._running[future]
+            if spoiled:
+                self._closed.wait(min(LONGEST_PAUSE, PAUSE * 2 ** (spoiled - 1)))
+
+    def _give_up(self, judge: Judge, core: int, reason: str) -> None:
+        """Do without a slot from now on. With the last one goes whatever waits."""
+        judge.stop()
+        judge.wait()
+        with self._giving_up:
+            self.lost[core] = reason
+            self.slots -= 1
+            while self.slots == 0 and not self._jobs.empty():
+                job = self._jobs.get()
+                if job and job[1].set_running_or_notify_cancel():
+                    job[1].set_result(self._no_slot())
+
+    def _no_slot(self) -> Outcome:
+        return Outcome("infrastructure", reason=f"no slot is left: {'; '.join(self.lost.values())}")
 
 
 class Judge:
@@ -120,20 +159,19 @@ class Judge:
         self._start()
 
     def _start(self) -> None:
+        self._said = b""  # what it wrote after its last answer
         self._process = subprocess.Popen(
             [sys.executable, *self._command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            text=True,
             start_new_session=True,
             env={name: value for name, value in os.environ.items() if not CONFIDENTIAL.search(name)},
         )
 
     def ready(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Wait until it says that it is ready. Raises `JudgeError` with its own words if it does not."""
-        assert self._process.stdout
-        while not select.select([self._process.stdout], [], [], 0.3)[0]:
+        while not self._speaks(0.3):
             waiting()
         answer = self._read()
         if answer is None or not answer.get("ready"):
@@ -164,33 +202,47 @@ class Judge:
             return Outcome("infrastructure", seconds=seconds, reason=str(error))
 
     def _revive(self) -> None:
-        if self._process.poll() is not None and not self._closed:
+        """Start it again if it has ended, or speaks unasked: that could be taken for the next answer."""
+        if self._closed:
+            return
+        if self._process.poll() is not None or self._speaks(0.0):
+            self.kill()
             self.release()
             self._start()
             self.ready()
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to a request. Raises `JudgeError` if there is none after so many seconds, or no proper one."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except ValueError as error:  # closed on this side
             raise JudgeError("the executor was closed") from error
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
+        if not self._speaks(seconds):
             raise JudgeError(f"the judge did not answer within {seconds:.0f} s")
         if (answer := self._read()) is None:
             raise JudgeError("the judge process died, or what it wrote is no JSON object; see judge.log")
         return answer
 
     def _read(self) -> dict[str, Any] | None:
+        """The next line as an object; None if it is none, or has no end."""
         assert self._process.stdout
-        line = self._process.stdout.readline()
+        while b"\n" not in self._said:
+            if not (chunk := os.read(self._process.stdout.fileno(), 1 << 20)):
+                return None
+            self._said += chunk
+        line, _, self._said = self._said.partition(b"\n")
         try:
             answer = json.loads(line)
         except ValueError:
             return None
         return answer if isinstance(answer, dict) else None
+
+    def _speaks(self, seconds: float) -> bool:
+        """Whether there is something to read, within so many seconds."""
+        assert self._process.stdout
+        return bool(self._said or select.select([self._process.stdout], [], [], seconds)[0])
 
     def kill(self) -> None:
         self._process.kill()
@@ -229,7 +281,9 @@ def _outcome(answer: dict[str, Any]) -> Outcome:
     """What a judge answers has the fields of an `Outcome`. Raises `JudgeError` if it has not."""
     try:
         metrics = {str(name): float(value) for name, value in answer.get("metrics", {}).items()}
-        seconds = float(answer.get("seconds", 0.0))
-        return Outcome(**{**answer, "metrics": metrics, "seconds": seconds})
+        checks = {str(name): str(found) for name, found in answer.get("checks", {}).items()}
+        seconds, violation = float(answer.get("seconds", 0.0)), str(answer.get("violation", ""))
+        told = {"metrics": metrics, "seconds": seconds, "violation": violation, "checks": checks}
+        return Outcome(**{**answer, **told})
     except (TypeError, ValueError, AttributeError) as error:
         raise JudgeError(f"the judge's answer is no outcome: {error}") from error

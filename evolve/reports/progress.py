@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evolve.isolation import UNISOLATED
+from evolve.journal import plain
 from evolve.loop import Loop
 from evolve.reports.front import with_error
 from evolve.stopping import generation
@@ -29,6 +31,7 @@ class Progress:
         self._finished_before: int | None = None
         self._last = 0.0
         self._ended: set[str] = set()  # operators of which it was said
+        self._lost: set[int] = set()  # and slots
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Progress:
@@ -47,6 +50,7 @@ class Progress:
         if self._finished_before is None:
             self._finished_before = loop.history.finished
         self._say_ended(loop)
+        self._say_lost(getattr(loop.executor, "lost", {}))
         if self._live and now - self._last >= 0.5:
             self._last = now
             self._live.update(self._panel(loop), refresh=True)
@@ -61,6 +65,14 @@ class Progress:
             if operator not in self._ended:
                 self._ended.add(operator)
                 self._console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
+
+    def _say_lost(self, lost: Mapping[int, str]) -> None:
+        """Once for each slot that was given up."""
+        for core, reason in list(lost.items()):
+            if core not in self._lost:
+                self._lost.add(core)
+                said = f"Given up: the slot on core {core} ({plain(reason)}). The others go on."
+                self._console.print(said, highlight=False, markup=False)
 
     def facts(self, loop: Loop) -> dict[str, str]:
         """What is shown, by label."""

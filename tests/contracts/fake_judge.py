@@ -13,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-OK, CRASHED, DIES, RAMBLES, NOT_FINITE, ODD_FIELDS, DEAF, BIG = range(8)
+OK, CRASHED, DIES, RAMBLES, NOT_FINITE, ODD_FIELDS, DEAF, BIG, PROVEN, LOST, LATE = range(11)
+
+CORE = 0
 
 
 def say(message: object) -> None:
@@ -25,38 +27,43 @@ def answer(request: dict[str, object]) -> None:
     lr, sleep = map(float, Path(str(request["job"]), "train.py").read_text(encoding="utf-8").split()[:2])
     time.sleep(sleep)
     outcome = {"status": "ok", "metrics": {"loss": lr}, "seconds": request["budget"], "device": f"pid {os.getpid()}"}
-    if seed == CRASHED:
-        say(outcome | {"status": "crashed", "metrics": {}, "reason": "ValueError in line 1"})
-    elif seed == DIES:
+    found = {"violation": "causality", "checks": {"suffix": "failed by 2 nats", "repeat": "ok"}}
+    changes: dict[object, dict[str, object]] = {
+        CRASHED: {"status": "crashed", "metrics": {}, "reason": "ValueError in line 1"},
+        NOT_FINITE: {"metrics": {"loss": float("nan")}},
+        ODD_FIELDS: {"metrics": {"loss": "low"}, "surprise": 1},
+        BIG: {"log_tail": "x" * 1_000_000},
+        PROVEN: {"status": "invalid", "metrics": {}, "reason": "causality: it looks ahead"} | found,
+        LOST: {"status": "infrastructure", "metrics": {}, "reason": f"device lost under the judge of core {CORE}"},
+    }
+    if seed == DIES:
         os._exit(9)
-    elif seed == RAMBLES:
+    if seed == RAMBLES:
         print("Warning: a library says something on standard output", flush=True)
-        say(outcome)
-    elif seed == NOT_FINITE:
-        say(outcome | {"metrics": {"loss": float("nan")}})
-    elif seed == ODD_FIELDS:
-        say(outcome | {"metrics": {"loss": "low"}, "surprise": 1})
-    elif seed == DEAF:
+    if seed == DEAF:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        say(outcome)
+    say(outcome | changes.get(seed, {}))
+    if seed == LATE:
+        say(outcome | {"metrics": {"loss": -1.0}})
+    if seed == DEAF:
         time.sleep(60)
-    elif seed == BIG:
-        say(outcome | {"log_tail": "x" * 1_000_000})
-    else:
-        say(outcome)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--core", type=int)
     parser.add_argument("--never-ready")
+    parser.add_argument("--dies-after", type=int, default=10**9, help="trials, after which its device is lost")
+    parser.add_argument("--lost", type=int, help="the core whose device is lost")
     options = parser.parse_args()
+    globals()["CORE"] = options.core
     if options.never_ready:
         say({"ready": False, "error": options.never_ready})
         return
     say({"ready": True, "core": options.core})
-    for line in sys.stdin:
-        answer(json.loads(line))
+    for n, line in enumerate(sys.stdin):
+        lost = options.core == options.lost or n >= options.dies_after
+        answer(json.loads(line) | ({"seed": LOST} if lost else {}))
 
 
 if __name__ == "__main__":

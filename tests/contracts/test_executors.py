@@ -168,3 +168,59 @@ def test_a_judge_that_does_not_end_by_itself_is_killed(
     run(executor, fake_judge.DEAF)
     executor.close()
     assert judges() == []
+
+
+def test_what_was_proven_arrives_with_what_each_probe_found(make: Callable[[int], LocalExecutor]) -> None:
+    outcome = run(make(1), fake_judge.PROVEN)
+    assert (outcome.status, outcome.violation) == ("invalid", "causality")
+    assert outcome.checks == {"suffix": "failed by 2 nats", "repeat": "ok"}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "PAUSE", 0.01)
+    monkeypatch.setattr(local, "LONGEST_PAUSE", 0.02)
+
+
+def test_a_slot_that_spoils_trial_after_trial_is_given_up_and_the_others_go_on(impatient: None) -> None:
+    executor = LocalExecutor([JUDGE, "--lost", "1"], [0, 1], bind)
+    try:
+        futures = [executor.submit(ExecutorContract.trial(sleep=0.01)) for _ in range(60)]
+        outcomes = [f.result(60) for f in futures]
+        spoiled = [o for o in outcomes if o.status == "infrastructure"]
+        assert len(spoiled) == local.HOPELESS and {o.status for o in outcomes} == {"infrastructure", "ok"}
+        assert executor.slots == 1 and executor.lost == {1: "device lost under the judge of core 1"}
+        assert [p.cmdline()[-1] for p in judges()] == ["0"]
+        assert run(executor, lr=3.0).metrics == {"loss": 3.0}
+    finally:
+        executor.close()
+
+
+def test_without_any_slot_every_trial_is_infrastructure_at_once(impatient: None) -> None:
+    executor = LocalExecutor([JUDGE, "--lost", "0"], [0], bind)
+    try:
+        outcomes = [f.result(30) for f in [executor.submit(ExecutorContract.trial()) for _ in range(30)]]
+        outcomes.append(run(executor))
+        assert executor.slots == 0 and {o.status for o in outcomes} == {"infrastructure"}
+        assert "no slot is left: device lost" in outcomes[-1].reason
+        assert judges() == []
+    finally:
+        executor.close()
+
+
+def test_one_good_trial_in_between_keeps_a_slot(make: Callable[[int], LocalExecutor], impatient: None) -> None:
+    executor = make(1)
+    for _ in range(2):
+        for _ in range(local.HOPELESS - 1):
+            assert run(executor, fake_judge.LOST).status == "infrastructure"
+        assert run(executor).status == "ok"
+    assert executor.slots == 1 and executor.lost == {}
+
+
+def test_a_judge_that_answers_twice_spoils_no_later_trial_with_its_old_number(
+    make: Callable[[int], LocalExecutor],
+) -> None:
+    executor = make(1)
+    run(executor, fake_judge.LATE)
+    time.sleep(0.1)
+    assert run(executor, lr=3.0).metrics == {"loss": 3.0}

@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 
 from evolve import records
+from evolve.executors import local
 from evolve.executors.inline import InlineExecutor
+from evolve.executors.local import LocalExecutor
 from evolve.history import History
 from evolve.loop import Loop
 from evolve.model import Briefing, Mating, Outcome, Rejected, Trial
 from evolve.store import Event, Store
+from tests.contracts import fake_judge
 from tests.evolve import toy
+
+JUDGE = fake_judge.__file__
 
 
 def run(directory: Path, generations: int, function=toy.run_trial, seed: int = 0, **limits: float) -> tuple[str, Loop]:
@@ -148,6 +153,25 @@ def test_a_machine_that_spoils_everything_ends_the_process_and_no_structure_is_l
     given_up = [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
     assert not {c.id for c in given_up} & set(loop.history.first_of.values())
     assert run(tmp_path, 20)[0] == "20 generations done"
+
+
+def test_without_any_slot_the_process_ends_and_nobody_is_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real executor, with judges that speak the protocol: after some trials both devices are lost."""
+    monkeypatch.setattr(local, "HOPELESS", 3)
+    monkeypatch.setattr(local, "PAUSE", 0.01)
+    executor = LocalExecutor([JUDGE, "--dies-after", "20"], [0, 1], lambda trial: "1.0 0.0")
+    loop = toy.make_loop(tmp_path, 20, executor)  # type: ignore[arg-type]
+    try:
+        reason = loop.run(toy.SEED)
+    finally:
+        executor.close()
+        loop.store.close()
+    assert "the machine spoils every trial (no slot is left" in reason or "device lost" in reason
+    assert executor.slots == 0 and loop.trouble
+    assert not [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
+    assert run(tmp_path, 2)[0] == "2 generations done"
 
 
 @pytest.mark.parametrize(
