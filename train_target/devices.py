@@ -174,7 +174,7 @@ def process_name(pid: int) -> str:
 
 
 def nodes(device: Device, dev: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia/gpus")) -> list[Path]:
-    """The device nodes that CUDA needs for one GPU and no other; all GPUs where the driver does not tell which it is."""
+    """The device nodes that CUDA needs for one GPU and no other; all GPUs where it is not told which."""
     told = [file.read_text() for file in driver.glob("*/information")]
     minors = [m[1] for text in told if device.uuid in text and (m := re.search(r"Device Minor:\s*(\d+)", text))]
     gpus = [dev / f"nvidia{minor}" for minor in minors] or sorted(dev.glob("nvidia[0-9]*"))

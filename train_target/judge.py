@@ -24,11 +24,11 @@ import baselines
 import corpus
 from documents import DataError
 from ladder import LEVELS
-from nursery import remove
+from nursery import Infrastructure, remove
 from selftest import NoIsolation, settle
 from session import Session, Terms
 from texts import REPORTED, Scale, Texts
-from trials import Engine, Judge, answer, boxes, make_clock
+from trials import Engine, Judge, answer, boxes, make_clock, open_guard
 from wire import Wire, WireError
 
 
@@ -40,29 +40,26 @@ def serve_engine(options: argparse.Namespace) -> None:
     """Be a slot of the engine until its end of the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the engine, which then closes the pipe
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    os.sched_setaffinity(0, {options.core})
     engine = Engine()
     try:
         scale = Scale.read(options.scale)
-        if scale.device != "cpu":
-            raise DataError(
-                f"boxes are on the CPU only, so the scale {scale.name} runs by hand "
-                f"(EVOLVE_SCALE={scale.name} python train.py); search at the scale cpu"
-            )
+        if scale.device == "cpu":
+            os.sched_setaffinity(0, {options.core})
+        guard = open_guard(scale, options.device or str(options.core))
         texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
         folder = box_folder(options.cache)
-    except DataError as error:
+    except (DataError, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})
         return
     hidden = [path for path in (options.cache, options.data) if path]
     asked, unsafe = options.isolation, options.unsafe_no_sandbox
     try:
-        settled = settle(lambda isolation: boxes(scale, folder, isolation), asked, unsafe, hidden, say)
+        settled = settle(lambda isolation: boxes(scale, folder, isolation, guard), asked, unsafe, hidden, say)
     except NoIsolation as error:
         engine.reply({"ready": False, "error": str(error)})
         return
-    judge = Judge(scale, texts, engine, settled, options.patience)
+    judge = Judge(scale, texts, engine, settled, options.patience, guard)
     try:
         engine.reply(judge.ready(about))
         while True:
@@ -109,6 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scale", default="cpu", help="a scale of target.toml")
     parser.add_argument("--core", type=int, default=0, help="the core that boxes and judge run on")
+    parser.add_argument("--device", help="at a scale for GPUs: the index or UUID of one (default: as --core)")
     parser.add_argument("--cache", type=Path, default=corpus.default_cache(), help="where prepared text is kept")
     parser.add_argument("--data", type=Path, help="a folder of .txt, .jsonl or .parquet files")
     parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds lost in a phase")

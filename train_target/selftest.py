@@ -109,6 +109,7 @@ def begin(start: Callable[[Isolation], Nursery], isolation: Isolation) -> Settle
 def release(nursery: Nursery, isolation: Isolation) -> dict[str, str]:
     """What the canary found in a box: a word for each attempt. Raises Infrastructure where it did not come back."""
     with plant((*isolation.hidden, nursery.folder.parent)[0]) as (plan, signalled):
+        plan["device"] = nursery.device
         box = nursery.start((FOLDER / "canary.py").read_bytes())
         try:
             found = listen(box, plan)

@@ -15,12 +15,14 @@ from select import select
 import numpy as np
 
 from clock import Clock, CpuClock, WallClock
+from devices import Guard, environment, find, nodes, open_source
 from ladder import Isolation
 from nursery import Box, Infrastructure, Nursery
 from reference import NOMINAL_MS, SteadyClock, measure
 from selftest import Settled
 from session import Session, Terms, Verdict
 from texts import Scale, Texts
+from waiting import Waiting
 from watchdog import EVERY, Watchdog, disk_trouble, kill_below
 from wire import Message, Wire, WireError
 
@@ -67,14 +69,17 @@ class Engine:
 class Judge:
     """Runs trials one after the other on one core."""
 
-    def __init__(self, scale: Scale, texts: Texts, engine: Engine, settled: Settled, patience: float) -> None:
+    def __init__(
+        self, scale: Scale, texts: Texts, engine: Engine, settled: Settled, patience: float, guard: Guard | None = None
+    ) -> None:
         self.scale, self.texts, self.engine, self.settled, self.patience = scale, texts, engine, settled, patience
         self.nursery = settled.nursery
-        self.folder = self.nursery.folder
+        self.folder = self.nursery.parent if isinstance(self.nursery, Waiting) else self.nursery.folder
+        self.guard = guard
         self.broken = False  # whether the nursery has to be made anew
         self.granted = granted(self.nursery)
         self.references: list[float] = []
-        self.device = f"{scale.device} {platform.processor() or platform.machine()}"
+        self.device = guard.device.name if guard else f"{scale.device} {platform.processor() or platform.machine()}"
 
     def trial(self, request: Message) -> Message:
         """Run one trial; the reply holds what evolve.model.Outcome does."""
@@ -112,15 +117,18 @@ class Judge:
             self.begin()
 
     def begin(self) -> None:
-        self.nursery = boxes(self.scale, self.folder, self.settled.isolation)
+        self.nursery = boxes(self.scale, self.folder, self.settled.isolation, self.guard)
         self.broken = False
 
     def run(self, source: bytes, terms: Terms) -> Message:
         if lost := [part for part in self.granted if part not in granted(self.nursery)]:
             raise Infrastructure(f"no {' and no '.join(lost)} now, which the judge was ready with; run the trial again")
+        if self.guard:
+            self.guard.before()
         box = self.nursery.start(source)
+        folder = self.nursery.folder
         above, fresh_mb = self.nursery.process.pid, self.nursery.ready["baseline_mb"]
-        watchdog = Watchdog(box.pid, above, self.folder, self.scale.memory_mb, fresh_mb)
+        watchdog = Watchdog(box.pid, above, folder, self.scale.memory_mb, fresh_mb)
         clock = make_clock(self.scale, box.pid, above)
         session = Session(self.scale, self.texts, clock, terms)
         try:
@@ -132,11 +140,15 @@ class Judge:
         verdict = session.verdict or killed or explain(session.phase, ended["exit"], watchdog)
         if verdict.status == "crashed" and not killed and (trouble := disk_trouble(self.folder)):
             verdict = watchdog.disk() or Verdict("infrastructure", trouble)
+        if self.guard and (void := self.guard.after(verdict.reason if verdict.status == "crashed" else "", box.pid)):
+            verdict = Verdict("infrastructure", void)
         if verdict.status == "ok":
+            if self.guard:
+                verdict.metrics["peak_device_mb"] = self.guard.peak_mb
             verdict.metrics["peak_memory_mb"] = max(0.0, ended["peak_mb"] - fresh_mb)
             if isinstance(clock, SteadyClock):
                 verdict = self.steady(verdict, statistics.fmean(clock.timings))
-        return self.outcome(verdict, session.charged, box.log.text().replace(f"{self.folder}/", ""))
+        return self.outcome(verdict, session.charged, box.log.text().replace(f"{folder}/", ""))
 
     def watch(self, box: Box, session: Session, watchdog: Watchdog) -> Verdict | None:
         """Serve the box until it ends, or return the verdict for which it has to be ended."""
@@ -146,6 +158,8 @@ class Judge:
                 return Verdict("timeout", f"deadline: {reason}")
             if verdict := watchdog.look():
                 return verdict
+            if self.guard:
+                self.guard.sample()
             seconds = max(0.0, min(EVERY, session.deadline - time.monotonic()))
             ready, _, _ = select(watched, [], [], seconds)
             if self.engine in ready:
@@ -210,12 +224,24 @@ class Judge:
         return {"ready": True, **about, **machine}
 
 
-def boxes(scale: Scale, folder: Path, isolation: Isolation) -> Nursery:
-    """Where the boxes of a scale come from. Raises Infrastructure."""
+def open_guard(scale: Scale, wanted: str) -> Guard | None:
+    """What looks after the GPU with this index or UUID, at a scale that needs one. Raises Infrastructure."""
+    if scale.device != "cuda":
+        return None
+    source = open_source()
+    device = find(source, wanted)
+    return Guard(source, device, environment(device))
+
+
+def boxes(scale: Scale, folder: Path, isolation: Isolation, guard: Guard | None = None) -> Nursery | Waiting:
+    """Where the boxes of a scale come from: forked, or exec'd ahead for a GPU. Raises Infrastructure."""
+    if guard:
+        known = nodes(guard.device), environment(guard.device)
+        return Waiting(folder, scale.memory_mb, isolation, scale.device, *known)
     return Nursery(folder, scale.memory_mb, isolation)
 
 
-def granted(nursery: Nursery) -> list[str]:
+def granted(nursery: Nursery | Waiting) -> list[str]:
     """The parts of the isolation that the kernel grants the boxes of a nursery."""
     return [part for part in GRANTS if nursery.ready[part]]
 

@@ -1,0 +1,174 @@
+"""What streaming costs: train.py's own step on batches from the judge against a raw loader in the process.
+
+    python -m benchmarks.streaming [--device cuda] [--pairs 80] [--steps 10] [-o DIR]
+
+Both loaders serve the same text in one process that trains one model, in blocks of steps that alternate (S R R S ...).
+The raw loader gathers rows from the text in memory, and on a GPU pins and copies them without waiting, as nanoGPT
+does. Compared are seconds of the wall clock and, on the CPU, those that a trial is charged: CPU-seconds of this
+process and not the judge's, whose wall time includes timing the core for its clock. The ratio is the geometric mean
+over pairs of blocks, with a 95 % interval of Student's t.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+TARGET = Path(__file__).resolve().parent.parent / "train_target"
+LOOP = "# Training loop"
+WARM_UP = 8  # steps of each loader that are not timed
+Block = tuple[float, float]  # wall and CPU seconds
+
+
+def main() -> int:
+    options = parse()
+    found = measure(options)
+    text = table(found)
+    print(text)
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        name = f"streaming-{found['scale']}"
+        (options.output / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        (options.output / f"{name}.md").write_text(text)
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--scale", help="of target.toml (default: cpu, and gpu with --device cuda)")
+    parser.add_argument("--pairs", type=int, default=80, help="pairs of blocks (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=10, help="of a block (default: %(default)s)")
+    parser.add_argument("--core", type=int, default=0, help="where both run at the CPU scale, as in a slot")
+    parser.add_argument("-o", "--output", type=Path, help="a folder for the numbers and the table")
+    return parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Time both loaders on one model; see the module. Starts a judge of its own."""
+    scale = options.scale or ("gpu" if options.device == "cuda" else "cpu")
+    os.environ.update(EVOLVE_SCALE=scale, EVOLVE_BUDGET="100000")
+    if options.device == "cpu":
+        os.sched_setaffinity(0, {options.core})  # inherited by the judge
+    sys.path.insert(0, str(TARGET))
+    script = load(scale)
+    rows, length = script["BATCH_SIZE"], script["MAX_SEQ_LEN"]
+    streamed = script["make_dataloader"](script["tokenizer"], rows, length, "train")
+    loaders = {"streamed": streamed, "raw": raw(scale, rows, length, script["DEVICE"])}
+    wait = synchronise(script["DEVICE"])
+    for loader in loaders.values():
+        run(loader, script["train_step"], WARM_UP, wait)
+    blocks: dict[str, list[Block]] = {name: [] for name in loaders}
+    for pair in range(options.pairs):
+        for name in ("streamed", "raw") if pair % 2 else ("raw", "streamed"):
+            blocks[name].append(run(loaders[name], script["train_step"], options.steps, wait))
+    return {
+        "scale": scale,
+        "device": device_name(script["DEVICE"]),
+        "rows": rows,
+        "length": length,
+        "pairs": options.pairs,
+        "steps": options.steps,
+        "step_ms": {n: [1000 * median(b[i] for b in bs) / options.steps for i in (0, 1)] for n, bs in blocks.items()},
+        "wall": ratio([s[0] / r[0] for s, r in zip(blocks["streamed"], blocks["raw"], strict=True)]),
+        "cpu": ratio([s[1] / r[1] for s, r in zip(blocks["streamed"], blocks["raw"], strict=True)]),
+    }
+
+
+def bound(scale: str) -> str:
+    """The text of train.py with the constants of a scale."""
+    source = (TARGET / "train.py").read_text()
+    for name, value in tomllib.loads((TARGET / "target.toml").read_text())["scales"][scale]["bindings"].items():
+        source = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", source, flags=re.M)
+    return source
+
+
+def load(scale: str) -> dict[str, Any]:
+    """The names of train.py at a scale, as they are before its training loop."""
+    names: dict[str, Any] = {"__name__": "train"}
+    exec(compile(bound(scale).partition(LOOP)[0], "train.py", "exec"), names)
+    return names
+
+
+def raw(scale: str, rows: int, length: int, device: str) -> Iterator[tuple[Any, Any, int]]:
+    """Batches like the judge's from the text in this process's memory."""
+    import corpus
+    import prepare
+    from texts import Scale, Texts
+
+    texts = Texts(corpus.load(corpus.default_cache(), None, print), Scale.read(scale), print)
+    text, window, rng = np.array(texts.train), np.arange(length + 1), np.random.default_rng(1)
+    torch = prepare.torch
+    while True:
+        starts = rng.integers(0, len(text) - length, size=rows)
+        tokens = torch.from_numpy(text[starts[:, None] + window])
+        if device == "cuda":
+            tokens = tokens.pin_memory().to(device, non_blocking=True)
+        tokens = tokens.to(torch.long)
+        yield tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), 1
+
+
+def synchronise(device: str) -> Callable[[], None]:
+    import prepare
+
+    return prepare.torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
+def device_name(device: str) -> str:
+    import prepare
+
+    return prepare.torch.cuda.get_device_name() if device == "cuda" else "CPU"
+
+
+def run(loader: Iterator[Any], step: Callable[[Any, Any], Any], steps: int, wait: Callable[[], None]) -> Block:
+    """Seconds of the wall and of this process for some steps; like the script's own loop it looks at one loss."""
+    wait()
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(steps):
+        x, y, _epoch = next(loader)
+        loss = step(x, y)
+    loss.item()
+    wait()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def ratio(ratios: list[float]) -> dict[str, float]:
+    """Geometric mean of the ratios streamed/raw and its 95 % interval."""
+    logs = [math.log(value) for value in ratios]
+    half = stats.t.ppf(0.975, len(logs) - 1) * stdev(logs) / math.sqrt(len(logs))
+    centre = fmean(logs)
+    return {"ratio": math.exp(centre), "low": math.exp(centre - half), "high": math.exp(centre + half)}
+
+
+def table(found: dict[str, Any]) -> str:
+    clocks = [("wall", 0), ("cpu", 1)] if found["device"] == "CPU" else [("wall", 0)]
+    names = {"wall": "seconds of the wall clock", "cpu": "CPU-seconds of the box, which are charged"}
+    head = (
+        f"Scale {found['scale']} on {found['device']}: batches of {found['rows']} x {found['length']}, "
+        f"{found['pairs']} pairs of blocks of {found['steps']} steps.\n\n"
+        "| clock | raw, ms a step | streamed, ms a step | loss of throughput | 95 % interval |\n|---|--:|--:|--:|--:|\n"
+    )
+    lines = []
+    for clock, i in clocks:
+        interval = found[clock]
+        loss, low, high = (1 - 1 / interval[key] for key in ("ratio", "low", "high"))
+        raw_ms, streamed_ms = found["step_ms"]["raw"][i], found["step_ms"]["streamed"][i]
+        lines.append(f"| {names[clock]} | {raw_ms:.2f} | {streamed_ms:.2f} | {loss:.2%} | {low:.2%} to {high:.2%} |")
+    return head + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""The judge's hold on boxes that are exec'd ahead and wait for a script: those of a GPU.
+
+A spare is always being prepared, so that its import of torch overlaps with the training of the box before it. Each
+has a folder of its own, serves one trial and ends with all that it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from select import select
+
+from ladder import Isolation
+from nursery import END_WALL, FOLDER, SEND_WALL, START_WALL, UNWRAPPED, Box, Infrastructure, Log, number, remove
+from wire import Message, Wire
+
+TERM_WALL = 5.0  # seconds for a keeper to sweep before it is killed itself
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@dataclass
+class Spare:
+    """A keeper and its box, which waits, or will when it has imported torch. `box` names the box's process."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+    control: Wire
+    box: int = -1
+    about: Message = field(default_factory=dict)
+    _messages: list[Message] = field(default_factory=list)
+
+    def await_ready(self) -> Message:
+        """What the box says when it waits. Raises Infrastructure when it does not."""
+        if not self.about:
+            self.expect("forked", START_WALL)
+            self.box = self.control.fds.pop()
+            self.about = self.expect("waiting", START_WALL)
+        return self.about
+
+    def expect(self, key: str, seconds: float) -> Message:
+        """The next message, which must have this key. Raises Infrastructure."""
+        while not self._messages:
+            ready, _, _ = select([self.control], [], [], seconds)
+            messages = self.control.receive() if ready else None
+            if not messages:
+                raise Infrastructure(f"the box's keeper did not answer ({key}); see the judge's standard error")
+            self._messages += messages
+        message = self._messages.pop(0)
+        if "error" in message:
+            raise Infrastructure(message["error"])
+        if key not in message:
+            raise Infrastructure(f"a box ended before it was ready ({message}); see the judge's standard error")
+        return message
+
+    def close(self) -> None:
+        """End it with all that runs below it, and its folder."""
+        self.process.terminate()
+        try:
+            self.process.wait(TERM_WALL)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in the driver: nothing ends it
+                self.process.wait(TERM_WALL)
+        self.control.close()
+        if self.box >= 0:
+            os.close(self.box)
+            self.box = -1
+        remove(self.folder)
+
+
+class Waiting:
+    """One box at a time and a spare. `parent` holds the folders of the boxes; `ready` is what the first spare said.
+
+    `nodes` are those of the device; `environment` is what the box sees besides the usual. Has the interface of
+    `nursery.Nursery`, whose `folder` and `process` are here those of the latest box.
+    """
+
+    def __init__(
+        self,
+        parent: Path,
+        memory_mb: int,
+        isolation: Isolation = UNWRAPPED,
+        device: str = "cpu",
+        nodes: Sequence[Path] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.parent, self.memory_mb, self.isolation = parent, memory_mb, isolation
+        self.device, self.nodes, self.environment = device, nodes, {**ENVIRONMENT, **(environment or {})}
+        self._count = 0
+        self._running: Spare | None = None
+        self._spare: Spare | None = None
+        parent.mkdir(parents=True, mode=0o700)
+        with contextlib.ExitStack() as failed:  # also by the signal that ends the judge
+            failed.callback(self.close)
+            self._spare = self._prepare()
+            self.folder, self.process = self._spare.folder, self._spare.process
+            self.ready = self._spare.await_ready()
+            failed.pop_all()
+
+    def _prepare(self) -> Spare:
+        """Begin another spare; it is not waited for. Raises Infrastructure."""
+        self._count += 1
+        folder = self.parent / f"box-{self._count}"
+        ours, theirs = socket.socketpair()
+        try:
+            (folder / "tmp").mkdir(parents=True, mode=0o700)
+            process = subprocess.Popen(
+                [
+                    *self.isolation.prefix(folder, self.nodes),
+                    *(sys.executable, "-I", str(FOLDER / "waiter.py"), str(theirs.fileno()), str(folder)),
+                    *(str(self.memory_mb), self.isolation.level, self.device, *map(str, self.nodes)),
+                    *("--", *map(str, self.isolation.hidden)),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                env=self.environment | self._places(folder),
+            )
+        except OSError as error:
+            ours.close()
+            remove(folder)
+            raise Infrastructure(f"a box cannot be prepared: {error}") from error
+        finally:
+            theirs.close()
+        return Spare(folder, process, Wire(ours, takes_fds=True))
+
+    @staticmethod
+    def _places(folder: Path) -> dict[str, str]:
+        """Where a box writes: compile caches too are its own, and cold."""
+        temporary = folder / "tmp"
+        return {"HOME": str(folder), "TMPDIR": str(temporary), "TORCHINDUCTOR_CACHE_DIR": str(temporary / "inductor")}
+
+    def _take(self) -> Spare:
+        """The spare, ready; a new one where it has died while it waited. Raises Infrastructure."""
+        spare, self._spare = self._spare, None
+        if spare and (spare.process.poll() is not None or (spare.box >= 0 and select([spare.box], [], [], 0)[0])):
+            spare.close()
+            spare = None
+        spare = spare or self._prepare()
+        with contextlib.ExitStack() as failed:
+            failed.callback(spare.close)
+            spare.await_ready()
+            failed.pop_all()
+        return spare
+
+    def start(self, source: bytes) -> Box:
+        """Put the script into the folder of the spare, let it go, and begin to prepare the next one."""
+        spare = self._take()
+        ours, theirs = socket.socketpair()
+        ours.settimeout(SEND_WALL)
+        read, write = os.pipe()
+        with contextlib.ExitStack() as failed:
+            for end in (spare.close, ours.close, lambda: os.close(read)):
+                failed.callback(end)
+            try:
+                (spare.folder / "train.py").write_bytes(source)
+                spare.control.send({"op": "start"}, fds=(theirs.fileno(), write))
+            except OSError as error:
+                raise Infrastructure(f"the script cannot be put into a box: {error}") from error
+            finally:
+                theirs.close()
+                os.close(write)
+            failed.pop_all()
+        box = Box(Wire(ours), Log(read), number(spare.box), os.dup(spare.box))
+        self._running, self.folder, self.process = spare, spare.folder, spare.process
+        self._spare = self._prepare()
+        return box
+
+    def end(self, box: Box) -> Message:
+        """Kill the box and all that it left; returns its exit code and peak memory."""
+        spare, self._running = self._running, None
+        assert spare is not None, "a box ends once"
+        try:
+            box.kill()
+            box.ended = spare.expect("exit", END_WALL)
+            spare.expect("swept", END_WALL)
+            box.log.drain()
+        finally:
+            spare.close()
+            box.close()
+        return box.ended
+
+    def close(self) -> None:
+        """End the box, the spare, whatever runs below them, and the folder."""
+        for spare in (self._running, self._spare):
+            if spare:
+                spare.close()
+        self._running = self._spare = None
+        remove(self.parent)
