@@ -5,8 +5,8 @@
 Both loaders serve the same text in one process that trains one model, in blocks of steps that alternate (S R R S ...).
 The raw loader gathers rows from the text in memory, and on a GPU pins and copies them without waiting, as nanoGPT
 does. Compared are seconds of the wall clock and, on the CPU, those that a trial is charged: CPU-seconds of this
-process and not the judge's, whose wall time includes timing the core for its clock. The ratio is the geometric mean
-over pairs of blocks, with a 95 % interval of Student's t.
+process and not the judge's, whose wall time includes timing the core for its clock. The loss is that of the
+geometric mean of ratios over pairs of blocks, with a 95 % interval of Student's t.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ TARGET = Path(__file__).resolve().parent.parent / "train_target"
 LOOP = "# Training loop"
 WARM_UP = 8  # steps of each loader that are not timed
 Block = tuple[float, float]  # wall and CPU seconds
+CLOCKS = {"wall": "seconds of the wall clock", "cpu": "CPU-seconds of the box, which are charged"}
 
 
 def main() -> int:
@@ -67,13 +68,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     script = load(scale)
     rows, length = script["BATCH_SIZE"], script["MAX_SEQ_LEN"]
     streamed = script["make_dataloader"](script["tokenizer"], rows, length, "train")
-    loaders = {"streamed": streamed, "raw": raw(scale, rows, length, script["DEVICE"])}
+    loaders = {"raw": raw(scale, rows, length, script["DEVICE"]), "streamed": streamed}
+    if script["DEVICE"] == "cuda":
+        loaders["one step ahead"] = ahead(rows, length)
     wait = synchronise(script["DEVICE"])
     for loader in loaders.values():
         run(loader, script["train_step"], WARM_UP, wait)
     blocks: dict[str, list[Block]] = {name: [] for name in loaders}
     for pair in range(options.pairs):
-        for name in ("streamed", "raw") if pair % 2 else ("raw", "streamed"):
+        for name in list(loaders)[:: 1 if pair % 2 else -1]:
             blocks[name].append(run(loaders[name], script["train_step"], options.steps, wait))
     return {
         "scale": scale,
@@ -83,8 +86,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "pairs": options.pairs,
         "steps": options.steps,
         "step_ms": {n: [1000 * median(b[i] for b in bs) / options.steps for i in (0, 1)] for n, bs in blocks.items()},
-        "wall": ratio([s[0] / r[0] for s, r in zip(blocks["streamed"], blocks["raw"], strict=True)]),
-        "cpu": ratio([s[1] / r[1] for s, r in zip(blocks["streamed"], blocks["raw"], strict=True)]),
+        "loss": {
+            n: {c: loss(b, blocks["raw"], i) for i, c in enumerate(CLOCKS)} for n, b in blocks.items() if n != "raw"
+        },
     }
 
 
@@ -121,6 +125,22 @@ def raw(scale: str, rows: int, length: int, device: str) -> Iterator[tuple[Any, 
         yield tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), 1
 
 
+def ahead(rows: int, length: int) -> Iterator[tuple[Any, Any, int]]:
+    """Streamed batches that are asked for when the step before the last one has ended, through pinned memory."""
+    import prepare
+
+    torch, before = prepare.torch, None
+    while True:
+        if before is not None:
+            before.synchronize()
+        _, raw = prepare._judge.ask(op="batch", rows=rows, length=length, split="train")
+        before = torch.cuda.Event()
+        before.record()
+        tokens = torch.frombuffer(raw, dtype=prepare.TOKEN_DTYPE).view(rows, -1).pin_memory()
+        tokens = tokens.to("cuda", non_blocking=True).to(torch.long)
+        yield tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), 1
+
+
 def synchronise(device: str) -> Callable[[], None]:
     import prepare
 
@@ -145,28 +165,29 @@ def run(loader: Iterator[Any], step: Callable[[Any, Any], Any], steps: int, wait
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def ratio(ratios: list[float]) -> dict[str, float]:
-    """Geometric mean of the ratios streamed/raw and its 95 % interval."""
-    logs = [math.log(value) for value in ratios]
+def loss(blocks: list[Block], raw_blocks: list[Block], clock: int) -> dict[str, float]:
+    """Share of the throughput lost against the raw loader, by the geometric mean of ratios, and its 95 % interval."""
+    logs = [math.log(raw[clock] / own[clock]) for own, raw in zip(blocks, raw_blocks, strict=True)]
     half = stats.t.ppf(0.975, len(logs) - 1) * stdev(logs) / math.sqrt(len(logs))
-    centre = fmean(logs)
-    return {"ratio": math.exp(centre), "low": math.exp(centre - half), "high": math.exp(centre + half)}
+    low, centre, high = (1 - math.exp(fmean(logs) + shift) for shift in (half, 0.0, -half))
+    return {"loss": centre, "low": low, "high": high}
 
 
 def table(found: dict[str, Any]) -> str:
-    clocks = [("wall", 0), ("cpu", 1)] if found["device"] == "CPU" else [("wall", 0)]
-    names = {"wall": "seconds of the wall clock", "cpu": "CPU-seconds of the box, which are charged"}
     head = (
         f"Scale {found['scale']} on {found['device']}: batches of {found['rows']} x {found['length']}, "
-        f"{found['pairs']} pairs of blocks of {found['steps']} steps.\n\n"
-        "| clock | raw, ms a step | streamed, ms a step | loss of throughput | 95 % interval |\n|---|--:|--:|--:|--:|\n"
+        f"{found['pairs']} rounds of blocks of {found['steps']} steps.\n\n"
+        "| loader | clock | raw, ms a step | ms a step | loss of throughput | 95 % interval |\n"
+        "|---|---|--:|--:|--:|--:|\n"
     )
     lines = []
-    for clock, i in clocks:
-        interval = found[clock]
-        loss, low, high = (1 - 1 / interval[key] for key in ("ratio", "low", "high"))
-        raw_ms, streamed_ms = found["step_ms"]["raw"][i], found["step_ms"]["streamed"][i]
-        lines.append(f"| {names[clock]} | {raw_ms:.2f} | {streamed_ms:.2f} | {loss:.2%} | {low:.2%} to {high:.2%} |")
+    for name, losses in found["loss"].items():
+        for i, (clock, meaning) in enumerate(CLOCKS.items()):
+            if clock == "wall" or found["device"] == "CPU":
+                own = losses[clock]
+                raw_ms, own_ms = found["step_ms"]["raw"][i], found["step_ms"][name][i]
+                cells = f"{raw_ms:.2f} | {own_ms:.2f} | {own['loss']:.2%} | {own['low']:.2%} to {own['high']:.2%}"
+                lines.append(f"| {name} | {meaning} | {cells} |")
     return head + "\n".join(lines) + "\n"
 
 
