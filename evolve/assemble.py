@@ -151,7 +151,7 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
     reader = plugins.load(plugins.READER)(target.rules)
     operators = plugins.load_operators(settings.operators, reader)
     arms = plugins.arms_of(settings.operators, operators, settings.models)
-    seed = _read_seed(reader, target, settings.scale)
+    seed = read_seed(reader, target, settings.scale)
     cores = cores_for(options.slots)
     history = History(ParetoSearch(target.objectives, settings.population, arms, settings.seed))
     store = Store.open(directory_of(options, settings))
@@ -280,7 +280,8 @@ def _same_run(history: History, settings: Settings, directory: Path) -> None:
         raise ConfigError(f"{directory} holds another run: {'; '.join(changed)}. Choose another --run-dir.")
 
 
-def _read_seed(reader: Any, target: Target, scale: str) -> Genome:
+def read_seed(reader: Any, target: Target, scale: str) -> Genome:
+    """The seed program with the constants of a scale. Raises `ConfigError` if it breaks its own rules."""
     try:
         source = reader.rewrite(target.source, target.scales[scale].get("bindings", {}))
         return reader.read(source)  # type: ignore[no-any-return]

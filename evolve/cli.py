@@ -22,6 +22,7 @@ from evolve.forecast import forecast
 from evolve.isolation import ASKED, UNISOLATED
 from evolve.language_options import announce_operators, cap_options, model_options, resume_models
 from evolve.loop import Loop
+from evolve.reports.audit import audit_file
 from evolve.reports.doctor import print_doctor
 from evolve.reports.front import beats_seed, print_front
 from evolve.reports.journal import Journal
@@ -98,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     model_options(doctor)
     doctor.add_argument("--ask", action="store_true", help="ask each model one tiny question")
     doctor.set_defaults(command=_doctor)
+    audit = commands.add_parser("audit", help="train any train.py, probe it and say whether its score can be trusted")
+    audit.add_argument("file", help="a training script")
+    audit.add_argument("--seeds", type=int, default=3, help="trainings, each in a fresh box (default: %(default)s)")
+    audit.add_argument("--budget", type=float, help="charged seconds of a training (default: the scale's)")
+    _place_options(audit)
+    audit.set_defaults(command=_audit)
     for viewer in (resume, front, show, diff, export, proposals):
         viewer.add_argument("--run-dir", help="the run; default: the one under runs/ that was written last")
     for reading in (resume, diff, export):
@@ -321,6 +328,11 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         raise ConfigError(f"cannot write {options.output}: {error.strerror}") from error
     console.print(f"wrote {options.output}: candidate {candidate.id} with its tuned numbers", markup=False)
     return 0
+
+
+def _audit(options: argparse.Namespace, console: Console) -> int:
+    with _ended_like_by_ctrl_c():
+        return audit_file(console, options)
 
 
 def _doctor(options: argparse.Namespace, console: Console) -> int:

@@ -17,7 +17,6 @@ OPERATORS = {
 }
 READER = "operators.genome:Reader"
 CARRIES = "operators.carried:carries"
-GUARD = "operators.guard:check"
 LANGUAGE = "llm"  # stands for one operator for each way of asking each language model
 LANGUAGE_ARITY = "operators.llm.arms:ARITY"
 LANGUAGE_OPERATORS = "operators.llm.arms:open_arms"

@@ -1,7 +1,8 @@
 """A judge without torch: speaks the protocol of train_target/judge.py, sleeps the budget, and makes up a loss.
 
 The loss depends on the program's text, the rung and the seed, and on nothing else. A program that contains the word
-CRASH crashes; the folder given as `--data` must not be empty.
+CRASH crashes, one with CHEAT is proven to look ahead; the folder given as `--data` must not be empty. It isolates at
+level N, or at the level in the file `level` beside it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ def hello(data: str | None) -> dict[str, Any]:
     if data and not any(Path(data).iterdir()):
         return {"ready": False, "error": f"{data} holds no text"}
     corpus = {"name": data or "toy", "sha256": hashlib.sha256((data or "toy").encode()).hexdigest()}
-    return {"ready": True, "corpus": corpus, "isolation": "none", "device": "fake", "baselines": {}, "versions": {}}
+    file = Path(__file__).with_name("level")
+    level = file.read_text().strip() if file.exists() else "N"
+    about = {"isolation": f"{level}: made up", "level": level, "device": "fake", "baselines": {}}
+    return {"ready": True, "corpus": corpus, **about, "versions": {"torch": "2.0"}}
 
 
 def judge(request: dict[str, Any]) -> dict[str, Any]:
@@ -34,15 +38,27 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
     told = {"seconds": request["budget"], "device": "fake", "log_tail": "trained\n"}
     if "CRASH" in source:
         return told | {"status": "crashed", "reason": "RuntimeError: CRASH, in line 3 of train.py"}
+    if "CHEAT" in source:
+        proven = {"violation": "causality", "checks": {"suffix": "failed: 2 nats", "repeat": "ok: same"}}
+        return told | {"status": "invalid", "reason": "causality: changed by 2 nats"} | proven
     loss = 3.0 - 0.3 * math.log2(request["rung"]) - 0.5 * draw(source) + 0.01 * draw(source, request["seed"])
-    return told | {"status": "ok", "metrics": {"val_bpb": loss, "tokens_per_second": 1000.0}}
+    metrics = {"val_bpb": loss, "tokens_per_second": 1000.0}
+    if request["purpose"] == "report":
+        metrics |= {"test_bpb": loss + 0.1}
+    return told | {"status": "ok", "metrics": metrics, "checks": {"suffix": "ok: 0 nats", "repeat": "ok: same"}}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for option in ("--scale", "--core", "--data", "--cache"):
+    for option in ("--scale", "--core", "--data", "--cache", "--isolation"):
         parser.add_argument(option)
-    print(json.dumps(hello(parser.parse_args().data)), flush=True)
+    for flag in ("--unsafe-no-sandbox", "--counts"):
+        parser.add_argument(flag, action="store_true")
+    options = parser.parse_args()
+    if options.counts:
+        print(json.dumps({"val": {"unigram": 5.25}, "test": {"unigram": 5.5}}))
+        return
+    print(json.dumps(hello(options.data)), flush=True)
     for line in sys.stdin:
         print(json.dumps(judge(json.loads(line))), flush=True)
 

@@ -1,0 +1,239 @@
+"""The audit of one training script: trained with fresh seeds, probed most, scored on texts that no search opens.
+
+What the target's rules say of the text of the script are remarks: a script from elsewhere may have other rules. What
+decides is what the judge measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evolve import plugins
+from evolve.assemble import cores_for, judge_command, read_seed
+from evolve.config import ConfigError, Target, budget_of, load_target
+from evolve.executors.local import JudgeError, LocalExecutor
+from evolve.isolation import UNISOLATED, is_unisolated, options_of
+from evolve.journal import cut, plain
+from evolve.model import Genome, Outcome, Trial
+from evolve.reports.progress import clock
+
+FIRST_SEED = 9_100_001  # no search draws from here
+ATTEMPTS = 4  # of a training that the machine spoils
+AFFORDABLE = 300.0  # wall-clock seconds that the seed program may take besides
+LARGEST = 10_000_000  # bytes of a script that are read
+SHOWN = 300  # characters of a finding
+TICK = 0.5
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What the trainings of a script, and of the seed program, came to."""
+
+    name: str
+    outcomes: Sequence[Outcome]
+    seed: Sequence[Outcome] = ()
+    counts: dict[str, dict[str, float]] = field(default_factory=dict)
+    hello: dict[str, Any] = field(default_factory=dict)
+
+
+def audit_file(console: Console, options: Namespace) -> int:
+    """Audit `options.file` and print what was found; 0 for a sound script, else 1.
+
+    Raises `ConfigError`, and `JudgeError` where no judge starts or the machine spoils the trainings.
+    """
+    source = read_script(Path(options.file))
+    if options.seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, not {options.seeds}")
+    target = load_target(Path(options.target))
+    budget = budget_of(target, options.scale, options.budget)
+    isolation = options_of(options.isolation, options.unsafe_no_sandbox)
+    command = judge_command(target, options.scale, options.data, isolation)
+    reader = plugins.load(plugins.READER)
+    program = read_seed(reader(target.rules), target, options.scale)
+    cores = cores_for(None)[: max(1, 2 * options.seeds)]
+    with closing(LocalExecutor(command, cores, lambda trial: trial.genome.source, sys.stderr)) as executor:
+        executor.hello |= {"asked": options.isolation, "unsafe": options.unsafe_no_sandbox}
+        seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+        mine = [Trial(Genome(source), {}, budget, 1.0, options.scale, seed, "report") for seed in seeds]
+        wall = math.ceil(options.seeds / executor.slots) * budget / float(executor.hello.get("core_speed", 1.0))
+        theirs = [replace(t, genome=program) for t in mine] if wall <= AFFORDABLE and source != program.source else []
+        _announce(console, options.file, executor, len(mine), len(theirs), budget, wall)
+        outcomes = _trained(console, executor, [*mine, *theirs], len(mine))
+        audited = Audited(
+            Path(options.file).name,
+            outcomes[: len(mine)],
+            outcomes[len(mine) :],
+            _counts(target, options.scale, options.data),
+            executor.hello,
+        )
+    console.print(scores(audited))
+    console.print(findings(audited, _remarks(reader, target, source)))
+    sound, said = verdict(audited)
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    return 0 if sound else 1
+
+
+def read_script(path: Path) -> str:
+    """The text of a script, with its line ends as they are. Raises `ConfigError`."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path} has {path.stat().st_size:,} bytes: that is no training script")
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _announce(
+    console: Console, name: str, executor: LocalExecutor, mine: int, theirs: int, budget: float, wall: float
+) -> None:
+    also = f" and {theirs} of the seed program" if theirs else ""
+    expected = clock(wall * (2 if theirs else 1))
+    console.print(
+        f"Audit of {name}: {mine} trainings{also}, {budget:g} charged seconds each, about {expected} on "
+        f"{executor.slots} slots.",
+        markup=False,
+        highlight=False,
+    )
+    console.print(f"Isolation: {executor.hello.get('isolation', 'not told')}", markup=False, highlight=False)
+
+
+def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial], mine: int) -> list[Outcome]:
+    """The outcomes in the order of the trials. Raises `JudgeError` if the machine spoils one again and again."""
+    outcomes: dict[int, Outcome] = {}
+    attempts = dict.fromkeys(range(len(trials)), 1)
+    running: dict[Future[Outcome], int] = {executor.submit(trial): n for n, trial in enumerate(trials)}
+    with console.status("training …") if console.is_terminal else nullcontext():
+        while running:
+            done, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+            for future in done:
+                n, outcome = running.pop(future), future.result()
+                if outcome.status == "infrastructure":
+                    if attempts[n] >= ATTEMPTS or not executor.slots:
+                        raise JudgeError(f"no verdict, since the machine spoils the trainings: {outcome.reason}")
+                    attempts[n] += 1
+                    running[executor.submit(trials[n])] = n
+                    continue
+                outcomes[n] = outcome
+                what = f"training {n + 1} of {mine}" if n < mine else f"seed program {n - mine + 1}"
+                console.print(f"  {what}: {_short(outcome)}", markup=False, highlight=False)
+    return [outcomes[n] for n in range(len(trials))]
+
+
+def _short(outcome: Outcome) -> str:
+    losses = [f"{name} {outcome.metrics[name]:.4f}" for name in outcome.metrics if name.endswith("_bpb")]
+    return ", ".join([outcome.status, *losses]) if outcome.status == "ok" else f"{outcome.status}, {_said(outcome)}"
+
+
+def _said(outcome: Outcome) -> str:
+    return cut(outcome.reason, SHOWN)
+
+
+def _counts(target: Target, scale: str, data: str | None) -> dict[str, dict[str, float]]:
+    """What count models lose on the texts of a report, by text and model; nothing from a judge that cannot say."""
+    command = [sys.executable, *judge_command(target, scale, data), "--counts"]
+    said = subprocess.run(command, capture_output=True, text=True)
+    try:
+        counts = json.loads(said.stdout) if said.returncode == 0 else {}
+    except ValueError:
+        return {}
+    return counts if isinstance(counts, dict) and all(isinstance(models, dict) for models in counts.values()) else {}
+
+
+def _remarks(reader: Any, target: Target, source: str) -> Iterator[tuple[str, str]]:
+    """What the target's rules say of the text."""
+    size, most = len(source.encode()), target.rules.max_bytes
+    over = "" if size <= most else ", more than the rules of the target allow"
+    yield "size", f"{size:,} of {most:,} bytes{over}"
+    try:
+        reader(replace(target.rules, max_bytes=LARGEST)).read(source)
+        yield "rules", "ok: imports, names and calls are as the target has them"
+    except ValueError as error:
+        yield "rules", f"remark: {cut(str(error), 2 * SHOWN)}"
+
+
+def scores(audited: Audited) -> Table:
+    """Bits per byte on each text beside the seed program and the count models."""
+    table = Table(title=f"Scores of {escape(audited.name)}: mean±standard deviation over seeds", title_justify="left")
+    models = list(dict.fromkeys(model for losses in audited.counts.values() for model in losses))
+    for column in ("bits per byte", audited.name, "seed program", *models):
+        table.add_column(escape(column), justify="left" if column == "bits per byte" else "right")
+    names = [name for o in (*audited.outcomes, *audited.seed) for name in o.metrics if name.endswith("_bpb")]
+    for name in dict.fromkeys(names):
+        counts = audited.counts.get(name.removesuffix("_bpb"), {})
+        cells = [f"{counts[model]:.4f}" if model in counts else "-" for model in models]
+        label = {"val_bpb": "validation text", "test_bpb": "test text", "second_bpb": "second text"}.get(name, name)
+        table.add_row(label, _spread(audited.outcomes, name), _spread(audited.seed, name), *cells)
+    return table
+
+
+def _spread(outcomes: Sequence[Outcome], name: str) -> str:
+    values = [o.metrics[name] for o in outcomes if name in o.metrics]
+    if not values:
+        return "-"
+    return f"{fmean(values):.4f}" + (f"±{stdev(values):.4f}" if len(values) > 1 else "") + f" ({len(values)})"
+
+
+def findings(audited: Audited, remarks: Iterator[tuple[str, str]]) -> Table:
+    """Each check with what it found over the seeds, then what happened around the trainings."""
+    table = Table("", "found", title="Checks", title_justify="left")
+    for name in dict.fromkeys(name for outcome in audited.outcomes for name in outcome.checks):
+        table.add_row(escape(f"check {plain(name)}"), escape(_over_seeds(audited.outcomes, name)))
+    table.add_row("isolation", escape(str(audited.hello.get("isolation", "not told"))))
+    ends = [f"{o.status}: {_said(o)}" for o in audited.outcomes if o.status != "ok"]
+    table.add_row(
+        "processes", escape("; ".join(dict.fromkeys(ends)) or "each training came to its end; none was killed")
+    )
+    logs = [len(outcome.log_tail.encode(errors="replace")) for outcome in audited.outcomes]
+    table.add_row("log", f"{max(logs):,} bytes at most were kept")
+    for label, said in remarks:
+        table.add_row(label, escape(said))
+    return table
+
+
+def _over_seeds(outcomes: Sequence[Outcome], name: str) -> str:
+    """The worst finding of a check, and in how many trainings it was as it should be."""
+    found = [outcome.checks[name] for outcome in outcomes if name in outcome.checks]
+    bad = [text for text in found if not text.startswith("ok")]
+    ok = f"ok in {len(found) - len(bad)} of {len(found)}"
+    return f"{ok}: {cut((bad or found)[0], SHOWN).removeprefix('ok: ')}"
+
+
+def verdict(audited: Audited) -> tuple[bool, str]:
+    """Whether the script is sound, and the last line, which says so with the reason."""
+    n = len(audited.outcomes)
+    proven = [o for o in audited.outcomes if o.violation]
+    broken = [o for o in audited.outcomes if o.status != "ok"]
+    failed = [f"{k}: {v}" for o in audited.outcomes for k, v in o.checks.items() if v.startswith("failed")]
+    if proven:
+        said = f"not sound: {proven[0].violation} in {len(proven)} of {n} trainings: {_said(proven[0])}"
+    elif broken:
+        said = f"not sound: no score in {len(broken)} of {n} trainings: {broken[0].status}, {_said(broken[0])}"
+    elif failed:
+        said = f"not sound: {cut(failed[0], SHOWN)}"
+    elif not any(o.checks for o in audited.outcomes):
+        said = "not sound: the judge of this target checks nothing, so nothing is known"
+    else:
+        checks = {name for o in audited.outcomes for name in o.checks}
+        name = next(name for name in audited.outcomes[0].metrics if name.endswith("_bpb"))
+        said = f"sound: {len(checks)} checks in {n} trainings found nothing; {name} {_spread(audited.outcomes, name)}"
+    sound = said.startswith("sound")
+    return sound, said + (f"; {UNISOLATED}" if is_unisolated(audited.hello) else "")

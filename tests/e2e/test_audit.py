@@ -1,0 +1,107 @@
+"""`python -m evolve audit` as a process: the verdict on a file, its table, its exit code; runs without isolation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import TARGET, Start, small_run
+
+PLAIN = "import torch\n\nprint(torch.zeros(1))\n"
+
+
+def audit(start: Start, target: Path, file: Path, *more: str) -> tuple[int, str, str]:
+    process = start("evolve", "audit", file, "--target", target, "--budget", "0.05", *more)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.py"
+    path.write_text(text)
+    return path
+
+
+def test_a_sound_script_is_said_to_be_with_its_scores_beside_others(start: Start, target: Path, tmp_path: Path) -> None:
+    code, out, err = audit(start, target, written(tmp_path, PLAIN), "--seeds", "2")
+    assert code == 0, err
+    last = out.strip().splitlines()[-1]
+    assert last.startswith("sound: 2 checks in 2 trainings found nothing; val_bpb ") and last.endswith(" (2)")
+    assert "ok in 2 of 2: 0 nats" in out and "N: made up" in out and "none was killed" in out
+    assert "5.2500" in out and "5.5000" in out and "unigram" in out, "count models"
+    (row,) = [line for line in out.splitlines() if "test text" in line]
+    assert row.count("(2)") == 2, "the seed program was trained as often"
+    assert "remark" in out and "'evaluate_bpb' is never called" in out, "other rules are no verdict"
+    assert out.count("training ") >= 2 and "seed program 2: ok" in out, "progress"
+
+
+def test_a_proven_violation_is_not_sound(start: Start, target: Path, tmp_path: Path) -> None:
+    code, out, _ = audit(start, target, written(tmp_path, PLAIN + "# CHEAT\n"))
+    assert code == 1
+    assert out.strip().splitlines()[-1] == "not sound: causality in 3 of 3 trainings: causality: changed by 2 nats"
+    assert "ok in 0 of 3: failed: 2 nats" in out and "ok in 3 of 3: same" in out
+
+
+def test_a_script_that_crashes_is_not_sound(start: Start, target: Path, tmp_path: Path) -> None:
+    code, out, _ = audit(start, target, written(tmp_path, PLAIN + "# CRASH\n"), "--seeds", "1")
+    assert code == 1
+    assert out.strip().splitlines()[-1] == (
+        "not sound: no score in 1 of 1 trainings: crashed, RuntimeError: CRASH, in line 3 of train.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "said"),
+    [
+        (None, (), "cannot read .*mine.py: No such file"),
+        (b"x = '\xff'\n", (), "mine.py is not UTF-8 text .*save it as UTF-8"),
+        (b"pass\n", ("--seeds", "0"), "--seeds must be at least 1"),
+        (b"pass\n", ("--budget", "-1"), "--budget must be a number of seconds above 0"),
+        (b"pass\n", ("--scale", "moon"), "unknown scale 'moon'"),
+    ],
+)
+def test_bad_usage(
+    start: Start, target: Path, tmp_path: Path, content: bytes | None, more: tuple[str, ...], said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "mine.py").write_bytes(content)
+    code, out, err = audit(start, target, tmp_path / "mine.py", *more)
+    assert code == 2 and out == ""
+    (line,) = err.strip().splitlines()
+    assert re.search(said, line)
+
+
+def test_a_run_without_isolation_says_so_everywhere_and_may_not_lose_it_silently(
+    start: Start, target: Path, tmp_path: Path
+) -> None:
+    def said(*arguments: str | Path, code: int = 0) -> str:
+        process = start("evolve", *arguments)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, err
+        return str(out + err)
+
+    begun = small_run(target, tmp_path / "run")
+    assert "without isolation" not in said(*begun)
+    (target / "level").write_text("L\n")
+    more = ["--generations", "2", *begun[2:]]
+    refused = said(*more, code=2)
+    assert "began at isolation level N, and here there is only L (L: made up)" in refused
+    (target / "level").write_text("none\n")
+    assert "measured without isolation" in said(*more, "--unsafe-no-sandbox").lower()
+    place = ["--run-dir", tmp_path / "run"]
+    for command in (["front"], ["show", "seed"], ["proposals"]):
+        assert "Measured without isolation (--unsafe-no-sandbox)" in said(*command, *place)
+    assert said("export", "seed", *place).startswith("# measured without isolation\n")
+
+
+@pytest.mark.slow
+def test_the_real_judge_finds_the_seed_program_sound_and_a_leak_not(start: Start, tmp_path: Path) -> None:
+    seed = (TARGET / "train.py").read_text()
+    code, out, err = audit(start, TARGET, written(tmp_path, seed), "--budget", "1")
+    assert code == 0, out + err
+    leak = seed.replace("is_causal=True", "is_causal=False")
+    assert leak != seed
+    code, out, err = audit(start, TARGET, written(tmp_path, leak), "--budget", "1")
+    assert code == 1 and "not sound: causality" in out, out + err
