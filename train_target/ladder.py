@@ -53,7 +53,8 @@ class Isolation:
         command += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
         command += [*_memory(TEMPORARY_MB, Path("/tmp")), *_memory(sandbox.SHARED_MEMORY_MB, sandbox.SHARED_MEMORY)]
         command += _system()
-        trees = sorted({*_interpreter(), FOLDER})
+        places = {*_interpreter(), FOLDER}
+        trees = sorted(place for place in places if not places & set(place.parents))
         for tree in trees:
             command += ["--ro-bind", str(tree), str(tree)]
         for path in (*sandbox.masked(), *self.hidden):

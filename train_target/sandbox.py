@@ -245,7 +245,8 @@ def masked() -> list[Path]:
     """The folders `tests` of the masked packages, wherever this interpreter or the system's keeps packages."""
     prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path("/usr"), Path("/usr/local")}
     folders = {p for prefix in prefixes for p in prefix.glob("lib*/python*/*-packages")} | package_folders()
-    packages = {(folder / name).resolve() for folder in folders for name in MASKED}
+    packages = {folder / name for folder in folders for name in MASKED}
+    packages |= {package.resolve() for package in packages}  # a folder may be seen under both names
     return sorted(path for package in packages for path in package.rglob("tests") if path.is_dir())
 
 
