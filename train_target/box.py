@@ -55,6 +55,8 @@ def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | 
     )
     tempfile.tempdir = None  # forget what was found before the environment changed
     os.chdir(folder)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # whom the kernel takes first where memory is short
     sandbox.limit(memory_mb)
     importlib.import_module("prepare")  # says hello to the judge and sets the seed
     sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).resolve().parent)]

@@ -17,7 +17,7 @@ import numpy as np
 from clock import Clock, CpuClock, WallClock
 from devices import Guard, environment, find, nodes, open_source
 from ladder import Isolation
-from nursery import Box, Infrastructure, Nursery
+from nursery import Box, Infrastructure, Nursery, remove
 from reference import NOMINAL_MS, SteadyClock, measure
 from selftest import Settled
 from session import Session, Terms, Verdict
@@ -117,6 +117,7 @@ class Judge:
             self.begin()
 
     def begin(self) -> None:
+        remove(self.folder)  # of which something may be left, where it could not be removed before
         self.nursery = boxes(self.scale, self.folder, self.settled.isolation, self.guard)
         self.broken = False
 
@@ -182,7 +183,7 @@ class Judge:
                 if message.get("op") == "evaluate":
                     box.log.end()  # what is printed with text of the evaluation in hand is nobody's to read
                 answer(box.wire, session, message)
-        except (WireError, OSError) as error:
+        except (WireError, ConnectionError, TimeoutError) as error:
             session.verdict = session.verdict or Verdict("crashed", f"broke the protocol: {error}")
         if session.verdict and session.verdict.status == "ok":
             session.deadline = min(session.deadline, time.monotonic() + GRACE)

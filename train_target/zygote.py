@@ -63,7 +63,11 @@ class Zygote:
             if not line:
                 return
             before = set(os.listdir(sandbox.SHARED_MEMORY)) if self.shared_memory == "shared" else set()
-            keeper = os.fork()
+            try:
+                keeper = os.fork()
+            except OSError as error:  # too many processes, too little memory
+                self.tell({"error": f"the zygote cannot fork a box: {error}"})
+                return
             if keeper == 0:
                 os._exit(self.keep(*fds))
             for fd in fds:
