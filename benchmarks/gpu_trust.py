@@ -2,7 +2,8 @@
 
     python -m benchmarks.gpu_trust -o DIR [--device cuda] [--budget 10] [--quick]
 
-Each part writes DIR/<part>.json and DIR/<part>.txt and does not stop the others; DIR/summary.md says how each went.
+A part that fails does not stop the others. DIR/results.json holds what they found, DIR/summary.md how each went, two
+more files the tables of the benchmarks.
 `--device cpu --quick` runs the whole flow on the CPU, with boxes that are exec'd ahead as a GPU's are.
 """
 
@@ -13,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +27,7 @@ sys.path.insert(0, str(TARGET))
 import corpus  # noqa: E402
 import devices  # noqa: E402
 import trials  # noqa: E402
-from benchmarks.streaming import bound  # noqa: E402
+from benchmarks.streaming import bound, warmed  # noqa: E402
 from benchmarks.trust_cost import Quiet  # noqa: E402
 from ladder import candidates, lacking  # noqa: E402
 from nursery import Infrastructure  # noqa: E402
@@ -100,8 +102,10 @@ def main() -> int:
     parser.add_argument("--gpu", default="0", help="index or UUID")
     parser.add_argument("--budget", type=float, default=10.0, help="seconds of the trial (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few repeats")
+    parser.add_argument("--limit", type=float, default=470.0, help="seconds in all (default: %(default)s)")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    options.work, options.until = Path(tempfile.mkdtemp(prefix="gpu-trust-")), time.monotonic() + options.limit
     options.scale = Scale.read("gpu" if options.device == "cuda" else "cpu")
     parts: dict[str, Callable[[argparse.Namespace], Any]] = {
         "machine": machine,
@@ -112,6 +116,7 @@ def main() -> int:
         "streaming": streaming,
         "cost": cost,
     }
+    found: dict[str, Any] = {}
     lines = ["| part | seconds | result |", "|---|--:|---|"]
     for name, part in parts.items():
         began = time.monotonic()
@@ -127,7 +132,8 @@ def main() -> int:
             subprocess.SubprocessError,
         ) as error:
             result = {"failed": f"{type(error).__name__}: {error}"}
-        (options.output / f"{name}.json").write_text(json.dumps(result, indent=1, default=str) + "\n")
+        found[name] = result
+        (options.output / "results.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
         said = " ".join(json.dumps(result, default=str).split())
         lines.append(f"| {name} | {time.monotonic() - began:.1f} | {said[:300].replace('|', '/')} |")
         print(f"{lines[-1]}\n{json.dumps(result, indent=1, default=str)[:3000]}", flush=True)
@@ -185,7 +191,7 @@ def arithmetic_speed(options: argparse.Namespace) -> dict[str, str]:
 def open_boxes(options: argparse.Namespace, name: str) -> Callable[[Any], Waiting]:
     """How to start boxes that wait, at an isolation, in a folder of this name."""
     guard = trials.open_guard(options.scale, options.gpu)
-    folder = (options.output / "boxes" / name).resolve()
+    folder = options.work / "boxes" / name
 
     def start(isolation: Any) -> Waiting:
         if guard is None:
@@ -241,21 +247,21 @@ def needs(boxes: Waiting, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def trial(options: argparse.Namespace) -> dict[str, Any]:
-    """Two trials of train.py through the judge, one after the other: the second box was prepared during the first."""
+    """A trial of train.py through the judge, and one of a program that makes the device fail, if it can."""
     texts = Texts(corpus.load(corpus.default_cache(), None, say), options.scale, say)
     hidden = [corpus.default_cache()]
     settled = settle(open_boxes(options, "trial"), "auto", False, hidden, say)  # type: ignore[arg-type]
     guard = trials.open_guard(options.scale, options.gpu)
     judge = trials.Judge(options.scale, texts, Quiet(), settled, 60.0, guard)  # type: ignore[arg-type]
-    (options.output / "train.py").write_text(bound(options.scale.name))
-    request = {"job": str(options.output), "budget": options.budget, "rung": 0.25, "purpose": "tune"}
+    name = options.scale.name
+    (options.work / "train.py").write_text(warmed(name) if guard else bound(name))
+    request = {"job": str(options.work), "budget": options.budget, "rung": 0.25, "purpose": "tune"}
     found: dict[str, Any] = {"isolation": settled.line, "device": judge.device}
     try:
-        for number in range(2):
-            began = time.monotonic()
-            found[f"trial {number}"] = judge.trial(request | {"seed": number})
-            found[f"trial {number}"]["wall_seconds"] = time.monotonic() - began
-        (options.output / "train.py").write_text("import torch\nfrom prepare import DEVICE\n" + FAULT)
+        began = time.monotonic()
+        found["trial"] = judge.trial(request | {"seed": 0})
+        found["trial"]["wall_seconds"] = time.monotonic() - began
+        (options.work / "train.py").write_text("import torch\nfrom prepare import DEVICE\n" + FAULT)
         found["a fault of the program's own"] = judge.trial(request | {"seed": 0})
         found["device lost"] = guard.lost if guard else ""
     finally:
@@ -275,22 +281,23 @@ def streaming(options: argparse.Namespace) -> Any:
 
 
 def cost(options: argparse.Namespace) -> Any:
-    repeats = ["--repeats", "1", "--budgets", "1"] if options.quick else ["--repeats", "2", "--budgets", "10"]
+    repeats = ["--repeats", "1", "--budgets", "1"] if options.quick else ["--repeats", "1", "--budgets", "10"]
     return run(["benchmarks.trust_cost", "--device", options.device, *repeats], options, f"cost-{options.scale.name}")
 
 
 def run(command: list[str], options: argparse.Namespace, name: str) -> Any:
     """A benchmark in a process of its own; its numbers, or the end of what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", *command, "-o", str(options.output)],
+        [sys.executable, "-m", *command, "-o", str(options.work)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=max(10.0, options.until - time.monotonic()),
     )
     if done.returncode:
         return {"failed": (done.stdout + done.stderr)[-2500:]}
-    return json.loads((options.output / f"{name}.json").read_text())
+    (options.output / f"{name}.md").write_text((options.work / f"{name}.md").read_text())
+    return json.loads((options.work / f"{name}.json").read_text())
 
 
 if __name__ == "__main__":

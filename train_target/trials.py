@@ -229,9 +229,15 @@ def open_guard(scale: Scale, wanted: str) -> Guard | None:
     """What looks after the GPU with this index or UUID, at a scale that needs one. Raises Infrastructure."""
     if scale.device != "cuda":
         return None
-    source = open_source()
-    device = find(source, wanted)
-    return Guard(source, device, environment(device))
+    try:
+        source = open_source()
+        device = find(source, wanted)
+        return Guard(source, device, environment(device))
+    except Infrastructure as error:
+        raise Infrastructure(
+            f"{error}; the scale {scale.name} needs a GPU that nvidia-smi lists: name it with --device, "
+            "or use the scale cpu"
+        ) from error
 
 
 def boxes(scale: Scale, folder: Path, isolation: Isolation, guard: Guard | None = None) -> Nursery | Waiting:

@@ -12,6 +12,8 @@ import pytest
 
 from devices import Device, Guard, Nvml, Smi, find, libraries, nodes, out_of_memory
 from nursery import Infrastructure
+from texts import Scale
+from trials import open_guard
 
 GIB = 2**30
 
@@ -214,3 +216,13 @@ def test_only_the_folder_of_the_driver_is_passed_on_for_libraries(tmp_path: Path
     (tmp_path / "libcuda.so.1").touch()
     found = {"LD_LIBRARY_PATH": str(tmp_path), "TRITON_LIBCUDA_PATH": str(tmp_path)}
     assert libraries(f"/nowhere:{tmp_path}:") == found and libraries("/nowhere") == {}
+
+
+def test_a_scale_for_gpus_says_what_it_needs_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise Infrastructure("nvidia-smi does not answer")
+
+    monkeypatch.setattr("trials.open_source", none)
+    assert open_guard(Scale.read("cpu"), "0") is None
+    with pytest.raises(Infrastructure, match="does not answer; the scale gpu needs a GPU .* or use the scale cpu"):
+        open_guard(Scale.read("gpu"), "0")
