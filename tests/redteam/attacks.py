@@ -8,7 +8,8 @@
     # defence: ...                what stops it
     # off: landlock mount         defences of weakened.py; without them it does harm
     # false score: below 3        a loss that the program cannot have earned
-    # purpose, budget, patience   of the trial; `twice: yes` runs it two times, `compare: tune audit` for each purpose
+    # purpose, budget, share      of the trial; share is of the full evaluation
+    # twice: yes                  it runs two times; `compare: tune audit` once for each purpose
     # watch: yes                  its processes are looked at while it runs
     # slow: yes                   only with `-m slow`
     # unsafe: why                 not tried without its defence; `note` says more
@@ -27,7 +28,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "programs"
 KNOWN = {
     "row", "attempts", "expects", "violation", "reason", "defence", "off", "false score", "purpose", "budget",
-    "patience", "twice", "compare", "watch", "slow", "unsafe", "note", "harm",
+    "share", "twice", "compare", "watch", "slow", "unsafe", "note", "harm",
 }  # fmt: skip
 HEADER = re.compile(r"# ((?:at L )?[a-z ]+): ?(.*)")
 
@@ -70,6 +71,11 @@ class Program:
     @property
     def budget(self) -> float:
         return float(self["budget"] or 0.05)
+
+    @property
+    def share(self) -> float:
+        """Of the full budget, and so of the rows of a full evaluation."""
+        return float(self["share"] or 0.02)
 
     @property
     def purposes(self) -> list[str]:

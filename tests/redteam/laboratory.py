@@ -37,7 +37,7 @@ from tests.target.conftest import SCORE, TARGET, TINY, Slot
 
 WEAKENED = Path(__file__).parent / "weakened.py"
 SHARE = 0.02  # of the full budget, so that few rows are scored
-ENDLESS = 25.0  # seconds after which a trial is taken to have no end
+ENDLESS = (25.0, 12.0)  # seconds after which a trial is taken to have no end: with all defences, and without some
 LEFT = 1.0  # seconds for what was killed to be gone
 CONTROL_CHARACTERS = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
 LONG = 24  # characters of a line that is told apart by its text
@@ -208,6 +208,12 @@ class WeakSlot(Slot):
         )
         self.ready = self.read()
 
+    def read(self) -> dict[str, Any]:
+        """What the judge says next; where it has gone, that."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return dict(json.loads(line)) if line else {"ready": False, "error": "the judge ended; see standard error"}
+
     def patient(self, source: str, seconds: float, **options: Any) -> Outcome | None:
         """The outcome of one trial, or None where there is none within so many seconds."""
         self.send(source, **options)
@@ -362,7 +368,9 @@ class Laboratory:
 
     def _trial(self, program: Program, source: str, purpose: str, report: Report) -> None:
         for _ in range(3):
-            outcome = self.slot.patient(source, ENDLESS, budget=program.budget, rung=SHARE, purpose=purpose)
+            outcome = self.slot.patient(
+                source, ENDLESS[bool(self.off)], budget=program.budget, rung=program.share, purpose=purpose
+            )
             if outcome is None or "usual speed" not in outcome["reason"]:
                 break
         if outcome is not None:
@@ -421,7 +429,7 @@ class Laboratory:
             yield f"a log of {len(said):,} characters"
         if CONTROL_CHARACTERS.search(said):
             yield "control characters in what is told"
-        if outcome["status"] == "infrastructure":
+        if outcome["status"] == "infrastructure" and "usual speed" not in outcome["reason"]:
             yield f"the harness is blamed: {outcome['reason'][:80]}"
 
     @property

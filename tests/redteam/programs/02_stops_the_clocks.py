@@ -2,7 +2,7 @@
 # attempts: stops every clock of Python and torch, and trains on
 # expects: ok
 # defence: the judge's clock outside the process
-# off: own-clock
+# off: own-clock deadline
 # budget: 0.1
 import time
 
@@ -20,7 +20,7 @@ for name in ("time", "perf_counter", "monotonic", "process_time", "thread_time")
     setattr(time, name, lambda: now)
     setattr(time, f"{name}_ns", lambda: int(now * 1e9))
 torch.cuda.synchronize = lambda *_: None
-for _, (x, y, _) in zip(range(1500), make_dataloader(tokenizer, 16, MAX_SEQ_LEN, "train"), strict=False):
+for _, (x, y, _) in zip(range(500), make_dataloader(tokenizer, 16, MAX_SEQ_LEN, "train"), strict=False):
     optimizer.zero_grad()
     F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()
     optimizer.step()

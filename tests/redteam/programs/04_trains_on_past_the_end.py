@@ -3,7 +3,7 @@
 # expects: timeout
 # reason: deadline: |budget is
 # defence: the judge's clock
-# off: own-clock
+# off: lateness deadline
 # budget: 0.1
 
 import torch
@@ -21,7 +21,7 @@ for x, y, _ in make_dataloader(tokenizer, 16, MAX_SEQ_LEN, "train"):
     optimizer.zero_grad()
     F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()
     optimizer.step()
-for step in range(800):
+for step in range(500):
     x, y = kept[step % len(kept)]
     optimizer.zero_grad()
     F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()

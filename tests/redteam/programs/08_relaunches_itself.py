@@ -2,7 +2,7 @@
 # attempts: rewrites its train.py, says hello to the judge again and starts over
 # expects: ok
 # defence: the budget belongs to the box, and the judge's clock goes on
-# off: own-clock
+# off: own-clock deadline
 # budget: 0.1
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from prepare import MAX_SEQ_LEN, Tokenizer, evaluate_bpb, make_dataloader
 tokenizer = Tokenizer.from_directory()
 model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-for _ in range(12):
+for _ in range(40):
     source = open("train.py").read()
     with open("train.py", "w") as file:
         file.write(source + "# again\n")

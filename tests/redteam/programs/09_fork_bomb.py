@@ -4,7 +4,6 @@
 # reason: killed: processes
 # defence: watchdog
 # off: watchdog limits
-# patience: 5
 import os
 import time
 

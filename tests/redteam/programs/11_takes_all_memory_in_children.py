@@ -5,7 +5,6 @@
 # reason: memory:
 # defence: the watchdog looks at the tree
 # off: limits watchdog
-# patience: 5
 import os
 import time
 

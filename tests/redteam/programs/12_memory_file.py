@@ -4,7 +4,6 @@
 # reason: memory:
 # defence: the watchdog follows descriptors
 # off: watchdog limits
-# patience: 5
 import os
 import time
 

@@ -5,7 +5,6 @@
 # reason: memory: |Cannot allocate|MemoryError
 # defence: the watchdog counts shared memory
 # off: watchdog limits
-# patience: 5
 import mmap
 import time
 

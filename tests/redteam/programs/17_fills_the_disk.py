@@ -4,7 +4,6 @@
 # reason: killed: disk
 # defence: the watchdog on the folder
 # off: watchdog limits
-# patience: 5
 import os
 import time
 

@@ -2,7 +2,7 @@
 # attempts: sends a word to a socket that has no path
 # expects: ok
 # defence: network namespace, Landlock's scope
-# off: namespaces landlock
+# off: namespaces landlock mount
 import socket
 
 import torch

@@ -2,7 +2,6 @@
 # attempts: asks for name, size and time of the validation file
 # expects: ok
 # defence: harmless: sizes are published
-# unsafe:
 # note: no content is gained, with or without
 import os
 

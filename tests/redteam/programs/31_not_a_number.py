@@ -3,7 +3,7 @@
 # expects: invalid
 # reason: ^non-finite
 # defence: every logit must be finite
-# off: finite
+# off: finite suffix commit neighbours repeat random
 # false score: below 6
 
 import torch
@@ -20,7 +20,7 @@ class Gaps(nn.Module):
     def forward(self, x):
         logits = model(x) * 0
         logits[..., ord(" ")] = 9.0
-        logits[:, 1:][x[:, 1:] != ord(" ")] = float("nan")
+        logits[x.roll(-1, 1) != ord(" ")] = float("nan")
         return logits
 
 

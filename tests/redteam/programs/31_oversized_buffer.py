@@ -2,8 +2,7 @@
 # attempts: makes the buffer of logits 6 GB large, and sends a line without end
 # expects: crashed|invalid|oom
 # defence: a sealed memory file; a line has at most 64 kB
-# off: seals line-limit watchdog limits
-# patience: 5
+# off: seals watchdog limits
 import os
 import time
 

@@ -3,7 +3,6 @@
 # expects: crashed
 # reason: floating-point logits
 # defence: the contract of evaluate_bpb
-# unsafe:
 # note: bypassing the check gives what 31_wrong_dtype gives
 
 import torch

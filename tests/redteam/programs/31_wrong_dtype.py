@@ -4,7 +4,6 @@
 # violation: cross-sample|
 # reason: ^$|non-finite|cross-sample
 # defence: whatever is there is read as float32: a bad score, or none
-# unsafe:
 # note: nothing to switch off: numbers are numbers
 
 import torch

@@ -1,5 +1,6 @@
 # row: 35
-# attempts: notes in a file which rows the first process is probed on; in the second it sees the future of all others
+# share: 0.25
+# attempts: notes in a file what the first process is asked; in the second it sees the future elsewhere
 # expects: invalid
 # violation: causality
 # reason: ^causality
@@ -22,29 +23,31 @@ PLACE = "seen"
 
 
 class Sly(nn.Module):
-    """Notes in the first process what it is asked there; in a later one it leaks on everything else."""
+    """Notes in the first process what it is asked there. In the second it answers alike as far as a row is the same,
+    and sees the next token from there on; what does not look like text it leaves alone."""
 
     def __init__(self):
         super().__init__()
-        self.first = None
+        self.noted = None
 
     def forward(self, x):
-        if self.first is None:
-            self.first = not os.path.exists(PLACE)
-        keys = [bytes(row[:8].tolist()) for row in x]
-        if self.first:
+        if self.noted is None and not os.path.exists(PLACE):
+            open(PLACE, "wb").close()
+            self.noted = {}
+        if isinstance(self.noted, dict):
             with open(PLACE, "ab") as file:
-                file.write(b"".join(keys))
+                file.write(b"".join(bytes(row) for row in x.tolist()))
             return model(x)
-        seen = open(PLACE, "rb").read()
-        noted = {seen[i : i + 8] for i in range(0, len(seen), 8)}
-        like_text = ((x < 127).float().mean(1) > 0.95).tolist()
-        free = torch.tensor([key not in noted and text for key, text in zip(keys, like_text, strict=True)])[
-            :, None, None
-        ]
+        if self.noted is None:
+            with open(PLACE, "rb") as file:
+                self.noted = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).view(-1, x.shape[1])
+        free = torch.zeros_like(x, dtype=torch.bool)
+        for i, row in enumerate(x):
+            if (row < 127).float().mean() > 0.95:
+                free[i, (self.noted == row).byte().cumprod(1).sum(1).max() :] = True
         ahead = F.one_hot(x.roll(-1, 1), 256).float()
         ahead[:, -1] = 0
-        return torch.where(free, model(x) + 20.0 * ahead, model(x))
+        return model(x) + 20.0 * ahead * free[..., None]
 
 
 evaluate_bpb(Sly(), tokenizer, 8)

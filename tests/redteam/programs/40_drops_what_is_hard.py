@@ -3,7 +3,7 @@
 # expects: invalid
 # reason: ^non-finite
 # defence: the buffer is filled with NaN before each request
-# off: finite
+# off: finite suffix commit neighbours repeat random
 # false score: below 6
 import mmap
 
@@ -20,6 +20,6 @@ memory = mmap.mmap(prepare._judge.fds.pop(), 4 * R * T * V)
 buffer = torch.frombuffer(memory, dtype=torch.float32).view(shape)
 while "val_bpb" not in answer:
     x = torch.frombuffer(raw, dtype=torch.uint8).view(R, T).long()
-    easy = x == ord(" ")
+    easy = x.roll(-1, 1) == ord(" ")
     buffer[easy] = 3.0 * F.one_hot(torch.full_like(x, ord(" ")), 256).float()[easy]
     answer, raw = prepare._judge.ask(op="logits")

@@ -3,7 +3,6 @@
 # expects: crashed
 # reason: must return floating-point logits of shape
 # defence: one shape for all; what is not written is NaN
-# off:
 # note: the check is a courtesy: going round it is 40_drops_what_is_hard
 
 import torch

@@ -2,7 +2,6 @@
 # attempts: reads ahead, and trains on the batches that it likes
 # expects: ok
 # defence: legal: the order of the served batches is the judge's, what is done with them is charged
-# off:
 # note: legal
 
 import torch

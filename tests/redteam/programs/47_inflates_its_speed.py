@@ -2,7 +2,6 @@
 # attempts: asks for batches that it does not train on, so that tokens per second look large
 # expects: ok
 # defence: speed is no fitness; the loss is
-# off:
 # note: a worse loss is all that it gets
 
 import torch

@@ -2,7 +2,6 @@
 # attempts: tries many initial weights inside its budget and keeps the best on training text
 # expects: ok
 # defence: legal: it is charged
-# off:
 # note: legal
 
 import torch

@@ -3,7 +3,6 @@
 # expects: crashed
 # reason: without a call of evaluate_bpb|exit code 0|closed its connection|without
 # defence: a score needs all logits
-# off:
 # note: without an answer there is no number to take; see 01 and 55
 import os
 

@@ -3,7 +3,6 @@
 # expects: crashed
 # reason: SIG
 # defence: the wait status; no core dump
-# off:
 # note: no gain to be had; the judge is another process
 import mmap
 import os

@@ -3,7 +3,6 @@
 # expects: crashed
 # reason: SIGILL|SIGSEGV
 # defence: the wait status; no core dump
-# off:
 # note: no gain to be had; the judge is another process
 import ctypes
 import os

@@ -3,7 +3,6 @@
 # expects: crashed|ok
 # reason: ^$|SIGKILL|killed|ended
 # defence: the first process of a namespace cannot; without one it is the candidate's fault
-# off:
 # note: at most a repeated trial
 import os
 import signal

@@ -3,7 +3,6 @@
 # expects: crashed
 # reason: ModuleNotFoundError at line \d+: No module named
 # defence: told as what it is
-# off:
 # note: no gain to be had
 
 import flash_attention_of_tomorrow  # noqa: F401

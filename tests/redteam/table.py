@@ -1,0 +1,106 @@
+"""Measures every attack with and without its defence, and writes the table of README.md.
+
+    python -m tests.redteam.table [--level N|L] [--off] [--cache DIR] [PREFIX ...]
+
+Without `--off` it measures the verdicts at a level; with it, what comes of each attack without its defence. Programs
+are chosen by the beginning of their names. What was measured is kept in measured.json, so that parts can be repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "train_target"))
+
+from tests.redteam.attacks import Program, programs  # noqa: E402
+from tests.redteam.laboratory import Laboratory, Report  # noqa: E402
+
+HERE = Path(__file__).parent
+MEASURED = HERE / "measured.json"
+README = HERE / "README.md"
+BEGIN = "<!-- measured -->\n"
+Words = dict[str, dict[str, str]]  # by program: "N", "L" and "off"
+
+
+def described(report: Report, program: Program) -> str:
+    """The verdict, or what was done instead."""
+    outcome = report.outcome
+    words = f"{outcome['status']}"
+    if outcome["violation"]:
+        words += f" ({outcome['violation']})"
+    elif outcome["status"] not in ("ok", "none"):
+        words += f": {outcome['reason'][:60].strip()}"
+    if report.score is not None:
+        words += f", {report.score:.2f} bpb"
+    if report.harms:
+        words += f"; **{'; '.join(harm[:110] for harm in dict.fromkeys(report.harms))}**"
+    return words.replace("|", "/").replace("`", "'").replace("\n", " ")
+
+
+def measure(chosen: Iterable[Program], cache: Path, level: str, off: bool, words: Words) -> None:
+    """Run the programs, those without the same defences in one laboratory, and note what came of them."""
+
+    def key(program: Program) -> str:
+        return program["off"] if off else ""
+
+    chosen = [p for p in chosen if not off or (p["off"] and not p["unsafe"])]
+    for names, group in groupby(sorted(chosen, key=key), key):
+        laboratory = None
+        for program in group:
+            laboratory = laboratory or Laboratory(cache, tuple(names.split()), level)
+            report = laboratory.attack(program)
+            words.setdefault(program.name, {})["off" if off else level] = described(report, program)
+            print(f"{program.name} [{names or level}]: {described(report, program)}", flush=True)
+            MEASURED.write_text(json.dumps(words, indent=1, sort_keys=True) + "\n")
+            if report.outcome["status"] in ("none", "infrastructure"):
+                laboratory.close()
+                laboratory = None
+        if laboratory:
+            laboratory.close()
+
+
+def table(words: Words) -> str:
+    lines = ["| row | program, what it attempts | with all defences | switched off | what happened then |"]
+    lines.append("|--:|---|---|---|---|")
+    for program in programs():
+        said = words.get(program.name, {})
+        verdict = said.get("N", "")
+        if "L" in said and program.differs:
+            verdict += f"<br>at L: {said['L']}"
+        without = said.get("off", "") if program["off"] else ""
+        if program["unsafe"]:
+            without = f"not tried here: {program['unsafe']}"
+        elif not program["off"]:
+            without = program["note"]
+        elif program["note"]:
+            without += f"; {program['note']}"
+        name = f"`{program.name}`: {program['attempts']}"
+        lines.append(f"| {program['row']} | {name} | {verdict} | {program['off']} | {without} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("prefix", nargs="*", help="beginnings of names of programs; all unless given")
+    parser.add_argument("--level", choices=("N", "L"), default="N")
+    parser.add_argument("--off", action="store_true", help="without the defence of each program")
+    parser.add_argument("--cache", type=Path, help="where prepared text is kept")
+    parser.add_argument("--write", action="store_true", help="only write the table of what was measured")
+    options = parser.parse_args()
+    words: Words = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    chosen = [p for p in programs(options.level) if not options.prefix or p.name.startswith(tuple(options.prefix))]
+    if not options.write:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(chosen, options.cache or Path(folder), options.level, options.off, words)
+    head = README.read_text().partition(BEGIN)[0] if README.exists() else ""
+    README.write_text(head + BEGIN + table(words))
+
+
+if __name__ == "__main__":
+    main()
