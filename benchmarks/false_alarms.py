@@ -99,7 +99,7 @@ def run(
 ) -> list[Record]:
     """One record a program and purpose; those that `kept` holds for this budget are not run again."""
     known = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    done = {identity(record): record for record in known if record["budget"] == budget}
+    done = {identity(r): r for r in known if r["budget"] == budget and not spoilt(r["status"], r["reason"])}
     wanted = [
         record_of(program, purpose, budget)
         for purpose in purposes
@@ -152,7 +152,7 @@ def result(
     """What came of a trial; what the machine spoilt is repeated."""
     outcome = future.result()
     for _ in range(TRIES - 1):
-        if outcome.status == "infrastructure":
+        if spoilt(outcome.status, outcome.reason):
             outcome = executor.submit(trial(record, genomes)).result()
     return {
         "status": outcome.status,
@@ -161,6 +161,11 @@ def result(
         "checks": dict(outcome.checks),
         "metrics": dict(outcome.metrics),
     }
+
+
+def spoilt(status: str, reason: str) -> bool:
+    """Whether the machine ended a trial: void, or a limit on the wall clock before anything could be judged."""
+    return status == "infrastructure" or reason.startswith("deadline: no end within the wall-clock limit of startup")
 
 
 def verdicts(records: Sequence[Record]) -> str:
@@ -197,7 +202,8 @@ def statistics_table(records: Sequence[Record]) -> str:
         middle, high = values[len(values) // 2], values[min(len(values) - 1, int(0.95 * len(values)))]
         cells = [margin.check, margin.statistic, str(len(values)), str(skipped)]
         cells += [f"{value:.3g}" for value in (middle, high, values[-1])]
-        lines.append(f"| {' | '.join([*cells, found[-1][1], margin.threshold])} |")
+        worst = found[-1][1] if values[-1] != values[0] else "all the same"
+        lines.append(f"| {' | '.join([*cells, worst, margin.threshold])} |")
     return "\n".join(lines) + "\n"
 
 
