@@ -181,7 +181,7 @@ ENDS = {
         "oom",
         r"memory: .* \d\d\d MB of them shared",
     ),
-    "fork bomb": (BEGIN + FORKS + "bomb(400)\n" + HANG, "crashed", "killed: processes: more than 60, the limit"),
+    "fork bomb": (BEGIN + FORKS + "bomb(200)\n" + HANG, "crashed", "killed: processes: more than 60, the limit"),
     "thread bomb": (
         BEGIN + THREADS + HANG,
         "crashed",
@@ -219,7 +219,7 @@ def test_what_goes_too_far_is_ended_with_its_reason_and_leaves_nothing(slot: Slo
     outcome = slot.run(source)
     assert outcome["status"] == status and outcome["metrics"] == {}, outcome
     assert re.match(reason, outcome["reason"]), outcome
-    assert time.monotonic() - before < 20, outcome
+    assert time.monotonic() - before < 40, outcome
     slot.check()
 
 
