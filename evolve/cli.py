@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"evolve: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("evolve: stopped at once; the same command continues the run", file=sys.stderr)
+        lost = "no verdict" if options.command is _audit else "the same command continues the run"
+        print(f"evolve: stopped at once; {lost}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()

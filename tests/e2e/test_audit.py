@@ -12,9 +12,9 @@ from tests.e2e.conftest import TARGET, Start, small_run
 PLAIN = "import torch\n\nprint(torch.zeros(1))\n"
 
 
-def audit(start: Start, target: Path, file: Path, *more: str) -> tuple[int, str, str]:
+def audit(start: Start, target: Path, file: Path, *more: str, patience: float = 120) -> tuple[int, str, str]:
     process = start("evolve", "audit", file, "--target", target, "--budget", "0.05", *more)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=patience)
     return process.returncode, out, err
 
 
@@ -99,9 +99,9 @@ def test_a_run_without_isolation_says_so_everywhere_and_may_not_lose_it_silently
 @pytest.mark.slow
 def test_the_real_judge_finds_the_seed_program_sound_and_a_leak_not(start: Start, tmp_path: Path) -> None:
     seed = (TARGET / "train.py").read_text()
-    code, out, err = audit(start, TARGET, written(tmp_path, seed), "--budget", "1")
+    code, out, err = audit(start, TARGET, written(tmp_path, seed), "--budget", "1", patience=900)
     assert code == 0, out + err
     leak = seed.replace("is_causal=True", "is_causal=False")
     assert leak != seed
-    code, out, err = audit(start, TARGET, written(tmp_path, leak), "--budget", "1")
+    code, out, err = audit(start, TARGET, written(tmp_path, leak), "--budget", "1", patience=900)
     assert code == 1 and "not sound: causality" in out, out + err

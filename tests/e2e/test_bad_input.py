@@ -271,7 +271,7 @@ def test_an_unknown_candidate_and_a_place_that_cannot_be_written(
 
 
 @pytest.mark.parametrize(
-    ("part", "words"), [('"isolation": "none", ', "isolation"), ('"name": data or "toy", ', "corpus")]
+    ("part", "words"), [('"isolation": f"{level}: made up", ', "isolation"), ('"name": data or "toy", ', "corpus")]
 )
 def test_a_judge_that_leaves_out_what_it_is(
     target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, words: str
