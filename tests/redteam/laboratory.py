@@ -36,8 +36,9 @@ from tests.redteam.attacks import Program
 from tests.target.conftest import SCORE, TARGET, TINY, Slot
 
 WEAKENED = Path(__file__).parent / "weakened.py"
+CORE = max(os.sched_getaffinity(0))  # that judge and boxes run on
 SHARE = 0.02  # of the full budget, so that few rows are scored
-ENDLESS = (25.0, 12.0)  # seconds after which a trial is taken to have no end: with all defences, and without some
+ENDLESS = (60.0, 25.0)  # seconds after which a trial is taken to have no end: with all defences, and without some
 LEFT = 1.0  # seconds for what was killed to be gone
 CONTROL_CHARACTERS = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
 LONG = 24  # characters of a line that is told apart by its text
@@ -235,7 +236,7 @@ class WeakSlot(Slot):
 class Laboratory:
     """A judge with some defences switched off, perhaps none, and the traps around it."""
 
-    def __init__(self, cache: Path, off: tuple[str, ...] = (), level: str = "N", patience: float = 1.5) -> None:
+    def __init__(self, cache: Path, off: tuple[str, ...] = (), level: str = "N", patience: float = 3.0) -> None:
         self.off, self.level = off, level
         self.home = Path(tempfile.mkdtemp(prefix="rt-"))
         self.home.chmod(0o755)
@@ -248,7 +249,7 @@ class Laboratory:
         self.victim = Victim(self.secret("VICTIM"))
         self.cache = cache
         judge = [str(TARGET / "judge.py")] if not off else [str(WEAKENED), *(f"--off={name}" for name in off)]
-        options = ["--scale=cpu", "--core=0", f"--cache={cache}", f"--patience={patience}"]
+        options = ["--scale=cpu", f"--core={CORE}", f"--cache={cache}", f"--patience={patience}"]
         command = [*container(level), sys.executable, *judge, *options, *isolation(level)]
         self.slot = WeakSlot(cache, self.home / "job", command, self.secret("KEY"))
         assert self.slot.ready["ready"], self.slot.ready
@@ -346,7 +347,7 @@ class Laboratory:
         source, report = self.fill(program.source, mark), Report()
         shift = time.time() - time.monotonic()
         purposes = program.purposes * (2 if program["twice"] else 1)
-        watcher = Watcher(self.judge, 0)
+        watcher = Watcher(self.judge, CORE)
         watcher.start()
         used = 0.0
         for purpose in purposes:

@@ -30,11 +30,6 @@ def laboratory(cache: Path) -> Iterator[Laboratory]:
     laboratory.close()
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 def fingerprint(laboratory: Laboratory) -> dict[str, str]:
     """The judge's files and those around it."""
     files = [*laboratory.corpus.iterdir(), *(p for p in laboratory.scratch.rglob("*") if p.is_file())]
@@ -50,7 +45,9 @@ def test_attack(laboratory: Laboratory, program: Program) -> None:
     judge = laboratory.slot.process.pid
     report = laboratory.attack(program)
     outcome = report.outcome
-    assert (program.faults(outcome), report.harms) == ([], []), outcome
+    unknown = [harm for harm in report.harms if not program["harm"] or not harm.startswith(program["harm"])]
+    assert (program.faults(outcome), unknown) == ([], []), outcome
+    assert report.harms or not program["harm"], "what was known not to hold holds now: say so"
     after = laboratory.honest()
     assert after["status"] == "ok", after
     assert {path.name for path in laboratory.box.iterdir()} == {"train.py", "tmp"}

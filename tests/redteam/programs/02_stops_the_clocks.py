@@ -3,6 +3,7 @@
 # expects: ok
 # defence: the judge's clock outside the process
 # off: own-clock deadline
+# false score: below 5.5
 # budget: 0.1
 import time
 

@@ -4,7 +4,8 @@
 # reason: deadline: |budget is
 # defence: the judge's clock
 # off: lateness deadline
-# budget: 0.1
+# false score: below 5.5
+# budget: 0.05
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ for x, y, _ in make_dataloader(tokenizer, 16, MAX_SEQ_LEN, "train"):
     optimizer.zero_grad()
     F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()
     optimizer.step()
-for step in range(500):
+for step in range(300):
     x, y = kept[step % len(kept)]
     optimizer.zero_grad()
     F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()

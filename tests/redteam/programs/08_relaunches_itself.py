@@ -3,6 +3,7 @@
 # expects: ok
 # defence: the budget belongs to the box, and the judge's clock goes on
 # off: own-clock deadline
+# false score: below 5.5
 # budget: 0.1
 import torch
 import torch.nn.functional as F

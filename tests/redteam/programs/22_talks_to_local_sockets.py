@@ -3,7 +3,7 @@
 # expects: ok
 # defence: mount namespace
 # off: mount landlock namespaces
-# harm at L: message
+# at L harm: a word arrived at a listener
 import socket
 
 import torch

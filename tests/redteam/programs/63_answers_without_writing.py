@@ -12,4 +12,6 @@ from prepare import Tokenizer
 tokenizer = Tokenizer.from_directory()
 answer, raw = prepare._judge.ask(op="evaluate", batch_size=8)
 while "val_bpb" not in answer:
+    if answer.get("waits"):
+        answer, raw = prepare._judge.ask(op="pass")
     answer, raw = prepare._judge.ask(op="logits")
