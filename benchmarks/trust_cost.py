@@ -2,8 +2,9 @@
 
     python -m benchmarks.trust_cost [--device cuda] [--repeats 5] [--isolation auto] [-o DIR]
 
-The judge runs in this process, so its own work is timed where it is done: `batch` is the streaming, `logits` the
-scoring, the rest as named. Forward passes that no score needs are the probes': their number times the median time of
+The judge runs in this process, so its own work is timed where it is done, in CPU time at the CPU scale, whose core it
+shares with the box: the answers to `batch` are the streaming, those to `logits` the scoring, reading the clock (with
+timing the core) is apart. Forward passes that no score needs are the probes': their number times the median time of
 one. Starts of a box are compared, interleaved, with a bare `python -c "import torch, torch._dynamo"`; what each door
 costs is timed in children of one process. Medians of repeats; the table of starts also says what each is of the cold
 start in the same repeat.
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -83,22 +85,39 @@ watched: list[Watchdog] = []
 timed: list[TimedSession] = []
 
 
+class TimedClock:
+    """A clock that notes, by `own`, how long reading it takes."""
+
+    def __init__(self, clock: Any, own: Callable[[], float]) -> None:
+        self.clock, self.own, self.spent = clock, own, 0.0
+
+    def read(self, exact: bool = False) -> float:
+        began = self.own()
+        seconds: float = self.clock.read(exact)
+        self.spent += 1000 * (self.own() - began)
+        return seconds
+
+
 class TimedSession(Session):
     """A session that notes how long the judge takes for each kind of message, and the box between two."""
 
     def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+        scale, texts, clock, *rest = arguments
+        self.own = time.process_time if scale.clock == "cpu" else time.perf_counter
+        self.timed = TimedClock(clock, self.own)
+        super().__init__(scale, texts, self.timed, *rest)
         self.judged: dict[str, list[float]] = defaultdict(list)
         self.waited: dict[str, list[float]] = defaultdict(list)
         self.since = time.perf_counter()
         timed.append(self)
 
     def handle(self, message: dict[str, Any]) -> Reply:
-        began = time.perf_counter()
-        self.waited[str(message.get("op"))].append(1000 * (began - self.since))
+        self.waited[str(message.get("op"))].append(1000 * (time.perf_counter() - self.since))
+        began, before = self.own(), self.timed.spent
         reply = super().handle(message)
+        clock = self.timed.spent - before
+        self.judged[str(message.get("op"))].append(1000 * (self.own() - began) - clock)
         self.since = time.perf_counter()
-        self.judged[str(message.get("op"))].append(1000 * (self.since - began))
         return reply
 
 
@@ -246,13 +265,12 @@ def one(judge: trials.Judge, request: dict[str, Any]) -> Numbers:
     needed = sum(math.ceil(len(rows) / evaluation.batch) for rows in evaluation.texts.values())
     typical = median(forwards)
     scoring = sum(sum(session.judged[op]) for op in ("evaluate", "logits", "pass"))
-    clock = getattr(session.clock, "timings", [])
     return {
         "trial": wall,
         "steps": float(session.steps),
         "start: until the first batch": sum(session.waited["hello"]) + sum(session.waited["batch"][:1]),
         "streaming: judge": sum(session.judged["batch"]),
-        "clock: timing the core": 1.5 * sum(clock),
+        "clock: reading it": session.timed.spent,
         "watchdog": 1000 * sum(w.spent for w in watched),
         "scoring: judge": scoring,
         "probes: forward passes": typical * max(0, len(forwards) - needed),
