@@ -80,6 +80,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "kexec_load": (246, 104),
     "kexec_file_load": (320, 294),
     "reboot": (169, 142),
+    # its own limits: a box that lowered one could end as if somebody else had killed it
+    "setrlimit": (160, 164),
     # memory and messages that outlive a process and that no limit counts
     "shmget": (29, 194),
     "semget": (64, 190),
@@ -92,7 +94,7 @@ CLONE_NEW = 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x4
 AF_UNIX = 1
 SIGCHLD = 17
 SCHED_FIFO, SCHED_RR = 1, 2
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # hides what a process holds; takes orphans from whom they go to
 NUMBERS = {  # system calls of which the arguments count
     "clone": (56, 220),
     "clone3": (435, 435),
@@ -100,6 +102,7 @@ NUMBERS = {  # system calls of which the arguments count
     "rt_sigaction": (13, 134),
     "sched_setscheduler": (144, 119),
     "prctl": (157, 167),
+    "prlimit64": (302, 261),
 }
 
 # Instructions of the classic BPF machine: (code, jump if true, jump if false, constant)
@@ -135,7 +138,10 @@ def program(machine: str) -> bytes:
     )
     real_time = [(JUMP_EQUAL, 1, 0, SCHED_FIFO), (JUMP_EQUAL, 0, 1, SCHED_RR), REFUSE]
     filter += _when(numbers["sched_setscheduler"], [_argument(1), *real_time])
-    filter += _when(numbers["prctl"], [_argument(0), (JUMP_EQUAL, 0, 1, PR_SET_CHILD_SUBREAPER), REFUSE])
+    hiding = [(JUMP_EQUAL, 1, 0, PR_SET_DUMPABLE), (JUMP_EQUAL, 0, 1, PR_SET_CHILD_SUBREAPER), REFUSE]
+    filter += _when(numbers["prctl"], [_argument(0), *hiding])
+    setting = [(LOAD, 0, 0, ARGUMENTS_AT + 20), (JUMP_EQUAL, 1, 0, 0), REFUSE]  # no null pointer: a limit to set
+    filter += _when(numbers["prlimit64"], [_argument(2), (JUMP_EQUAL, 1, 0, 0), REFUSE, *setting])
     filter += [(RETURN, 0, 0, ALLOW)]
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in filter)
 

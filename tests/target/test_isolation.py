@@ -85,6 +85,13 @@ refused("a user namespace", lambda: libc.unshare(0x10000000))
 refused("another core", lambda: os.sched_setaffinity(0, {0, 1}))
 refused("the clock", lambda: __import__("time").clock_settime(0, 0.0))
 refused("a subreaper", lambda: libc.prctl(36, 1, 0, 0, 0))
+refused("hiding", lambda: libc.prctl(4, 0, 0, 0, 0))
+import resource
+try:
+    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    raise SystemExit("a limit of its own was allowed")
+except (OSError, ValueError): pass
+assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 refused("a segment of shared memory", lambda: libc.shmget(0, 4096, 0o1600))
 assert os.path.exists(f"/proc/{judge}") == (LEVEL != "N")
 assert not set(os.environ) & {"ANTHROPIC_API_KEY", "EVOLVE_LLM_KEY", "OLDPWD"}
