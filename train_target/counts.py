@@ -16,6 +16,11 @@ CHUNK = 4_000_000
 
 def bits_per_byte(train: npt.NDArray[np.uint8], rows: npt.NDArray[np.uint8]) -> dict[str, float]:
     """Bits per byte of each model on the targets of `rows` (N, T+1), given only what precedes them in their row."""
+    return {name: float(bits.mean()) for name, bits in target_bits(train, rows).items()}
+
+
+def target_bits(train: npt.NDArray[np.uint8], rows: npt.NDArray[np.uint8]) -> dict[str, Array]:
+    """Bits (N * T) that each target costs each model."""
     before, last, target = _contexts(rows)
     unigram = (np.bincount(train, minlength=V) + 1.0) / (len(train) + V)
     bigram = _interpolate(_counts(train, 2).reshape(V, V), unigram)
@@ -25,7 +30,7 @@ def bits_per_byte(train: npt.NDArray[np.uint8], rows: npt.NDArray[np.uint8]) -> 
     context = before[known] * V + last[known]
     p3[known] = _trigram(_counts(train, 3).reshape(V * V, V), context, target[known], p2[known])
     models = {"unigram": p1, "bigram": p2, "trigram": p3}
-    return {name: float(-np.log2(p).mean()) for name, p in models.items()}
+    return {name: -np.log2(p) for name, p in models.items()}
 
 
 def _contexts(rows: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], ...]:

@@ -10,20 +10,22 @@ EVOLVE_BUDGET (seconds), EVOLVE_SCALE (cpu, gpu), EVOLVE_DATA (a folder of text)
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 import mmap
 import os
-import random
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy
 import torch
+
+import seeding
 
 Batch = tuple[torch.Tensor, torch.Tensor, int]
 FOLDER = Path(__file__).resolve().parent
@@ -88,33 +90,6 @@ def _start_judge() -> socket.socket:
 def _connect() -> _Judge:
     number = os.environ.pop("EVOLVE_BOX_FD", None)
     return _Judge(socket.socket(fileno=int(number)) if number else _start_judge())
-
-
-def _ignore_seeding(name: str, result: Callable[[], object]) -> Callable[..., object]:
-    """A stand-in for a seeding function: the judge's seed holds, and the log says so once."""
-    noted: list[bool] = []
-
-    def ignored(*_: object, **__: object) -> object:
-        if not noted:
-            print(f"note: {name}() is ignored, the harness sets the seed", flush=True)
-            noted.append(True)
-        return result()
-
-    return ignored
-
-
-def _seed_everything(seed: int) -> None:
-    """Seed torch, Python and numpy, and make later seeding calls of the script ineffective."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    numpy.random.seed(seed % 2**32)
-    torch.manual_seed = _ignore_seeding("torch.manual_seed", lambda: torch.default_generator)
-    torch.random.manual_seed = torch.manual_seed
-    torch.seed = torch.random.seed = _ignore_seeding("torch.seed", lambda: seed)
-    torch.cuda.manual_seed = _ignore_seeding("torch.cuda.manual_seed", lambda: None)
-    torch.cuda.manual_seed_all = _ignore_seeding("torch.cuda.manual_seed_all", lambda: None)
-    random.seed = _ignore_seeding("random.seed", lambda: None)
-    numpy.random.seed = _ignore_seeding("numpy.random.seed", lambda: None)
 
 
 def progress() -> float:
@@ -203,18 +178,52 @@ def evaluate_bpb(model: torch.nn.Module, tokenizer: Tokenizer, batch_size: int) 
     """
     answer, raw = _judge.ask(op="evaluate", batch_size=batch_size)
     shape = tuple(answer["shape"])
-    with mmap.mmap(_judge.fds.pop(), 4 * shape[0] * shape[1] * shape[2]) as memory:
+    with mmap.mmap(_judge.fds.pop(), 4 * math.prod(shape)) as memory:
         buffer = torch.frombuffer(memory, dtype=torch.float32).view(shape)
         _judge.ask(op="told", parameters=sum(p.numel() for p in model.parameters()))
-        training = model.training
+        training, modes = model.training, [(module, module.training) for module in model.modules()]
         model.eval()
-        while "val_bpb" not in answer:
-            x = torch.frombuffer(raw, dtype=TOKEN_DTYPE).view(shape[:2]).to(DEVICE, torch.long)
-            buffer.copy_(_checked(model(x), shape))
-            answer, raw = _judge.ask(op="logits")
+        if DEVICE == "cpu":
+            _answer_in_a_fork(model, raw, buffer)
+        else:
+            _answer(model, raw, buffer)
+        answer, raw = _judge.ask(op="pass")
+        answer = _answer(model, raw, buffer)
         model.train(training)
+        for module, mode in modes:
+            module.training = mode
         del buffer
     return answer["val_bpb"]
+
+
+def _answer(model: torch.nn.Module, raw: bytearray, buffer: torch.Tensor) -> dict[str, object]:
+    """Answer requests for logits, the first of which is `raw`, until a pass ends; returns what the judge says then."""
+    answer: dict[str, object] = {}
+    while raw:
+        x = torch.frombuffer(raw, dtype=TOKEN_DTYPE).view(buffer.shape[:2]).to(DEVICE, torch.long)
+        buffer.copy_(_checked(model(x), tuple(buffer.shape)))
+        answer, raw = _judge.ask(op="logits")
+    return answer
+
+
+def _answer_in_a_fork(model: torch.nn.Module, raw: bytearray, buffer: torch.Tensor) -> None:
+    """Answer a pass in a child of this process, with which all that it learns from the pass ends.
+
+    What goes wrong in the child goes wrong again in this process: the judge then repeats the request.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            torch.set_num_threads(1)  # threads of a pool are not there after a fork
+            _answer(model, raw, buffer)
+            code = 0
+        finally:
+            os._exit(code)
+    with contextlib.suppress(ChildProcessError):  # the script lets nobody wait for its children
+        os.waitpid(child, 0)
 
 
 def _checked(logits: object, shape: tuple[int, ...]) -> torch.Tensor:
@@ -240,4 +249,4 @@ DEVICE: str = _hello["device"]
 TOKEN_DTYPE = torch.uint8 if VOCAB_SIZE <= 256 else torch.uint16
 if DEVICE == "cpu":
     torch.set_num_threads(1)  # as in a box: more threads cost more CPU-seconds than they save
-_seed_everything(_hello["seed"])
+seeding.seed_everything(_hello["seed"])

@@ -1,26 +1,30 @@
-"""Bits per byte of a model that is only seen through its logits, and the probe of its causality. numpy only.
+"""Bits per byte of a model that is only seen through its logits, and the questions that probe it. numpy only.
 
-The judge chooses rows, order and batches. Inputs are sent, targets are not; logits are checked and normalised here in
-float64. Each text is scored on the first rows of one fixed permutation, so that all candidates see the same rows.
+The judge chooses rows, order and batches. Inputs are sent, targets are not; logits are checked and normalised here.
+Each text is scored on the first rows of one fixed permutation, so that all candidates see the same rows. There are two
+passes: the false one, whose rows end in a suffix that is not theirs, so that what follows the cut has never been sent
+when its answer is taken, and then the true one, which is scored. probes.py compares the answers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 import arithmetic
+import probes
+from probes import Finding, Probes
 
 Tokens = npt.NDArray[np.integer]
 Logits = npt.NDArray[np.float32]
 Nats = npt.NDArray[np.float64]
-PROBED_ROWS = 64  # rows, in whole requests, that are asked for a second time with other suffixes
-TOLERANCE = 1e-3  # nats, and as much of the loss: same shape, same kernels
+Numbers = npt.NDArray[np.int64]
 MAX_LOGITS = 2**26  # numbers in one request, 256 MB
+PASSES = ("false", "true")
 
 
 class Invalid(Exception):
@@ -35,34 +39,60 @@ def choose_rows(text: Tokens, length: int, count: int, key: str) -> Tokens:
 
 
 @dataclass(frozen=True)
-class _Request:
-    """Rows of one text in one batch; `cuts[i]` is the last position of row i that a probe leaves as it is."""
+class Request:
+    """Rows of one text and the places in the batch that they take; all other places are filled with random tokens.
 
+    `kind` is what the answer is for: false, scored, alone, mixed or repeat. Of a false row i, `cuts[i]` is the last
+    position that is its own.
+    """
+
+    kind: str
     label: str
-    rows: npt.NDArray[np.int64]
-    cuts: npt.NDArray[np.int64] | None = None
+    rows: Numbers
+    places: Numbers
+    cuts: Numbers | None = None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Losses (n, T) of the n text rows of a request."""
+
+    request: Request
+    nats: Nats
 
 
 class Evaluation:
-    """Hands out batches of inputs, takes logits back, ends with bits per byte for each text.
+    """Hands out batches of inputs, takes logits back, ends with bits per byte for each text and with findings.
 
-    `texts` maps a label to rows (N, T+1); `lengths[v]` is the number of bytes of token v.
+    `texts` maps a label to rows (N, T+1); `lengths[v]` is the number of bytes of token v; suffixes come from `train`.
+    `order` decides in which order rows are scored, `secret` what is probed: whoever could foretell that could cheat
+    elsewhere. `control` may map a label to losses (N, T) of another model, which sharpen one of the probes.
     """
 
     def __init__(
-        self, texts: Mapping[str, Tokens], batch: int, lengths: npt.NDArray[np.integer], rng: np.random.Generator
+        self,
+        texts: Mapping[str, Tokens],
+        batch: int,
+        lengths: npt.NDArray[np.integer],
+        sizes: Probes,
+        train: Tokens,
+        order: np.random.Generator,
+        secret: np.random.Generator,
+        control: Mapping[str, Nats] | None = None,
     ) -> None:
-        self.texts = texts
-        self.lengths = lengths
+        self.texts, self.lengths, self.train, self.control = texts, lengths, train, control
         self.length = next(iter(texts.values())).shape[1] - 1
         most = max(1, MAX_LOGITS // (self.length * len(lengths)))
-        self.batch = max(1, min(batch, most, max(len(rows) for rows in texts.values())))
-        self._rng = rng
-        self._requests = self._plan()
-        self._next = 0
-        self._bits = dict.fromkeys(texts, 0.0)
-        self._bytes = dict.fromkeys(texts, 0)
-        self._awaited: dict[tuple[int, ...], tuple[Nats, npt.NDArray[np.int64] | None]] = {}
+        self.batch = max(1, min(batch, sizes.batch, most, max(len(rows) for rows in texts.values())))
+        self._secret = secret
+        scored = [r for label in texts for r in self._scored(label, order)]
+        scored = sorted((scored[i] for i in order.permutation(len(scored))), key=lambda r: len(r.rows) < self.batch)
+        self.passes = [list(self._false(scored, sizes)), list(self._true(scored, sizes))]
+        self.current = self._next = 0
+        self._due: Tokens | None = None
+        self._losses = {label: np.full((len(rows), self.length), np.nan) for label, rows in texts.items()}
+        self._answers: list[_Answer] = []
+        self._random: list[Nats] = []
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -70,82 +100,142 @@ class Evaluation:
         return self.batch, self.length, len(self.lengths)
 
     def __len__(self) -> int:
-        return len(self._requests)
+        """Requests of all passes."""
+        return sum(map(len, self.passes))
+
+    @property
+    def waits(self) -> bool:
+        """Whether all requests of the present pass are answered, and another pass is to be begun."""
+        return self._next == len(self.passes[self.current]) and self.current + 1 < len(self.passes)
 
     @property
     def done(self) -> bool:
-        return self._next == len(self._requests)
+        return self._next == len(self.passes[self.current]) and self.current + 1 == len(self.passes)
+
+    def begin(self) -> None:
+        """Go on to the next pass."""
+        self.current, self._next, self._due = self.current + 1, 0, None
 
     def inputs(self) -> Tokens:
-        """Inputs (rows, T) of the request that is due."""
-        request = self._requests[self._next]
-        inputs = self.texts[request.label][request.rows, :-1].copy()
-        if request.cuts is not None:
-            strange = self.texts[request.label][self._rng.permutation(len(self.texts[request.label]))[0], :-1]
-            replaced = np.arange(self.length) > request.cuts[:, None]
-            inputs[replaced] = np.broadcast_to(strange[::-1], inputs.shape)[replaced]
-        return inputs
+        """Inputs (rows, T) of the request that is due; the same again until it is answered."""
+        return np.ascontiguousarray(self._tokens()[:, :-1])
 
     def accept(self, logits: Logits) -> None:
-        """Take the logits of the due request. Raises Invalid when they are not finite or see the future."""
-        request = self._requests[self._next]
-        self._next += 1
-        if not np.isfinite(logits).all():
+        """Take the logits of the due request and overwrite them. Raises Invalid when they are not finite."""
+        request, tokens = self.passes[self.current][self._next], self._tokens()
+        own = self.texts[request.label][request.rows]
+        targets = tokens[:, 1:].copy()
+        targets[request.places] = own[:, 1:]  # of a false row, too, the true ones
+        nats = arithmetic.losses(logits, targets, clear=True)
+        if not np.isfinite(nats).all():
             raise Invalid("non-finite: the logits hold NaN or infinity, or were not written in full")
-        nats = self._losses(request, logits)
-        if request.cuts is None:
-            self._bits[request.label] += float(nats.sum()) / math.log(2)
-            self._bytes[request.label] += int(self.lengths[self._targets(request)].sum())
-        self._compare(request, nats)
+        self._next, self._due = self._next + 1, None
+        if request.kind == "scored":
+            self._losses[request.label][request.rows] = nats[request.places]
+        else:
+            self._answers.append(_Answer(request, nats[request.places]))
+        if request.kind == "alone":
+            self._random.append(np.delete(nats, request.places, axis=0))
 
     def bits_per_byte(self) -> dict[str, float]:
-        return {label: self._bits[label] / max(self._bytes[label], 1) for label in self.texts}
+        return {
+            label: float(self._losses[label].sum()) / math.log(2) / max(1, int(self.lengths[rows[:, 1:]].sum()))
+            for label, rows in self.texts.items()
+        }
 
-    def _plan(self) -> list[_Request]:
-        requests = []
-        for label, rows in self.texts.items():
-            order = self._rng.permutation(len(rows))
-            for start in range(0, len(rows), self.batch):
-                chosen = order[start : start + self.batch]
-                requests.append(_Request(label, chosen))
-        full = [i for i, r in enumerate(requests) if len(r.rows) == self.batch] or [0]
-        probes = min(math.ceil(PROBED_ROWS / self.batch), len(full))
-        for i in self._rng.choice(full, size=probes, replace=False):
-            cuts = self._rng.integers(0, max(self.length - 1, 1), size=len(requests[i].rows))
-            requests.append(_Request(requests[i].label, requests[i].rows, cuts))
-        return [requests[i] for i in self._rng.permutation(len(requests))]
+    def findings(self) -> list[Finding]:
+        """What the probes found, once all is answered; the first that failed says best what is wrong."""
+        repeats, apart = list(self._of("repeat")), [*self._of("alone"), *self._of("mixed")]
+        none = np.empty((0, self.length))
+        return [
+            probes.repeat(self._scores(repeats), _stack(repeats, none)),
+            probes.neighbours(_stack(apart, none), self._scores(apart)),
+            *self._of_futures(list(self._of("false"))),
+            probes.canary(np.concatenate([none, *self._random]).ravel(), len(self.lengths)),
+        ]
 
-    def _targets(self, request: _Request) -> Tokens:
-        """The true next tokens (rows, T), also where the request had another suffix."""
-        return self.texts[request.label][request.rows, 1:]
+    def _of_futures(self, answers: list[_Answer]) -> Iterator[Finding]:
+        """The probes of the false pass."""
+        false, true = _stack(answers, np.empty((0, self.length))), self._scores(answers)
+        cuts = np.concatenate([a.request.cuts for a in answers if a.request.cuts is not None])
+        yield probes.suffix(true, false, cuts)
+        expected, control, rows = np.empty(len(cuts)), np.zeros(len(cuts)), np.empty(len(cuts), dtype=np.int64)
+        start = before = 0
+        names = list(self.texts)
+        offsets = dict(zip(names, np.cumsum([0, *(len(self.texts[name]) for name in names)]), strict=False))
+        means = {label: losses.mean(axis=0) for label, losses in self._losses.items()}
+        for answer in answers:
+            request, before = answer.request, start
+            start += len(request.rows)
+            own = cuts[before:start]
+            expected[before:start] = means[request.label][own]
+            rows[before:start] = offsets[request.label] + request.rows
+            if self.control is not None:
+                luck = self.control[request.label]
+                control[before:start] = luck[request.rows, own] - luck.mean(axis=0)[own]
+        at_cut = false[np.arange(len(cuts)), cuts]
+        yield probes.commit(at_cut, expected, rows, control if self.control is not None else None)
 
-    def _losses(self, request: _Request, logits: Logits) -> Nats:
-        """Loss (rows, T) at each true next token."""
-        targets = self._targets(request)
-        return arithmetic.losses(logits[: len(targets)], targets)  # NaN where a logit is not finite
+    def _of(self, kind: str) -> Iterator[_Answer]:
+        return (answer for answer in self._answers if answer.request.kind == kind)
 
-    def _compare(self, request: _Request, nats: Nats) -> None:
-        """Compare the two answers to the same rows, true and with another suffix, as soon as both are there.
+    def _scores(self, answers: list[_Answer]) -> Nats:
+        """The scored losses (n, T) of the rows of some answers."""
+        parts = [self._losses[a.request.label][a.request.rows] for a in answers]
+        return np.concatenate(parts) if parts else np.empty((0, self.length))
 
-        Losses are compared, not logits: those may be shifted and stretched until any difference looks small.
-        """
-        key = tuple(int(row) for row in request.rows)
-        if key not in self._awaited:
-            if any(
-                r.cuts is not None and r.label == request.label and tuple(map(int, r.rows)) == key
-                for r in self._requests
-            ):
-                self._awaited[key] = (nats, request.cuts)
-            return
-        other, cuts = self._awaited.pop(key)
-        cuts = request.cuts if cuts is None else cuts
-        assert cuts is not None
-        kept = np.arange(self.length) <= cuts[:, None]
-        difference = np.abs(nats - other)
-        changed = np.argwhere(kept & (difference > TOLERANCE * (1.0 + np.minimum(nats, other))))
-        if len(changed):
-            row, position = changed[0]
-            raise Invalid(
-                f"causality: the loss at position {position} changed by {difference[row, position]:.3g} nats "
-                f"when only tokens after position {cuts[row]} were replaced"
-            )
+    def _scored(self, label: str, order: np.random.Generator) -> Iterator[Request]:
+        chosen = order.permutation(len(self.texts[label]))
+        for start in range(0, len(chosen), self.batch):
+            rows = chosen[start : start + self.batch]
+            yield Request("scored", label, rows, np.arange(len(rows)))
+
+    def _false(self, scored: list[Request], sizes: Probes) -> Iterator[Request]:
+        """Requests for the same rows in the same places, with a cut in each: by ascending share of the positions where
+        rows are cut several times, so that no row is asked to a cut before which it was sent for longer."""
+        total = sum(len(request.rows) for request in scored)
+        last = max(self.length - 1, 1)  # the position that has no future to be replaced
+        rounds = min(math.ceil(sizes.false / total), last)
+        bounds = np.linspace(0, last, rounds + 1).astype(int)
+        for lowest, end in zip(bounds, bounds[1:], strict=False):
+            chosen = [scored[i] for i in self._secret.permutation(len(scored))]
+            if rounds == 1:
+                chosen = sorted(chosen, key=lambda r: -len(r.rows))[: math.ceil(sizes.false / self.batch)]
+            taken = sum(len(request.rows) for request in chosen)
+            shuffles = math.ceil(taken / (end - lowest))
+            cuts = np.concatenate([self._secret.permutation(np.arange(lowest, end)) for _ in range(shuffles)])
+            for request in chosen:
+                own, cuts = cuts[: len(request.rows)], cuts[len(request.rows) :]
+                yield Request("false", request.label, request.rows, request.places, own)
+
+    def _true(self, scored: list[Request], sizes: Probes) -> Iterator[Request]:
+        """First rows alone and in other company, then what is scored, then the first of that again."""
+        for kind, count in (("alone", sizes.alone), ("mixed", sizes.mixed)):
+            for _ in range(count):
+                request = scored[self._secret.integers(len(scored))]
+                count = self.batch if kind == "mixed" else min(1, self.batch - 1)
+                everyone = self._secret.permutation(len(self.texts[request.label]))[:count]
+                places = self._secret.permutation(self.batch)[: len(everyone)]
+                if kind == "alone" or self.batch > 1:
+                    yield Request(kind, request.label, everyone, places)
+        yield from scored
+        yield Request("repeat", scored[0].label, scored[0].rows, scored[0].places)
+
+    def _tokens(self) -> Tokens:
+        """Tokens (rows, T+1) of the due request."""
+        if self._due is None:
+            request = self.passes[self.current][self._next]
+            own = self.texts[request.label][request.rows].copy()
+            if request.cuts is not None:
+                starts = self._secret.integers(0, len(self.train) - self.length, size=len(own))
+                strange = self.train[starts[:, None] + np.arange(self.length + 1)]
+                replaced = np.arange(self.length + 1) > request.cuts[:, None]
+                own[replaced] = strange[replaced]
+            size = (self.batch, self.length + 1)
+            self._due = self._secret.integers(0, len(self.lengths), size=size).astype(own.dtype)
+            self._due[request.places] = own
+        return self._due
+
+
+def _stack(answers: list[_Answer], none: Nats) -> Nats:
+    return np.concatenate([answer.nats for answer in answers]) if answers else none

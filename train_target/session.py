@@ -13,14 +13,17 @@ import math
 import mmap
 import os
 import re
+import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 import bpe
+from audit import AUDITED, UNTRAINED, control
 from clock import Clock
+from probes import PROBES, SOME, Finding, first_answers
 from scoring import Evaluation, Invalid, Tokens
 from texts import REPORTED, SEARCHED, Scale, Texts, evaluation_rows
 from wire import Message, printable
@@ -32,6 +35,8 @@ STARTUP_WALL = 110.0  # seconds for building and compiling, besides the patience
 WALL_FACTOR = 5  # wall seconds per charged second of training, besides the patience
 FIRST_LOGITS_WALL = 110.0  # seconds for the first forward pass, which may compile, besides the patience
 EVALUATION_FACTOR = 10  # times the wall time of the second forward pass, besides the patience
+EVALUATION_SECONDS = 2.0  # that an evaluation may always take on the clock, besides its first answers
+EVALUATION_COST = 30  # times the charged seconds per token of training: a forward pass is about a third of a step
 OVERRUN = 1.5  # times the budget, after which a script is not waited for
 SLACK_SECONDS = 0.25  # by which the end may be later than the steps before the last one promised, or by
 SLACK_SHARE = 0.02  # of the budget if that is more: time that a process loses to its machine, too little to train in
@@ -84,10 +89,12 @@ class Session:
         self.steps = self.tokens = self._warmups = 0
         self._rng = np.random.default_rng(terms.seed)
         self._born = clock.read(exact=True)
-        self._start = self._startup = self._step = self._slowest = self._asked = self._promised = 0.0
+        self._start = self._startup = self._step = self._slowest = self._asked = self._promised = self._late = 0.0
         self._evaluation: Evaluation | None = None
         self._logits: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None = None
-        self._forwards = 0
+        self._answers: list[list[float]] = [[]]  # charged seconds of each answer of each pass
+        self._since = 0.0  # reading of the clock when the box began with the present answer
+        self._failed = False  # in the fork of the box that answered the first pass
         self._parameters: int | None = None
         self._wait(STARTUP_WALL)
 
@@ -114,6 +121,7 @@ class Session:
             "batch": self._batch,
             "evaluate": self._evaluate,
             "logits": self._take,
+            "pass": self._begin_pass,
             "tokenizer": self._tokenizer,
             "told": self._tell,
             "crash": self._crash,
@@ -126,11 +134,13 @@ class Session:
         except Refusal as refusal:
             return Reply({"error": str(refusal)})
         except Invalid as fault:
-            return self._end("invalid", str(fault))
+            return self._end("invalid", str(fault), checks={"finite": f"failed: {str(fault).partition(': ')[2]}"})
 
-    def _end(self, status: str, reason: str) -> Reply:
+    def _end(self, status: str, reason: str, **found: Any) -> Reply:
+        """End with a verdict that is not ok; `found` is its violation and its checks."""
         self.phase = "over"
-        self.verdict = Verdict(status, reason)
+        self._logits = None
+        self.verdict = Verdict(status, reason, **found)
         return Reply({"error": reason})
 
     def _hello(self, message: Message) -> Reply:
@@ -182,7 +192,9 @@ class Session:
         if self.phase in ("evaluation", "over"):
             raise Refusal("no training batches after evaluate_bpb was called")
         used = self._advance()
-        if used + self._step / 2 >= self.terms.budget:  # another step would end later than it is early now
+        if (
+            self.terms.purpose == UNTRAINED or used + self._step / 2 >= self.terms.budget
+        ):  # another step would end later than it is early now
             return Reply({"end": True, "progress": 1.0})
         self._promised = self._slowest / 2
         text = self.texts.train
@@ -222,7 +234,7 @@ class Session:
         self._asked = self.clock.read(exact=True)
         if self.phase == "training":
             self.charged = self._asked - self._start
-        late = self._promised + max(SLACK_SECONDS, SLACK_SHARE * self.terms.budget)
+        late = self._late = self._promised + max(SLACK_SECONDS, SLACK_SHARE * self.terms.budget)
         if self.charged > self.terms.budget + late:
             return self._end(
                 "timeout",
@@ -232,10 +244,14 @@ class Session:
             )
         self.phase = "evaluation"
         self._wait(FIRST_LOGITS_WALL)
-        order = np.random.default_rng([self.terms.seed, 1])
-        self._evaluation = Evaluation(self._rows(), batch, self.texts.lengths, order)
+        order, secret = np.random.default_rng([self.terms.seed, 1]), np.random.default_rng(secrets.randbits(128))
+        rows, sizes = self._rows(), PROBES.get(self.terms.purpose, SOME)
+        luck = control(self.texts, rows) if self.terms.purpose in AUDITED else None
+        lengths, train = self.texts.lengths, self.texts.train
+        self._evaluation = Evaluation(rows, batch, lengths, sizes, train, order, secret, luck)
         fd = self._make_buffer(self._evaluation.shape)
         reply = self._request()
+        self._since = self._asked
         return Reply(reply.message | {"shape": self._evaluation.shape}, reply.raw, (fd,))
 
     def _rows(self) -> dict[str, Tokens]:
@@ -252,27 +268,58 @@ class Session:
         os.ftruncate(fd, size)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         self._logits = np.frombuffer(mmap.mmap(fd, size), dtype=np.float32).reshape(shape)
+        self._logits.fill(np.nan)
         return fd
 
     def _request(self) -> Reply:
-        assert self._evaluation is not None and self._logits is not None
-        self._logits.fill(np.nan)
-        inputs = self._evaluation.inputs()
-        if len(inputs) < self._evaluation.batch:  # one shape for all: the rest is not scored
-            inputs = np.resize(inputs, (self._evaluation.batch, inputs.shape[1]))
-        return Reply({}, inputs.tobytes())
+        assert self._evaluation is not None
+        return Reply({}, self._evaluation.inputs().tobytes())
+
+    def _begin_pass(self, message: Message) -> Reply:
+        """The first request of the second pass; or, where the fork that answered the first one died of it, the request
+        that it could not answer, so that the box itself meets the fault and tells of it. Nothing is scored then."""
+        evaluation = self._evaluation
+        if self.verdict is not None and self.verdict.reason:
+            raise Refusal(self.verdict.reason)
+        if evaluation is None or self._failed or self.phase != "evaluation":
+            raise Refusal("no pass is due")
+        if not evaluation.waits:
+            self._failed = True
+            return Reply({"failed": True}, self._request().raw)
+        evaluation.begin()
+        self._answers.append([])
+        self._wait(FIRST_LOGITS_WALL)
+        return self._request()
 
     def _take(self, message: Message) -> Reply:
         evaluation = self._evaluation
-        if evaluation is None or self._logits is None or self.phase != "evaluation":
+        if self._failed:
+            raise Refusal(
+                "model(x) failed in a copy of the process and, asked the same again, not in the process itself"
+            )
+        if evaluation is None or self._logits is None or self.phase != "evaluation" or evaluation.waits:
             raise Refusal("no logits were asked for")
-        self._forwards += 1
-        if self._forwards <= 2:  # the first may compile, the second tells the cost
+        answers = self._answers[-1]
+        now = self.clock.read(exact=True)
+        answers.append(now - self._since)
+        if len(answers) <= 2:  # the first may compile, the second tells the cost
             self._wait(EVALUATION_FACTOR * (time.monotonic() - self._waiting_since) * len(evaluation))
-        evaluation.accept(self._logits.copy())
-        return self._finish(evaluation) if evaluation.done else self._request()
+        evaluation.accept(self._logits)
+        self._since = now if self.scale.clock == "cpu" else self.clock.read()  # on the wall the judge's time is its own
+        if evaluation.done:
+            return self._finish(evaluation)
+        return Reply({"waits": True}) if evaluation.waits else self._request()
 
     def _finish(self, evaluation: Evaluation) -> Reply:
+        slack = max(SLACK_SECONDS, SLACK_SHARE * self.terms.budget)
+        unpaid, first = first_answers(self._answers, slack)
+        findings = [*evaluation.findings(), first]
+        checks = {"finite": "ok: all logits"} | {finding.name: finding.text for finding in findings}
+        if failed := next((finding for finding in findings if finding.violation), None):
+            reason = f"{failed.violation}: {failed.text.removeprefix('failed: ')}"
+            return self._end("invalid", reason, violation=failed.violation, checks=checks)
+        if reason := self._overspent(evaluation, unpaid, first):
+            return self._end("timeout", reason, checks=checks | {first.name: f"failed: {reason}"})
         self.phase = "over"
         self._logits = None
         losses = {f"{label}_bpb": round(bpb, 4) for label, bpb in evaluation.bits_per_byte().items()}
@@ -285,8 +332,28 @@ class Session:
         }
         if self._parameters is not None:
             metrics["parameters"] = float(self._parameters)
-        self.verdict = Verdict("ok", metrics=metrics)
+        self.verdict = Verdict("ok", metrics=metrics, checks=checks)
         return Reply({"val_bpb": losses["val_bpb"]})
+
+    def _overspent(self, evaluation: Evaluation, unpaid: float, first: Finding) -> str:
+        """Why the evaluation took so long that it was training, or "". There is nothing to gain where no training text
+        was given, or in a smoke test, whose score is not used: a first answer may then compile for as long as it likes.
+        """
+        if not self.tokens:
+            return ""
+        if self.terms.purpose != "smoke" and self.charged + unpaid > self.terms.budget + self._late:
+            return (
+                f"{first.text.removeprefix('ok: ')}; what is beyond counts as training time, which makes "
+                f"{self.charged + unpaid:.2f} s with a budget of {self.terms.budget:g} s: run the model once in eval "
+                'mode on warm-up batches before the clock starts (make_dataloader(..., "warmup"))'
+            )
+        rows, length, _ = evaluation.shape
+        spent = sum(sum(answers[1:]) for answers in self._answers)
+        tokens = rows * length * (len(evaluation) - len(self._answers))
+        limit = max(EVALUATION_SECONDS, EVALUATION_COST * tokens * self.charged / self.tokens)
+        if spent > limit:
+            return f"the evaluation took {spent:.1f} s, but {EVALUATION_COST} times what training cost is {limit:.1f} s"
+        return ""
 
 
 SHAPES = re.compile(

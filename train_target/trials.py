@@ -9,11 +9,13 @@ import signal
 import statistics
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from select import select
 
 import numpy as np
 
+from audit import AUDITED, UNTRAINED, merged, untrained
 from clock import Clock, CpuClock, WallClock
 from devices import Guard, environment, find, nodes, open_source
 from ladder import Isolation
@@ -97,7 +99,7 @@ class Judge:
         try:
             if self.broken:
                 self.begin()
-            return self.run(source, terms)
+            return self.audited(source, terms) if terms.purpose in AUDITED else self.run(source, terms)
         except (Infrastructure, OSError, MemoryError) as error:
             said = (
                 str(error)
@@ -106,6 +108,14 @@ class Judge:
             )
             self.abandon()
             return self.outcome(Verdict("infrastructure", disk_trouble(self.folder.parent) or said))
+
+    def audited(self, source: bytes, terms: Terms) -> Message:
+        """A trial with, before it, a run without any training step."""
+        before = self.run(source, replace(terms, purpose=UNTRAINED))
+        if before["status"] == "infrastructure":
+            return before
+        violation, line = untrained(before, self.texts, self.scale)
+        return merged(self.run(source, terms), violation, line)
 
     def abandon(self) -> None:
         """End the nursery and all that is below it, and get a new one: if not now, then for the next trial."""

@@ -7,11 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from scoring import PROBED_ROWS, TOLERANCE, Evaluation, Invalid, choose_rows
+import probes
+from probes import PROBES, Probes
+from scoring import Evaluation, Invalid, choose_rows
 from tests.target.conftest import TARGET
 
 V, T = 8, 16
 LENGTHS = np.ones(V, dtype=np.int64)
+TRAIN = np.random.default_rng(5).integers(0, V, size=4000).astype(np.uint8)
+SIZES = Probes(64, alone=2, mixed=1)
 Model = Callable[[np.ndarray], np.ndarray]
 
 
@@ -19,15 +23,31 @@ def rows(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, V, size=(count, T + 1)).astype(np.uint8)
 
 
+def prepared(
+    texts: dict[str, np.ndarray], batch: int = 4, lengths: np.ndarray = LENGTHS, sizes: Probes = SIZES
+) -> Evaluation:
+    order, secret = np.random.default_rng(1), np.random.default_rng(2)
+    return Evaluation(texts, batch, lengths, sizes, TRAIN, order, secret)
+
+
+def answered(evaluation: Evaluation, model: Model) -> Evaluation:
+    while not evaluation.done:
+        if evaluation.waits:
+            evaluation.begin()
+        evaluation.accept(model(evaluation.inputs()).astype(np.float32))
+    return evaluation
+
+
 def evaluate(
     model: Model, texts: dict[str, np.ndarray], batch: int = 4, lengths: np.ndarray = LENGTHS
 ) -> dict[str, float]:
-    """Bits per byte, with short batches filled up as the session does."""
-    evaluation = Evaluation(texts, batch, lengths, np.random.default_rng(1))
-    while not evaluation.done:
-        inputs = evaluation.inputs()
-        evaluation.accept(model(np.resize(inputs, evaluation.shape[:2])).astype(np.float32))
-    return evaluation.bits_per_byte()
+    return answered(prepared(texts, batch, lengths), model).bits_per_byte()
+
+
+def violations(model: Model, count: int = 64, batch: int = 8, sizes: Probes = SIZES) -> set[str]:
+    """The names of the probes that fail."""
+    evaluation = answered(prepared({"val": rows(count)}, batch, sizes=sizes), model)
+    return {finding.name for finding in evaluation.findings() if finding.violation}
 
 
 def last_token(x: np.ndarray) -> np.ndarray:
@@ -61,45 +81,142 @@ def test_texts_are_scored_apart() -> None:
 
 @pytest.mark.parametrize("reach", [1, 3])
 def test_a_model_that_looks_ahead_is_found(reach: int) -> None:
-    def peek(x: np.ndarray) -> np.ndarray:
-        return last_token(x) + 0.1 * np.eye(V)[np.roll(x, -reach, axis=1)]
-
-    with pytest.raises(Invalid, match="causality: the loss at position"):
-        evaluate(peek, {"val": rows(32)}, batch=8)
+    assert "suffix" in violations(lambda x: last_token(x) + 0.1 * np.eye(V)[np.roll(x, -reach, axis=1)])
 
 
 @pytest.mark.parametrize("disguise", [lambda z: z + 1e5, lambda z: np.where(np.arange(V) == 0, -1e5, z)])
 def test_large_logits_do_not_hide_that_a_model_looks_ahead(disguise: Model) -> None:
-    with pytest.raises(Invalid, match="causality"):
-        evaluate(lambda x: disguise(9.0 * np.eye(V)[np.roll(x, -1, axis=1)]), {"val": rows(32)}, batch=8)
+    assert "suffix" in violations(lambda x: disguise(9.0 * np.eye(V)[np.roll(x, -1, axis=1)]))
+
+
+def ahead(positions: np.ndarray, strength: float = 9.0) -> Model:
+    """Sees the next token at some positions."""
+    return lambda x: np.where(positions[:, None], strength * np.eye(V)[np.roll(x, -1, axis=1)], 0.0)
 
 
 def test_looking_ahead_at_few_positions_is_found_with_single_rows() -> None:
-    def peek(x: np.ndarray) -> np.ndarray:
-        ahead = np.arange(T) % 8 == 0
-        return np.where(ahead[:, None], 9.0 * np.eye(V)[np.roll(x, -1, axis=1)], 0.0)
-
-    with pytest.raises(Invalid, match="causality"):
-        evaluate(peek, {"val": rows(200)}, batch=1)
+    assert "suffix" in violations(ahead(np.arange(T) % 8 == 0), count=200, batch=1)
 
 
-def test_a_causal_model_passes_for_all_batch_sizes() -> None:
+@pytest.mark.parametrize("position", range(T - 1))
+def test_looking_ahead_at_one_position_is_found(position: int) -> None:
+    """Every position is the last that is its own in some row."""
+    assert "suffix" in violations(ahead(np.arange(T) == position))
+
+
+def test_a_future_worth_less_than_the_tolerance_is_found_by_its_mean() -> None:
+    faint = ahead(np.ones(T, dtype=bool), strength=5e-4)
+    assert "suffix" in violations(faint, count=400, sizes=PROBES["audit"])
+
+
+def test_future_within_a_block_is_found() -> None:
+    def block(x: np.ndarray) -> np.ndarray:
+        blocks = np.eye(V)[x].reshape(len(x), T // 4, 4, V).mean(axis=2)
+        return 3.0 * np.repeat(blocks, 4, axis=1)
+
+    assert "suffix" in violations(block)
+
+
+def test_answers_that_are_remembered_from_the_first_pass_are_found_by_their_mean() -> None:
+    """As if both passes ran in one process: where a row was asked before, the honest answer is given again."""
+    cuts: dict[bytes, int] = {}
+    seen: list[np.ndarray] = []
+
+    def remember(x: np.ndarray) -> np.ndarray:
+        honest = last_token(x)
+        if len(seen) < 64 // 8:
+            seen.append(x.copy())
+            return honest
+        known = np.concatenate(seen)
+        same = (known[None] == x[:, None]).cumprod(axis=2).sum(axis=2).max(axis=1)
+        cuts.update({row.tobytes(): int(n) for row, n in zip(x, same, strict=True)})
+        cheat = 9.0 * np.eye(V)[np.roll(x, -1, axis=1)]
+        return np.where(np.arange(T)[None, :, None] < same[:, None, None], honest, cheat)
+
+    found = violations(remember, count=512, sizes=Probes(64, alone=0))
+    assert found == {"commit"}
+
+
+def test_other_rows_and_earlier_calls_are_noticed() -> None:
+    def mean_over_rows(x: np.ndarray) -> np.ndarray:
+        return last_token(x) + np.eye(V)[x].mean(axis=0, keepdims=True)
+
+    calls: list[int] = []
+
+    def grows(x: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        return last_token(x) * (1 + 0.05 * len(calls))
+
+    assert "neighbours" in violations(mean_over_rows) and "repeat" not in violations(mean_over_rows)
+    assert "repeat" in violations(grows)
+
+
+def test_nobody_predicts_random_tokens() -> None:
+    assert violations(ahead(np.ones(T, dtype=bool))) >= {"suffix", "commit", "random"}
+
+
+@pytest.mark.parametrize("purpose", PROBES)
+def test_a_causal_model_passes_for_all_batch_sizes(purpose: str) -> None:
     def mean_so_far(x: np.ndarray) -> np.ndarray:
         return np.cumsum(np.eye(V)[x], axis=1) / np.arange(1, T + 1)[:, None]
 
     for batch in (1, 2, 7, 64):
-        assert evaluate(mean_so_far, {"val": rows(20)}, batch)["val"] > 0
+        assert violations(mean_so_far, 33, batch, PROBES[purpose]) == set()
+
+
+def requests(evaluation: Evaluation) -> list[np.ndarray]:
+    """The inputs of all requests, in order."""
+    sent: list[np.ndarray] = []
+
+    def model(x: np.ndarray) -> np.ndarray:
+        sent.append(x.copy())
+        return np.zeros((*x.shape, V))
+
+    answered(evaluation, model)
+    return sent
+
+
+@pytest.mark.parametrize("count", [30, 200])
+def test_what_follows_a_cut_has_never_been_sent(count: int) -> None:
+    """Rows of distinct numbers, so that a token tells its row and its position; other tokens are 0."""
+    texts = {"val": 1 + np.arange(count * 17).reshape(count, 17)}
+    secret = np.random.default_rng(3)
+    lengths = np.ones(2 + count * 17, dtype=np.int64)
+    train = np.zeros(40, dtype=np.int64)
+    sizes = PROBES["audit"]
+    evaluation = Evaluation(texts, 8, lengths, sizes, train, np.random.default_rng(1), secret)
+    asked = {int(row) for request in evaluation.passes[0] for row in request.rows}
+    assert asked == set(range(count)), "an audit asks for all rows with another suffix"
+    known: set[int] = set()
+    for request in evaluation.passes[0]:
+        inputs = evaluation.inputs()
+        assert request.cuts is not None
+        for row, place, cut in zip(request.rows, request.places, request.cuts, strict=True):
+            own = texts["val"][row]
+            assert (inputs[place, : cut + 1] == own[: cut + 1]).all() and not inputs[place, cut + 1 :].any()
+            assert int(own[cut + 1]) not in known
+        known |= {int(token) for place in request.places for token in inputs[place]}
+        evaluation.accept(np.zeros((*inputs.shape, len(lengths)), dtype=np.float32))
+
+
+@pytest.mark.parametrize("purpose", PROBES)
+@pytest.mark.parametrize("batch", [1, 16, 100])
+def test_requests_have_one_shape_and_what_is_scored_is_asked_once(purpose: str, batch: int) -> None:
+    evaluation = prepared({"val": rows(130)}, batch, sizes=PROBES[purpose])
+    sent = requests(evaluation)
+    assert {x.shape for x in sent} == {evaluation.shape[:2]} and len(sent) == len(evaluation)
+    scored = np.concatenate([r.rows for r in evaluation.passes[1] if r.kind == "scored"])
+    assert sorted(scored) == list(range(130))
+    kinds = [request.kind for request in evaluation.passes[1]]
+    first, last = len(evaluation.passes[0]) + kinds.index("scored"), evaluation.passes[1][-1]
+    assert last.kind == "repeat" and (sent[-1][last.places] == sent[first][last.places]).all()
 
 
 def test_the_task_says_what_is_checked() -> None:
     task = " ".join((TARGET / "program.md").read_text().split())
-    assert f"together {PROBED_ROWS} rows or a little more" in task and f"more than {TOLERANCE:g} nats" in task
-    assert "All logits must be finite" in task and "is not checked beyond that" in task
-    for batch in (1, 48, 64, 100):  # asked for twice: whole batches
-        evaluation = Evaluation({"val": rows(512)}, batch, LENGTHS, np.random.default_rng(1))
-        again = [request for request in evaluation._requests if request.cuts is not None]
-        assert all(len(request.rows) == batch for request in again)
-        assert PROBED_ROWS <= len(again) * batch < PROBED_ROWS + batch
+    assert "All logits must be finite" in task and "more than 0.001 nats" in task
+    for word in ("suffix", "alone", "first and last", "random tokens", "first forward pass"):
+        assert word in task
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

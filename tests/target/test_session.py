@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy as np
 import pytest
 
 import corpus
+from audit import UNTRAINED
 from reference import NOMINAL_MS, SteadyClock
 from session import WARMUP_BATCHES, Reply, Session, Terms
 from texts import Scale, Texts
 
 SCALE = Scale("tiny", "cpu", "cpu", 10.0, "bytes", 32, 1024, 1024)
+
+
+Costs = tuple[float, ...]
 
 
 class Hand:
@@ -42,14 +47,18 @@ def batch(session: Session, rows: int = 2, length: int = 8, split: str = "train"
     return session.handle({"op": "batch", "rows": rows, "length": length, "split": split})
 
 
-def score(session: Session, batch_size: int = 8) -> Reply:
-    """Evaluate a model that knows nothing."""
+def score(session: Session, batch_size: int = 8, clock: Hand | None = None, costs: Costs = ()) -> Reply:
+    """Evaluate a model that knows nothing. `costs`: seconds of the first answers of both passes, and of others."""
     reply = session.handle({"op": "evaluate", "batch_size": batch_size})
     for fd in reply.fds:
         os.close(fd)
     while session.phase == "evaluation":
-        assert session._logits is not None
+        if "waits" in reply.message:
+            reply = session.handle({"op": "pass"})
+        assert session._logits is not None and reply.raw
         session._logits.fill(0.0)
+        if clock:
+            clock.now += costs[-1 if session._answers[-1] else len(session._answers) - 1]
         reply = session.handle({"op": "logits"})
     return reply
 
@@ -122,6 +131,7 @@ def test_only_a_report_opens_the_sealed_texts(texts: Texts) -> None:
         ({"op": "evaluate", "batch_size": 0}, "at least 1"),
         ({"op": "evaluate", "batch_size": True}, "at least 1"),
         ({"op": "logits"}, "no logits were asked for"),
+        ({"op": "pass"}, "no pass is due"),
         ({"op": "shutdown"}, "unknown request"),
         ({}, "unknown request"),
     ],
@@ -160,6 +170,99 @@ def test_a_script_that_goes_on_training_is_overdue(texts: Texts) -> None:
     assert session.overdue() == ""
     clock.now += 2.0
     assert "trained for more than 15.5 s" in session.overdue()
+
+
+def trained(texts: Texts, **terms: Any) -> tuple[Session, Hand]:
+    """Has used its budget of 10 s for 5,120 tokens."""
+    session, clock = begin(texts, **terms)
+    for _ in range(20):
+        batch(session, 8, 32)
+        clock.now += 0.5
+    return session, clock
+
+
+@pytest.mark.parametrize(
+    ("purpose", "first", "second", "status"),
+    [
+        ("rung", 0.2, 0.2, "ok"),
+        ("rung", 3.0, 0.1, "timeout"),
+        ("rung", 0.1, 3.0, "timeout"),
+        ("tune", 3.0, 0.1, "timeout"),
+        ("smoke", 3.0, 3.0, "ok"),
+    ],
+)
+def test_the_first_answer_of_a_pass_is_no_free_training(
+    texts: Texts, purpose: str, first: float, second: float, status: str
+) -> None:
+    session, clock = trained(texts, purpose=purpose)
+    score(session, 32, clock, (first, second, 0.01))
+    assert session.verdict is not None and session.verdict.status == status, session.verdict
+    assert "first forward pass" in session.verdict.checks["first-forward"]
+    if status == "timeout":
+        assert session.verdict.checks["first-forward"].startswith("failed: ")
+        assert "took" in session.verdict.reason and "run the model once in eval mode" in session.verdict.reason
+        assert "counts as training time" in session.verdict.reason and not session.verdict.metrics
+
+
+def test_without_training_text_a_slow_first_answer_gains_nothing(texts: Texts) -> None:
+    session, clock = begin(texts)
+    score(session, 32, clock, (50.0, 50.0, 0.01))
+    assert session.verdict is not None and session.verdict.status == "ok"
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(1.0, "ok"), (20.0, "timeout")])
+def test_all_answers_together_may_cost_many_times_what_training_did(texts: Texts, seconds: float, status: str) -> None:
+    session, clock = trained(texts)
+    score(session, 8, clock, (seconds, seconds, seconds))  # of 256 tokens, which cost 0.5 s in training
+    assert session.verdict is not None and session.verdict.status == status
+    assert status == "ok" or "30 times what training cost" in session.verdict.reason
+
+
+def test_every_check_is_told(texts: Texts) -> None:
+    session, _ = trained(texts)
+    score(session)
+    assert session.verdict is not None
+    names = {"finite", "repeat", "neighbours", "suffix", "commit", "random", "first-forward"}
+    assert session.verdict.checks.keys() == names
+    assert all(line.startswith("ok") for line in session.verdict.checks.values())
+
+
+def test_a_violation_is_named_and_told_without_text(texts: Texts) -> None:
+    session, _ = trained(texts)
+    reply = session.handle({"op": "evaluate", "batch_size": 8})
+    os.close(reply.fds[0])
+    while session.phase == "evaluation":
+        if "waits" in reply.message:
+            reply = session.handle({"op": "pass"})
+        assert session._logits is not None
+        x = np.frombuffer(reply.raw, dtype=np.uint8).reshape(8, -1)
+        session._logits[:] = 9.0 * np.eye(256)[np.roll(x, -1, axis=1)]
+        reply = session.handle({"op": "logits"})
+    verdict = session.verdict
+    assert verdict is not None and (verdict.status, verdict.violation) == ("invalid", "causality")
+    assert re.match(r"causality: losses at positions \d+ to \d+ changed by up to [\d.]+ nats", verdict.reason)
+    assert verdict.checks["suffix"].startswith("failed") and verdict.checks["repeat"].startswith("ok")
+    assert session.handle({"op": "pass"}).message["error"] == verdict.reason
+
+
+def test_a_pass_that_broke_off_is_not_scored(texts: Texts) -> None:
+    """The process gets the request that its copy could not answer; an answer to it is too late."""
+    session, _ = trained(texts)
+    first = session.handle({"op": "evaluate", "batch_size": 8})
+    os.close(first.fds[0])
+    again = session.handle({"op": "pass"})
+    assert again.message == {"failed": True} and again.raw == first.raw
+    assert session._logits is not None
+    session._logits.fill(0.0)
+    assert "failed in a copy of the process" in session.handle({"op": "logits"}).message["error"]
+    assert "no pass is due" in session.handle({"op": "pass"}).message["error"]
+
+
+def test_a_program_that_is_run_untrained_gets_no_batch(texts: Texts) -> None:
+    session, _ = begin(texts, purpose=UNTRAINED)
+    assert batch(session).message["end"]
+    score(session)
+    assert session.verdict is not None and session.verdict.metrics["tokens"] == 0
 
 
 def test_logits_that_were_not_written_are_invalid(texts: Texts) -> None:
