@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-import probes
 from probes import PROBES, Probes
 from scoring import Evaluation, Invalid, choose_rows
 from tests.target.conftest import TARGET
