@@ -207,7 +207,9 @@ def isolation(options: argparse.Namespace, level: str) -> dict[str, Any]:
     """The self-test at one level with the device in hand, and what a training needs, in a box."""
     if lack := lacking(level):
         return {"failed": lack}
-    chosen = next(i for i in candidates(level, [corpus.default_cache()]) if i.level == level)
+    cache = corpus.default_cache()
+    cache.mkdir(parents=True, exist_ok=True)
+    chosen = next(i for i in candidates(level, [cache]) if i.level == level)
     began = time.monotonic()
     boxes = open_boxes(options, level)(chosen)
     try:
