@@ -24,8 +24,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import libcst as cst
-
 from benchmarks.margins import MARGINS, margins
 from evolve import plugins
 from evolve.assemble import open_executor
@@ -33,6 +31,7 @@ from evolve.config import Target, load_target
 from evolve.executors.local import LocalExecutor
 from evolve.model import Genome, Outcome, Trial
 from operators.catalogue import Refused, transformations
+from operators.mutate import transformed
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "train_target"
@@ -85,9 +84,9 @@ def programs(target: Target, reader: Any) -> Iterator[Program]:
     seed = reader.read(target.source)
     for number in range(max(SEEDS.values())):
         yield Program("seed", f"seed {number}", seed, number)
-    for name, move in transformations().items():
+    for name in transformations():
         try:
-            yield Program("catalogue", name, reader.read(move.apply(cst.parse_module(seed.source), Random(0)).code))
+            yield Program("catalogue", name, reader.read(transformed(seed.source, name, Random(0))))
         except Refused as refusal:
             print(f"{name} does not apply to the seed: {refusal}", file=sys.stderr)
     for path in sorted(HONEST.glob("*.py")):

@@ -28,20 +28,23 @@ class Catalogue:
         """A child that differs from its parent by one transformation."""
         parent = mating.parents[0]
         rng = Random(mating.seed)
-        module = _tree(parent.genome.source)
         names = list(transformations())
         rng.shuffle(names)
         reason = ""
         for name in names:
-            move = transformations()[name]
             try:
-                genome = self._reader.read(move.apply(module, rng).code)
+                genome = self._reader.read(transformed(parent.genome.source, name, rng))
             except (Refused, NotAllowed) as refusal:
                 reason = f"{name}: {refusal}"
                 continue
             edits = tuple(diff(parent.genome.source, genome.source, note=name))
-            return Proposal(genome, edits, f"{name}: {move.IDEA}", inherit(genome.knobs, parent.params))
+            return Proposal(genome, edits, f"{name}: {transformations()[name].IDEA}", inherit(genome.knobs, parent.params))
         return Rejected(f"no transformation applies; the last one said: {reason}")
+
+
+def transformed(source: str, name: str, rng: Random) -> str:
+    """A program after one transformation of the catalogue. Raises `Refused` where its precondition fails."""
+    return transformations()[name].apply(_tree(source), rng).code
 
 
 @lru_cache(maxsize=8)
