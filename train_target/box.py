@@ -51,6 +51,7 @@ def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | 
         OMP_NUM_THREADS="1",
         PATH="/usr/local/bin:/usr/bin:/bin",
         TORCHINDUCTOR_CACHE_DIR=str(temporary / "inductor"),
+        TORCHINDUCTOR_COMPILE_THREADS="1",  # in the process: a pool would be shared with a fork of the box
         EVOLVE_BOX_FD=str(sock),
     )
     tempfile.tempdir = None  # forget what was found before the environment changed
@@ -110,7 +111,7 @@ def _reason(error: BaseException, script: str) -> str:
 def _status(error: BaseException) -> str:
     text = str(error)
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return "oom" if out_of_memory or "can't allocate memory" in text or "CUDA out of memory" in text else "crashed"
+    return "oom" if out_of_memory or "allocate memory" in text or "CUDA out of memory" in text else "crashed"
 
 
 def _tell(sock: int, status: str, reason: str) -> int:
