@@ -38,7 +38,8 @@ class Catalogue:
                 reason = f"{name}: {refusal}"
                 continue
             edits = tuple(diff(parent.genome.source, genome.source, note=name))
-            return Proposal(genome, edits, f"{name}: {transformations()[name].IDEA}", inherit(genome.knobs, parent.params))
+            hypothesis = f"{name}: {transformations()[name].IDEA}"
+            return Proposal(genome, edits, hypothesis, inherit(genome.knobs, parent.params))
         return Rejected(f"no transformation applies; the last one said: {reason}")
 
 
