@@ -26,7 +26,7 @@ from documents import DataError
 from ladder import LEVELS
 from nursery import Infrastructure, remove
 from selftest import NoIsolation, settle
-from session import Session, Terms
+from session import BY_HAND, Session, Terms
 from texts import REPORTED, Scale, Texts
 from trials import Engine, Judge, answer, boxes, make_clock, open_guard
 from wire import Wire, WireError
@@ -92,7 +92,7 @@ def serve_process(options: argparse.Namespace) -> None:
         wire.send({"error": str(error)})
         return
     budget = options.budget or scale.budget
-    terms = Terms(budget, min(1.0, budget / scale.budget), options.seed, "tune")
+    terms = Terms(budget, min(1.0, budget / scale.budget), options.seed, BY_HAND)
     session = Session(scale, texts, make_clock(scale, options.pid), terms)
     try:
         while (messages := wire.receive()) is not None:

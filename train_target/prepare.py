@@ -173,8 +173,10 @@ def make_dataloader(tokenizer: Tokenizer, B: int, T: int, split: str) -> Iterato
 def evaluate_bpb(model: torch.nn.Module, tokenizer: Tokenizer, batch_size: int) -> float:
     """Bits per byte of `model` on validation text. Stops the clock; may be called once.
 
-    `model(x)` must map int64 tokens (R, MAX_SEQ_LEN) to floating-point logits (R, MAX_SEQ_LEN, vocabulary); R is at
-    most `batch_size` and the same in all calls. Raises ValueError when it does not, and where the judge refuses.
+    `model(x)` must map int64 tokens (R, MAX_SEQ_LEN) to floating-point logits (R, MAX_SEQ_LEN, vocabulary); R is the
+    same in all calls: `batch_size`, or EVAL_ROWS if that is less, or less still where few rows are scored. On the CPU
+    one part of the calls happens in a fork of this process. Raises ValueError when the model does not, and where the
+    judge refuses.
     """
     answer, raw = _judge.ask(op="evaluate", batch_size=batch_size)
     shape = tuple(answer["shape"])
@@ -245,6 +247,7 @@ _hello, _ = _judge.ask(op="hello")
 TIME_BUDGET: float = _hello["budget"]
 MAX_SEQ_LEN: int = _hello["max_seq_len"]
 VOCAB_SIZE: int = _hello["vocab_size"]
+EVAL_ROWS: int = _hello.get("eval_rows", 1)
 DEVICE: str = _hello["device"]
 TOKEN_DTYPE = torch.uint8 if VOCAB_SIZE <= 256 else torch.uint16
 if DEVICE == "cpu":

@@ -28,6 +28,7 @@ LEAST_GAP = 2e-3  # nats between the two passes, besides the standard errors
 ROWS_PER_EXCEPTION = 500  # rows of which one may change away from its cut: rounding that tips a router
 LEAST_ROWS = 8  # below which a standard error says nothing
 LEAST_COMMITTED = 32  # likewise, where losses that vary as much as those of bytes are compared unpaired
+MOST_ROWS = 32  # in one request: the rows of a probe are whole requests
 FIRST_FACTOR = 4.0  # times an ordinary answer, which the first may take
 
 
@@ -39,17 +40,18 @@ class Probes:
     false: int
     alone: int = 1
     mixed: int = 0
-    batch: int = 2**30
+    batch: int = MOST_ROWS
 
 
-FEW = Probes(64, batch=32)
-SOME = Probes(256, alone=2, mixed=1, batch=64)
-MOST = Probes(4096, alone=8, mixed=4, batch=64)
+FEW = Probes(64)
+SOME = Probes(256, alone=2, mixed=1)
+MOST = Probes(4096, alone=8, mixed=4)
 PROBES = {
     "smoke": Probes(8, batch=8),
-    "zero-step": Probes(8, batch=32),
+    "zero-step": Probes(8),
     "tune": FEW,
     "control": FEW,
+    "by hand": FEW,
     "rung": SOME,
     "confirm": SOME,
     "audit": MOST,

@@ -38,6 +38,11 @@ def choose_rows(text: Tokens, length: int, count: int, key: str) -> Tokens:
     return np.stack([text[start : start + length + 1] for start in order * length])
 
 
+def rows_at_once(length: int, vocabulary: int) -> int:
+    """How many rows a request has at most, whatever batch is asked for."""
+    return max(1, min(probes.MOST_ROWS, MAX_LOGITS // (length * vocabulary)))
+
+
 @dataclass(frozen=True)
 class Request:
     """Rows of one text and the places in the batch that they take; all other places are filled with random tokens.
@@ -82,8 +87,8 @@ class Evaluation:
     ) -> None:
         self.texts, self.lengths, self.train, self.control = texts, lengths, train, control
         self.length = next(iter(texts.values())).shape[1] - 1
-        most = max(1, MAX_LOGITS // (self.length * len(lengths)))
-        self.batch = max(1, min(batch, sizes.batch, most, max(len(rows) for rows in texts.values())))
+        most = min(sizes.batch, rows_at_once(self.length, len(lengths)))
+        self.batch = max(1, min(batch, most, max(len(rows) for rows in texts.values())))
         self._secret = secret
         scored = [r for label in texts for r in self._scored(label, order)]
         scored = sorted((scored[i] for i in order.permutation(len(scored))), key=lambda r: len(r.rows) < self.batch)

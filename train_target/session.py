@@ -24,7 +24,7 @@ import bpe
 from audit import AUDITED, UNTRAINED, control
 from clock import Clock
 from probes import PROBES, SOME, Finding, first_answers
-from scoring import Evaluation, Invalid, Tokens
+from scoring import Evaluation, Invalid, Tokens, rows_at_once
 from texts import REPORTED, SEARCHED, Scale, Texts, evaluation_rows
 from wire import Message, printable
 
@@ -38,6 +38,8 @@ EVALUATION_FACTOR = 10  # times the wall time of the second forward pass, beside
 EVALUATION_SECONDS = 2.0  # that an evaluation may always take on the clock, besides its first answers
 EVALUATION_COST = 30  # times the charged seconds per token of training: a forward pass is about a third of a step
 OVERRUN = 1.5  # times the budget, after which a script is not waited for
+BY_HAND = "by hand"  # the purpose of a run that no engine asked for
+UNCHARGED = ("smoke", BY_HAND)  # purposes for which a first answer may compile: whose score nobody is misled by
 SLACK_SECONDS = 0.25  # by which the end may be later than the steps before the last one promised, or by
 SLACK_SHARE = 0.02  # of the budget if that is more: time that a process loses to its machine, too little to train in
 
@@ -152,6 +154,7 @@ class Session:
                 "device": scale.device,
                 "max_seq_len": scale.max_seq_len,
                 "vocab_size": self.texts.vocab_size,
+                "eval_rows": rows_at_once(scale.max_seq_len, self.texts.vocab_size),
             }
         )
 
@@ -257,7 +260,8 @@ class Session:
     def _rows(self) -> dict[str, Tokens]:
         """Rows by text. Trials that are only compared within a rung score its share of them; what counts for a fitness
         scores all, because on other rows a loss is another number (256 against 1,024 rows: 0.025 bpb for trigrams)."""
-        share = {"smoke": 0.0, "tune": self.terms.rung, "control": self.terms.rung}.get(self.terms.purpose, 1.0)
+        shares = {"smoke": 0.0, **dict.fromkeys(("tune", "control", BY_HAND), self.terms.rung)}
+        share = shares.get(self.terms.purpose, 1.0)
         labels = REPORTED if self.terms.purpose == "report" else SEARCHED
         return evaluation_rows(self.texts, self.scale, labels, share)
 
@@ -301,7 +305,7 @@ class Session:
             raise Refusal("no logits were asked for")
         answers = self._answers[-1]
         now = self.clock.read(exact=True)
-        answers.append(now - self._since)
+        answers.append(max(0.0, now - self._since))  # a clock may step back by a tick when a fork has ended
         if len(answers) <= 2:  # the first may compile, the second tells the cost
             self._wait(EVALUATION_FACTOR * (time.monotonic() - self._waiting_since) * len(evaluation))
         evaluation.accept(self._logits)
@@ -336,12 +340,12 @@ class Session:
         return Reply({"val_bpb": losses["val_bpb"]})
 
     def _overspent(self, evaluation: Evaluation, unpaid: float, first: Finding) -> str:
-        """Why the evaluation took so long that it was training, or "". There is nothing to gain where no training text
-        was given, or in a smoke test, whose score is not used: a first answer may then compile for as long as it likes.
+        """Why the evaluation took so long that it was training, or "". Nothing is to be gained where no training text
+        was given, in a smoke test, whose score is not used, and by hand: a first answer may then compile.
         """
         if not self.tokens:
             return ""
-        if self.terms.purpose != "smoke" and self.charged + unpaid > self.terms.budget + self._late:
+        if self.terms.purpose not in UNCHARGED and self.charged + unpaid > self.terms.budget + self._late:
             return (
                 f"{first.text.removeprefix('ok: ')}; what is beyond counts as training time, which makes "
                 f"{self.charged + unpaid:.2f} s with a budget of {self.terms.budget:g} s: run the model once in eval "

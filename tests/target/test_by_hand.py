@@ -88,3 +88,40 @@ def test_unusable_numbers_are_told(cache: Path, tmp_path: Path, name: str, value
 def test_unusable_data_ends_with_cause_and_cure(tmp_path: Path) -> None:
     run = python(str(TARGET / "train.py"), cwd=tmp_path, EVOLVE_DATA=str(tmp_path), EVOLVE_CACHE=str(tmp_path / "c"))
     assert run.returncode == 1 and "no .txt, .jsonl or .parquet file below" in run.stderr
+
+
+def test_a_failure_in_the_evaluation_returns_to_the_script_once(cache: Path, tmp_path: Path) -> None:
+    """The copy of the process that answers first neither goes on with the script nor prints what was waiting."""
+    script = """
+import sys
+from prepare import Tokenizer, evaluate_bpb
+import torch
+class Model(torch.nn.Embedding):
+    def forward(self, x):
+        raise KeyError("any")
+print("before")
+try:
+    evaluate_bpb(Model(256, 256), Tokenizer.from_directory(), 8)
+except KeyError:
+    print("caught")
+finally:
+    print("after")
+"""
+    (tmp_path / "script.py").write_text(script)
+    environment = {"EVOLVE_CACHE": str(cache), "EVOLVE_BUDGET": "0.3", "PYTHONPATH": str(TARGET)}
+    run = python("script.py", cwd=tmp_path, **environment)
+    assert (run.returncode, run.stdout.split()) == (0, ["before", "caught", "after"]), run.stderr
+
+
+def test_a_model_that_sees_the_future_is_refused_by_hand(cache: Path, tmp_path: Path) -> None:
+    script = """
+from prepare import Tokenizer, evaluate_bpb
+import torch
+class Model(torch.nn.Embedding):
+    def forward(self, x):
+        return super().forward(x.roll(-1, 1))
+evaluate_bpb(Model(256, 256), Tokenizer.from_directory(), 8)
+"""
+    (tmp_path / "script.py").write_text(script)
+    run = python("script.py", cwd=tmp_path, EVOLVE_CACHE=str(cache), EVOLVE_BUDGET="0.3", PYTHONPATH=str(TARGET))
+    assert run.returncode == 1 and "ValueError: causality: losses at positions" in run.stderr

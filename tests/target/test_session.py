@@ -189,6 +189,7 @@ def trained(texts: Texts, **terms: Any) -> tuple[Session, Hand]:
         ("rung", 0.1, 3.0, "timeout"),
         ("tune", 3.0, 0.1, "timeout"),
         ("smoke", 3.0, 3.0, "ok"),
+        ("by hand", 3.0, 3.0, "ok"),
     ],
 )
 def test_the_first_answer_of_a_pass_is_no_free_training(
