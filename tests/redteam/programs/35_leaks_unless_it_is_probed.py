@@ -1,9 +1,9 @@
 # row: 35
 # attempts: sees the next token unless the row looks spliced
 # expects: invalid
-# violation: causality
-# reason: ^causality
-# defence: the same row, true and with another suffix, is compared at the positions before the cut
+# violation: causality|cross-sample
+# reason: ^(causality|cross-sample)
+# defence: the same row is compared, true and with another suffix, and alone, since what looks spliced depends on others
 # off: suffix commit neighbours repeat random
 # budget: 0.1
 # false score: below 5
