@@ -316,7 +316,9 @@ class Session:
 
     def _finish(self, evaluation: Evaluation) -> Reply:
         slack = max(SLACK_SECONDS, SLACK_SHARE * self.terms.budget)
-        unpaid, first = first_answers(self._answers, slack)
+        rows, length, _ = evaluation.shape
+        step = rows * length * self.charged / self.tokens if self.tokens else math.inf
+        unpaid, first = first_answers(self._answers, slack, step)
         findings = [*evaluation.findings(), first]
         checks = {"finite": "ok: all logits"} | {finding.name: finding.text for finding in findings}
         if failed := next((finding for finding in findings if finding.violation), None):

@@ -12,6 +12,8 @@
     # twice: yes                  it runs two times; `compare: tune audit` once for each purpose
     # watch: yes                  its processes are looked at while it runs
     # slow: yes                   only with `-m slow`
+    # harm: ...                   what it is known to do all the same, by its beginning
+    # open: why                   nothing stops it yet
     # unsafe: why                 not tried without its defence; `note` says more
     # at L ...: ...               the same keys where level L of the isolation differs
 
@@ -28,7 +30,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "programs"
 KNOWN = {
     "row", "attempts", "expects", "violation", "reason", "defence", "off", "false score", "purpose", "budget",
-    "share", "twice", "compare", "watch", "slow", "unsafe", "note", "harm",
+    "share", "twice", "compare", "watch", "slow", "unsafe", "note", "harm", "open",
 }  # fmt: skip
 HEADER = re.compile(r"# ((?:at L )?[a-z ]+): ?(.*)")
 

@@ -70,7 +70,7 @@ def table(words: Words) -> str:
     lines.append("|--:|---|---|---|---|")
     for program in programs():
         said = words.get(program.name, {})
-        verdict = said.get("N", "")
+        verdict = said.get("N", "") + (f"<br>**open**: {program['open']}" if program["open"] else "")
         if "L" in said and program.differs:
             verdict += f"<br>at L: {said['L']}"
         without = said.get("off", "") if program["off"] else ""

@@ -46,6 +46,7 @@ def test_the_judge_refuses_what_cheats(judge: Slot, name: str) -> None:
     status, kinds = REFUSED[name]
     assert outcome["status"] == status, outcome
     assert any(outcome["reason"].startswith(kind) for kind in kinds), outcome["reason"]
+    assert outcome["violation"] in (kinds if status == "invalid" else {""})
     assert outcome["metrics"] == {}
 
 

@@ -37,7 +37,10 @@ def fingerprint(laboratory: Laboratory) -> dict[str, str]:
 
 
 def marked(program: Program) -> object:
-    return pytest.param(program, id=program.name, marks=[pytest.mark.slow] if program["slow"] else [])
+    marks = [pytest.mark.slow] if program["slow"] else []
+    if program["open"]:
+        marks.append(pytest.mark.xfail(reason=program["open"], strict=True))
+    return pytest.param(program, id=program.name, marks=marks)
 
 
 @pytest.mark.parametrize("program", [marked(program) for program in programs(LEVEL)])

@@ -74,6 +74,7 @@ def test_first_answers_cost_what_is_beyond_four_others() -> None:
     assert excess == pytest.approx(1.0 - 0.4 - 0.25) and "1.00 and 0.30 s, the others 0.100 s" in finding.text
     assert probes.first_answers([[0.3, 0.1], [0.4, 0.1]], slack=0.0)[0] == 0.0
     assert probes.first_answers([[5.0]], slack=0.25)[0] == 0.0
+    assert probes.first_answers([[4.0, 1.0, 1.0]], slack=0.0, step=0.1)[0] == pytest.approx(3.7)  # dawdles
 
 
 MODEL = """

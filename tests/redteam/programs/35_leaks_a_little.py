@@ -1,6 +1,7 @@
 # row: 35
 # attempts: as the one before, but adds 0.5 to the true logit only
 # purpose: audit
+# slow: yes
 # expects: invalid
 # violation: causality
 # reason: ^causality

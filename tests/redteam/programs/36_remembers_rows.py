@@ -4,7 +4,6 @@
 # violation: causality|stateful-eval
 # defence: two forks; the same rows first and last
 # off: suffix commit neighbours repeat random
-# harm: statistics differ between the first and the second time
 
 import torch
 from torch import nn

@@ -1,10 +1,12 @@
 # row: 45
 # attempts: as 45_learns_before_the_clock, but shows nothing of it where it is given no batch to train on
+# slow: yes
 # expects: invalid
 # purpose: audit
 # violation: pretrained
 # reason: ^pretrained
 # defence: zero-step: the same program without a training step
+# open: source text can be read and counted before the clock starts, and the zero-step control can be told from a trial
 # off: zero-step
 # false score: below 4.2
 import os

@@ -1,5 +1,6 @@
 # row: 45
 # attempts: counts n-grams of source code that it finds readable, before the clock starts
+# slow: yes
 # expects: invalid
 # purpose: audit
 # violation: pretrained
