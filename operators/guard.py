@@ -17,12 +17,17 @@ CALLS = frozenset({"__import__", "breakpoint", "compile", "eval", "exec", "globa
 DOTTED = frozenset({
     "os.system", "os.popen", "os.fork", "os.kill", "os._exit", "sys.modules", "sys._getframe", "sys.settrace",
     "torch.load", "torch.jit.load", "torch.hub", "torch.from_file", "torch.utils.cpp_extension",
-    "torch.ops.load_library",
+    "torch.ops.load_library", "torch.serialization", "torch.package", "torch.utils.data.datapipes",
+    "torch.UntypedStorage.from_file",
     "numpy.load", "numpy.memmap", "numpy.fromfile", "np.load", "np.memmap", "np.fromfile",
 })  # fmt: skip
 INTERNALS = frozenset({
     "__builtins__", "__globals__", "__subclasses__", "__code__", "__closure__", "__loader__", "__spec__", "__reduce__",
     "f_back", "f_globals", "f_locals", "f_builtins", "gi_frame", "tb_frame",
+})  # fmt: skip
+MODULES = frozenset({  # reached as an attribute of a module that imports them, such as torch.os
+    "builtins", "ctypes", "glob", "importlib", "inspect", "io", "linecache", "mmap", "os", "pathlib", "pickle",
+    "shutil", "socket", "subprocess", "sys", "tempfile", "zipfile",
 })  # fmt: skip
 REPORTED = 3
 
@@ -96,15 +101,22 @@ def _imports(every: Nodes, rules: Rules) -> Found:
 def _forbidden(every: Nodes) -> Found:
     """Ways to run text, reach files or the interpreter's insides."""
     own = _own(every)
+    modules = {a.asname or a.name.partition(".")[0] for n in every if isinstance(n, ast.Import) for a in n.names}
     for node in every:
         if isinstance(node, ast.Name) and node.id in CALLS | INTERNALS and node not in own:
             yield node.lineno, f"{node.id!r} is not allowed; write the code out, data comes from the imported module"
         elif isinstance(node, ast.Attribute) and node.attr in INTERNALS:
             yield node.lineno, f"access to {node.attr!r} is not allowed; use public attributes"
-        elif isinstance(node, ast.Attribute) and (name := _dotted(node)) in DOTTED:
+        elif isinstance(node, ast.Attribute) and ((name := _dotted(node)) in DOTTED or _is_module(name, modules)):
             yield node.lineno, f"{name!r} is not allowed; a program has no files, processes or other modules"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in INTERNALS:
             yield node.lineno, f"the name {node.value!r} is not allowed in a string; use public attributes"
+
+
+def _is_module(name: str, imported: set[str]) -> bool:
+    """Whether a dotted name ends in a module that a program may not import, reached through one that it may."""
+    root, _, rest = name.partition(".")
+    return root in imported and rest.rpartition(".")[2].lstrip("_") in MODULES
 
 
 def _own(every: Nodes) -> set[ast.AST]:
