@@ -190,16 +190,16 @@ def failures(records: Sequence[Record]) -> Iterator[str]:
 def statistics_table(records: Sequence[Record]) -> str:
     """How the statistic of each check is distributed over honest runs, and where its threshold is."""
     lines = [
-        "| check | statistic | runs | skipped | median | 95 % | worst | worst program | fails at |",
+        "| check | statistic | runs | too little to tell | median | 95 % | worst | worst program | fails at |",
         "|---|---|--:|--:|--:|--:|--:|---|--:|",
     ]
     for margin in MARGINS:
-        found, skipped = margins(margin, records)
+        found, silent = margins(margin, records)
         if not found:
             continue
         values = [value for value, _ in found]  # ascending: from far to near the threshold
         middle, high = values[len(values) // 2], values[min(len(values) - 1, int(0.95 * len(values)))]
-        cells = [margin.check, margin.statistic, str(len(values)), str(skipped)]
+        cells = [margin.check, margin.statistic, str(len(values)), str(silent)]
         cells += [f"{value:.3g}" for value in (middle, high, values[-1])]
         worst = found[-1][1] if values[-1] != values[0] else "all the same"
         lines.append(f"| {' | '.join([*cells, worst, margin.threshold])} |")

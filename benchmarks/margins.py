@@ -64,12 +64,13 @@ MARGINS = (
 
 def margins(margin: Margin, records: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[float, str]], int]:
     """The values over some runs, the nearest to the threshold last, each with what it was run for; and how many runs
-    have the check, but skipped it."""
-    found, skipped = [], 0
+    have the check, but too little to compare."""
+    found, silent = [], 0
     for record in records:
         line = record["checks"].get(margin.check, "")
-        skipped += line.startswith("skipped")
-        if match := re.search(margin.pattern, line):
+        match = re.search(margin.pattern, line)
+        silent += bool(line) and not match
+        if match:
             value = margin.reduce([float(group) for group in match.groups()])
             found.append((value, f"{record['name']}, {record['purpose']}"))
-    return sorted(found, reverse=margin.lower), skipped
+    return sorted(found, reverse=margin.lower), silent
