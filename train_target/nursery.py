@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -170,12 +171,14 @@ class Nursery:
 
     def clear(self) -> None:
         """Remove what the last box left."""
-        open_up(self.folder)
+        self.folder.chmod(0o700)
         for entry in self.folder.iterdir():
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
+                remove(entry)
             else:
                 entry.unlink(missing_ok=True)
+        if left := next(self.folder.iterdir(), None):
+            raise OSError(errno.ENOTEMPTY, f"{left.name} of the last box cannot be removed")
 
     def close(self) -> None:
         """End the zygote, whatever runs below it, and the folder."""
@@ -191,17 +194,14 @@ def number(process: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
 
 
-def open_up(folder: Path) -> None:
-    """Make a folder of a box's, and those below it that the box closed to itself, accessible again."""
-    with contextlib.suppress(OSError):
-        folder.chmod(0o700)
-        for root, names, _ in os.walk(folder):
-            for below in (Path(root, name) for name in names):
-                if not below.is_symlink():
-                    below.chmod(0o700)
-
-
 def remove(folder: Path) -> None:
-    """Remove the folder of a box that has ended."""
-    open_up(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder of a box that has ended, whatever the box closed to itself.
+
+    A box may nest folders deeper than Python's recursion or any path can go; rm and chmod know how to walk those.
+    """
+    with contextlib.suppress(OSError, RecursionError):
+        shutil.rmtree(folder)
+        return
+    for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+        if os.path.lexists(folder):
+            subprocess.run([*command, "--", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -178,11 +178,11 @@ def evaluate_bpb(model: torch.nn.Module, tokenizer: Tokenizer, batch_size: int) 
     one part of the calls happens in a fork of this process. Raises ValueError when the model does not, and where the
     judge refuses.
     """
-    answer, raw = _judge.ask(op="evaluate", batch_size=batch_size)
+    parameters = sum(p.numel() for p in model.parameters())
+    answer, raw = _judge.ask(op="evaluate", batch_size=batch_size, parameters=parameters)
     shape = tuple(answer["shape"])
     with mmap.mmap(_judge.fds.pop(), 4 * math.prod(shape)) as memory:
         buffer = torch.frombuffer(memory, dtype=torch.float32).view(shape)
-        _judge.ask(op="told", parameters=sum(p.numel() for p in model.parameters()))
         training, modes = model.training, [(module, module.training) for module in model.modules()]
         model.eval()
         if DEVICE == "cpu":

@@ -36,6 +36,7 @@ WALL_FACTOR = 5  # wall seconds per charged second of training, besides the pati
 FIRST_LOGITS_WALL = 110.0  # seconds for the first forward pass, which may compile, besides the patience
 EVALUATION_FACTOR = 10  # times the wall time of the second forward pass, besides the patience
 EVALUATION_SECONDS = 2.0  # that an evaluation may always take on the clock, besides its first answers
+FIRST_SHARE = 0.02  # of the budget, of which a first answer may take no more than probes.FIRST_STEPS times as much
 EVALUATION_COST = 30  # times the charged seconds per token of training: a forward pass is about a third of a step
 OVERRUN = 1.5  # times the budget, after which a script is not waited for
 BY_HAND = "by hand"  # the purpose of a run that no engine asked for
@@ -125,7 +126,6 @@ class Session:
             "logits": self._take,
             "pass": self._begin_pass,
             "tokenizer": self._tokenizer,
-            "told": self._tell,
             "crash": self._crash,
         }
         operation = operations.get(str(message.get("op")))
@@ -162,13 +162,6 @@ class Session:
         """Bytes of all tokens as hexadecimal text, and the pattern of pieces that merges stay within."""
         return Reply({"pattern": bpe.PATTERN}, json.dumps([token.hex() for token in self.texts.tokens]).encode())
 
-    def _tell(self, message: Message) -> Reply:
-        """What the box says of itself: shown, never part of a score."""
-        value = message.get("parameters")
-        if isinstance(value, int) and 0 <= value < 2**50:
-            self._parameters = value
-        return Reply({})
-
     def _crash(self, message: Message) -> Reply:
         if self.verdict is None:
             status = message.get("status")
@@ -194,12 +187,13 @@ class Session:
             )
         if self.phase in ("evaluation", "over"):
             raise Refusal("no training batches after evaluate_bpb was called")
+        begun = self.phase == "training"
         used = self._advance()
-        if (
-            self.terms.purpose == UNTRAINED or used + self._step / 2 >= self.terms.budget
-        ):  # another step would end later than it is early now
-            return Reply({"end": True, "progress": 1.0})
-        self._promised = self._slowest / 2
+        if self.terms.purpose == UNTRAINED and not begun:  # one batch, as many scripts need one, that teaches nothing
+            return Reply({"epoch": 1, "progress": 0.0}, self._random_tokens(rows, length))
+        if self.terms.purpose == UNTRAINED or used + self._step / 2 >= self.terms.budget:
+            return Reply({"end": True, "progress": 1.0})  # another step would end later than it is early now
+        self._promised = min(self._slowest / 2, self._step)
         text = self.texts.train
         starts = self._rng.integers(0, len(text) - length, size=rows)
         batch = text[starts[:, None] + np.arange(length + 1)]
@@ -212,8 +206,11 @@ class Session:
         if self.phase != "startup" or self._warmups >= WARMUP_BATCHES:
             return Reply({"end": True, "progress": 0.0})
         self._warmups += 1
+        return Reply({"epoch": 0, "progress": 0.0}, self._random_tokens(rows, length))
+
+    def _random_tokens(self, rows: int, length: int) -> bytes:
         tokens = self._rng.integers(0, self.texts.vocab_size, size=(rows, length + 1))
-        return Reply({"epoch": 0, "progress": 0.0}, tokens.astype(self.texts.train.dtype).tobytes())
+        return tokens.astype(self.texts.train.dtype).tobytes()
 
     def _advance(self) -> float:
         """Start the clock with the first batch, read it with each, and note the slowest step."""
@@ -234,6 +231,9 @@ class Session:
         batch = message.get("batch_size")
         if type(batch) is not int or batch < 1:
             raise Refusal(f"evaluate_bpb needs a batch size of at least 1, not {batch!r}")
+        parameters = message.get("parameters")  # shown, never part of a score, and told before any text is sent
+        if type(parameters) is int and 0 <= parameters < 2**50:
+            self._parameters = parameters
         self._asked = self.clock.read(exact=True)
         if self.phase == "training":
             self.charged = self._asked - self._start
@@ -317,7 +317,7 @@ class Session:
     def _finish(self, evaluation: Evaluation) -> Reply:
         slack = max(SLACK_SECONDS, SLACK_SHARE * self.terms.budget)
         rows, length, _ = evaluation.shape
-        step = rows * length * self.charged / self.tokens if self.tokens else math.inf
+        step = min(FIRST_SHARE * self.terms.budget, rows * length * self.charged / max(1, self.tokens))
         unpaid, first = first_answers(self._answers, slack, step)
         findings = [*evaluation.findings(), first]
         checks = {"finite": "ok: all logits"} | {finding.name: finding.text for finding in findings}
@@ -362,16 +362,12 @@ class Session:
         return ""
 
 
-SHAPES = re.compile(
-    r"model\(x\) must return (logits, a tensor|floating-point logits) of shape \([\d, ]{1,30}\)"
-    r"(; it returned (tuple|list|dict|NoneType|float|int)|, not torch\.\w{1,14} of shape \([\d, ]{1,30}\))"
-)
+WRONG = "model(x) must return floating-point logits of shape (rows, MAX_SEQ_LEN, vocabulary), and it did not"
 
 
 def _without_words(reason: str) -> str:
-    """What may be told of a crash with text of the evaluation in hand: a known class, a line, shapes; no words."""
-    name, line = re.match(r"\w*", reason), re.search(r" at line (\d{1,6}): ", reason)
+    """What may be told of a crash with text of the evaluation in hand: a known class, a line, words of our own."""
+    name, line = re.match(r"\w*", reason), re.search(r" at line (\d{1,4}): ", reason, re.ASCII)
     known = name[0] if name and isinstance(getattr(builtins, name[0], None), type) else "an exception"
-    shapes = SHAPES.search(reason)
-    said = shapes[0] if shapes else "during evaluation, where messages are not passed on"
+    said = WRONG if "model(x) must return" in reason else "during evaluation, where messages are not passed on"
     return f"{known}{f' at line {line[1]}' if line else ''}: {said}"

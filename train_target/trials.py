@@ -189,6 +189,8 @@ class Judge:
             messages = box.wire.receive()
             if messages is None:
                 return False
+            if len(messages) > 1:
+                raise WireError("a request before the last one was answered")
             for message in messages:
                 if message.get("op") == "evaluate":
                     box.log.end()  # what is printed with text of the evaluation in hand is nobody's to read

@@ -69,7 +69,13 @@ def test_an_untrained_model_knows_nothing(slot: Slot) -> None:
     assert all(line.startswith("ok") for line in outcome["checks"].values())
 
 
-def test_a_program_that_needs_a_step_is_not_blamed(slot: Slot) -> None:
+def test_a_program_that_needs_a_step_gets_one_of_random_tokens(slot: Slot) -> None:
     outcome = slot.run(TINY + TRAIN + "print(loss.item())\n" + SCORE, purpose="audit", budget=0.1)
+    assert outcome["status"] == "ok" and outcome["checks"]["zero-step"].startswith("ok: "), outcome
+
+
+def test_a_program_that_needs_several_steps_is_not_blamed(slot: Slot) -> None:
+    several = "loader = make_dataloader(tokenizer, 4, 128, 'train')\nnext(loader), next(loader)\n"
+    outcome = slot.run(TINY + several + SCORE, purpose="audit", budget=0.1)
     assert outcome["status"] == "ok" and outcome["checks"]["zero-step"].startswith("skipped: "), outcome
     assert "crashed" in outcome["checks"]["zero-step"]
