@@ -8,17 +8,6 @@ from statistics import fmean, variance
 
 from evolve.model import Candidate, Effect
 
-JUMP = 5.0  # standard deviations of one training's loss
-
-
-def is_jump(gain: Effect | None, sd: float | None) -> bool:
-    """Whether a gain is too large to be believed without an audit; one that cannot be told is.
-
-    It is taken against the best of the nearest measured ancestors and not against the front: what is in question is
-    what the child's own edit did, and a cheat that begins in a weak line is one as well.
-    """
-    return gain is None or sd is None or -gain.delta > JUMP * sd
-
 
 def noise(seed: Candidate) -> float | None:
     """Standard deviation of one training's loss: that of the seed program over seeds, pooled over its rungs."""

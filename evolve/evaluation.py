@@ -17,7 +17,11 @@ from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed
 from evolve.protocols import Tuner
 
 FRONT_SEEDS = 3  # seeds that a member of the front is measured with
-JUMP = "front/jump"
+CONFIRMING: tuple[tuple[Purpose, Purpose], ...] = (  # of each seed: what trainings below and at the full budget are for
+    ("rung", "rung"),
+    ("confirm", "audit"),
+    ("confirm", "confirm"),
+)
 NOTHING_BETTER = "no better numbers than those known of this structure"
 
 
@@ -47,10 +51,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Ask:
-    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far.
-
-    `JUMP` asks whether its gain is so large that its next training has to be audited.
-    """
+    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far."""
 
     name: str
     loss: float
@@ -272,18 +273,16 @@ def _compare(
 def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
     """Full budget, one seed after another, as long as the candidate could enter the front.
 
-    If its gain is a jump, the second of its trainings is the audit: the same training, with the most probes.
+    The second of its trainings is the audit, whatever it gained: the same training, with the most probes.
     """
     assert plan.target is not None
     loss = plan.objectives[0].name
     curve: dict[float, list[float]] = {1.0: []}
     full: list[Outcome] = []
     value: Fitness | None = None
-    confirming: Purpose = "confirm"
     for n, seed in enumerate(seeds[:FRONT_SEEDS], 1):
         jobs = [(rung, seed) for rung in sorted(curve, reverse=True)]
-        purposes: tuple[Purpose, Purpose] = ("rung", "rung") if n == 1 else ("confirm", confirming)
-        outcomes = yield from _run(plan, genome, params, jobs, *purposes)
+        outcomes = yield from _run(plan, genome, params, jobs, *CONFIRMING[n - 1])
         full.append(outcomes[0])
         for (rung, _), outcome in zip(jobs, outcomes, strict=True):
             curve[rung].append(outcome.metrics[loss])
@@ -293,7 +292,6 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -
         value = fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.target, plan.budget)
         if not value.feasible or (n < FRONT_SEEDS and not (yield Ask(f"front/{n}", value.values[loss].mean, value))):
             break
-        confirming = "audit" if n == 1 and (yield Ask(JUMP, value.values[loss].mean, value)) else "confirm"
     checks = full[min(1, len(full) - 1)].checks  # of the audit, if there was one
     return Result("ok", params, "", 1.0, value, _losses(curve), _means(full), checks=checks)
 

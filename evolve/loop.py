@@ -302,7 +302,7 @@ class Loop:
 
     def _answer(self, owner: str, ask: Ask) -> bool:
         if (owner, ask.name) not in self.history.answers:
-            body = {"owner": owner, "name": ask.name, "loss": ask.loss, "answer": answer(self.history, owner, ask)}
+            body = {"owner": owner, "name": ask.name, "loss": ask.loss, "answer": answer(self.history, ask)}
             self._record("answer", f"{owner}/answer/{ask.name}", body)
         return self.history.answers[owner, ask.name]
 

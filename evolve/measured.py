@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from evolve.correlation import Correlation, spearman
-from evolve.effects import effect, is_jump, least_gain, means, noise
+from evolve.effects import effect, least_gain, means, noise
 from evolve.model import Candidate, Effect
 from evolve.search import ParetoSearch
 
@@ -59,11 +59,6 @@ class Measured:
         sd, losses = noise(self.seed), self.losses_of(candidate)
         against = [(parent, self.losses_of(parent)) for parent in self._measured_ancestors(candidate)]
         return least_gain(effect(candidate, losses, parent, known, sd) for parent, known in against)
-
-    def is_jump(self, candidate: Candidate) -> bool:
-        """Whether the gain of a would-be member of the front has to be audited before it is believed."""
-        assert self.seed is not None
-        return is_jump(self.effect_of(candidate), noise(self.seed))
 
     def _measured_ancestors(self, candidate: Candidate) -> list[Candidate]:
         """The nearest ones on every line that have a loss that was not cheated; the first parent's come first."""

@@ -83,25 +83,15 @@ def carried(history: History, source: str) -> list[str]:
     return [o.id for o in origins if any(toy.carries(source, edit, known[o.id]) for edit in o.edits)]
 
 
-def test_a_jump_is_audited_and_a_small_gain_is_not(tmp_path: Path) -> None:
-    trials: list[Trial] = []
-
-    def function(trial: Trial) -> Outcome:
-        trials.append(trial)
-        return toy.run_trial(trial)
-
-    _, loop = run(tmp_path, 12, function)
-    answers = {owner: said for (owner, name), said in loop.history.answers.items() if name == "front/jump"}
-    assert set(answers.values()) == {True, False}
-    for owner, jump in answers.items():
-        purposes = [t.purpose for (o, _), t in sorted(loop.history.trials.items()) if o == owner and t.rung == 1.0]
-        assert purposes[1] == ("audit" if jump else "confirm") and purposes.count("audit") == jump
-        effect = loop.history.candidates[owner[4:]].effect
-        assert effect is not None
-        if effect.rung == 1.0:
-            assert jump == (effect.delta < 0.0) or abs(effect.delta) < 0.2
-    audits = [t for t in trials if t.purpose == "audit"]
-    assert len(audits) == sum(answers.values()), "no training besides those that confirm"
+def test_every_member_of_the_front_was_audited(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 12, toy.run_trial)
+    history = loop.history
+    confirmed = [c for c in history.candidates.values() if c.confirmed]
+    assert len(confirmed) > 3 and all(m in confirmed for m in history.front)
+    for member in confirmed:
+        owner = f"ask/{member.index}"
+        full = [t.purpose for (o, _), t in sorted(history.trials.items()) if o == owner and t.rung == 1.0]
+        assert member.index == 0 or (len(full) == 3 and full.count("audit") == 1), "no training besides those"
 
 
 def test_a_cheat_that_only_an_audit_proves_never_enters_the_front(tmp_path: Path) -> None:
