@@ -20,6 +20,9 @@ class ConfigError(Exception):
     """Something that the user gave cannot be used; the message names the cause and the cure."""
 
 
+LONGEST = 1e6  # seconds of a budget
+
+
 @dataclass(frozen=True)
 class Target:
     """A folder with one script that is evolved, one module that it imports and one description."""
@@ -166,6 +169,6 @@ def budget_of(target: Target, scale: str, budget: float | None) -> float:
     if scale not in target.scales:
         raise ConfigError(f"unknown scale {scale!r}: {target.name} has {', '.join(target.scales)}")
     chosen: float = target.scales[scale]["budget"] if budget is None else budget
-    if not 0 < chosen < float("inf"):
-        raise ConfigError(f"--budget must be a number of seconds above 0, not {chosen:g}")
+    if not 0 < chosen <= LONGEST:
+        raise ConfigError(f"--budget must be a number of seconds above 0 and at most {LONGEST:g}, not {chosen:g}")
     return chosen
