@@ -91,9 +91,12 @@ def audit_file(console: Console, options: Namespace) -> int:
 def read_script(path: Path) -> str:
     """The text of a script, with its line ends as they are. Raises `ConfigError`."""
     try:
+        if not path.is_dir() and not path.is_file() and path.exists():
+            raise ConfigError(f"{path} is no ordinary file: give the path of a training script")
         if path.stat().st_size > LARGEST:
             raise ConfigError(f"{path} has {path.stat().st_size:,} bytes: that is no training script")
-        return path.read_bytes().decode()
+        with path.open("rb") as file:
+            return file.read(LARGEST).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
@@ -213,6 +216,8 @@ def _over_seeds(outcomes: Sequence[Outcome], name: str) -> str:
     """The worst finding of a check, and in how many trainings it was as it should be."""
     found = [outcome.checks[name] for outcome in outcomes if name in outcome.checks]
     bad = [text for text in found if not text.startswith("ok")]
+    if bad and all(text.startswith("skipped") for text in found):
+        return f"skipped in {len(found)} of {len(found)}: {cut(bad[0], SHOWN).removeprefix('skipped: ')}"
     ok = f"ok in {len(found) - len(bad)} of {len(found)}"
     return f"{ok}: {cut((bad or found)[0], SHOWN).removeprefix('ok: ')}"
 
@@ -232,8 +237,10 @@ def verdict(audited: Audited) -> tuple[bool, str]:
     elif not any(o.checks for o in audited.outcomes):
         said = "not sound: the judge of this target checks nothing, so nothing is known"
     else:
-        checks = {name for o in audited.outcomes for name in o.checks}
+        skipped = {k for o in audited.outcomes for k, v in o.checks.items() if v.startswith("skipped")}
+        checks = {name for o in audited.outcomes for name in o.checks} - skipped
         name = next(name for name in audited.outcomes[0].metrics if name.endswith("_bpb"))
         said = f"sound: {len(checks)} checks in {n} trainings found nothing; {name} {_spread(audited.outcomes, name)}"
+        said += f"; not known: {', '.join(sorted(skipped))}" if skipped else ""
     sound = said.startswith("sound")
     return sound, said + (f"; {UNISOLATED}" if is_unisolated(audited.hello) else "")
