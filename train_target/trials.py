@@ -100,7 +100,7 @@ class Judge:
             if self.broken:
                 self.begin()
             return self.audited(source, terms) if terms.purpose in AUDITED else self.run(source, terms)
-        except (Infrastructure, OSError, MemoryError) as error:
+        except Exception as error:  # whatever it is, the slot goes on
             said = (
                 str(error)
                 if isinstance(error, Infrastructure)

@@ -226,20 +226,22 @@ def occupied(folder: Path, most: int) -> tuple[int, int]:
     while waiting:
         try:
             entries = os.scandir(waiting.pop())
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # nobody needs folders so deep that none can look into them
-                return sum(sizes.values()), most + 1
+        except OSError:
             continue
         with entries:
             for entry in entries:
                 count += 1
                 if count > most:
                     return sum(sizes.values()), count
-                with suppress(OSError):
+                try:
                     about = entry.stat(follow_symlinks=False)
-                    sizes[about.st_ino] = about.st_blocks * 512
-                    if stat.S_ISDIR(about.st_mode):
-                        waiting.append(entry.path)
+                except OSError as error:
+                    if error.errno == errno.ENAMETOOLONG:  # nobody needs folders so deep that none can look into them
+                        return sum(sizes.values()), most + 1
+                    continue
+                sizes[about.st_ino] = about.st_blocks * 512
+                if stat.S_ISDIR(about.st_mode):
+                    waiting.append(entry.path)
     return sum(sizes.values()), count
 
 

@@ -118,7 +118,8 @@ def bomb(most):
 """
 THREADS = """
 threading.stack_size(32768)
-for _ in range(10000): threading.Thread(target=time.sleep, args=[60]).start()
+for _ in range(2500): threading.Thread(target=time.sleep, args=[60]).start()
+time.sleep(60)
 """
 EATERS = """
 for _ in range(4):
@@ -155,6 +156,15 @@ ILLEGAL = """
 part = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 part.write(bytes.fromhex("0f0b") if os.uname().machine == "x86_64" else bytes(4))
 ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(part)))()
+"""
+DEEP = """
+for _ in range({levels}):
+    os.mkdir("x" * 250)
+    os.chdir("x" * 250)
+"""
+PIPELINED = """
+line = b'{"op":"batch","rows":16384,"length":127,"split":"train"}\\n'
+prepare._judge._sock.send(line * 1000)
 """
 UNTIL = "fd = os.open({name!r}, os.O_RDWR | os.O_CREAT)\n{extra}for _ in range({mb}): os.write(fd, bytes(2**20))\n"
 
@@ -202,6 +212,17 @@ ENDS = {
         "crashed",
         "killed: disk: more than 500 files, the limit",
     ),
+    "folders in folders": (
+        BEGIN + DEEP.format(levels=200) + HANG,
+        "crashed",
+        "killed: disk: more than 500 files, the limit",
+    ),
+    "folders in folders left behind": (
+        BEGIN + DEEP.format(levels=1100) + "os._exit(4)\n",
+        "crashed",
+        "exit code 4|killed: disk",
+    ),
+    "many requests at once": (START + PIPELINED + HANG, "crashed", "broke the protocol: a request before the last one"),
     "closed socket": (BEGIN + "prepare._judge._sock.close()\n" + HANG, "crashed", "closed its connection to the judge"),
     "segfault": (BEGIN + "ctypes.string_at(0)\n", "crashed", "killed by SIGSEGV during startup"),
     "bus error": (BEGIN + BUS, "crashed", "killed by SIGBUS during startup"),

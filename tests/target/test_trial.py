@@ -140,7 +140,11 @@ def test_warmup_is_free_and_bounded(slot: Slot) -> None:
         (TINY + 'make_dataloader(tokenizer, 4, 128, "val")\n', "crashed", "ValueError at line 7: no split 'val'"),
         (TINY + 'next(make_dataloader(tokenizer, 10**6, 128, "train"))\n', "crashed", "is larger than"),
         (TINY + 'make_dataloader(tokenizer, 4, 129, "train")\n', "crashed", "MAX_SEQ_LEN"),
-        (TINY + "evaluate_bpb(nn.Embedding(256, 255), tokenizer, 8)\n", "crashed", "logits of shape (rows, MAX_SEQ_LEN"),
+        (
+            TINY + "evaluate_bpb(nn.Embedding(256, 255), tokenizer, 8)\n",
+            "crashed",
+            "logits of shape (rows, MAX_SEQ_LEN",
+        ),
         (TINY + "big = torch.ones(10**10)\n", "oom", "RuntimeError at line 7"),
     ],
 )
