@@ -1,10 +1,16 @@
 """What follows from the violations that a run has proven: whom to audit, whose edits are guilty, who is out.
 
-A violation is proven of one candidate, but the code that commits it may be older. So its parents are audited, and
-theirs if that proves a violation too. Guilty are a violator's own edits, unless it carries those of a guilty ancestor.
-Out of the search are all who carry a guilty edit: its descendants at once, others when the violator's parents are
-cleared, unless they passed an audit with it. Descendants that no longer carry it stay. All of this is a function of the
-history: a restart changes nothing.
+A violation is proven of one candidate, but the code that commits it may be older. So its parents are audited, with a
+new seed also where an audit was a part of their confirmation, and theirs if that proves a violation too. Guilty are a
+violator's own edits, unless it carries those of a guilty ancestor.
+
+Out of the search are descendants that carry any of the guilty edits, at once; and others that carry all of them, once
+the violator's parents are cleared, unless they passed an audit with them. Others that carry only some are let be: one
+edit of several may be honest, and who would enter the front is audited. All of this is a function of the history: a
+restart changes nothing.
+
+Known limits: a guilty parent that passes both of its audits leaves the blame to the edits of its children, until a
+violation is proven of itself; an honest edit that came with a cheat in one child is lost to that child's descendants.
 """
 
 from __future__ import annotations
@@ -32,10 +38,10 @@ class Audits:
     def __init__(self, history: History, carries: Carries) -> None:
         self._history = history
         self._says = carries
-        self._known: dict[tuple[str, str], bool] = {}
+        self._known: dict[tuple[str, str], frozenset[int]] = {}
 
     def suspects(self) -> list[Candidate]:
-        """Who has to be audited: the nearest measured ancestors of violators that were neither cleared nor caught."""
+        """Who has to be audited: the nearest measured ancestors of violators, unless they were or are caught."""
         found: dict[str, Candidate] = {}
         for name in self._violators():
             found |= {suspect.id: suspect for suspect in self._suspects_of(self._history.candidates[name])}
@@ -53,20 +59,19 @@ class Audits:
             ids = [name]
             if not explained:
                 guilty.append(name)
-                everybody = not self._suspects_of(origin)
-                ids += [c.id for c in self._told() if c is not origin and self._has_to_go(c, origin, everybody)]
+                carriers = [c for c in self._told() if c is not origin and self._has(c.genome, origin)]
+                ids += [c.id for c in carriers if self._has_to_go(c.genome, self._line(c), origin)]
             case = Case(name, violation, tuple(ids), not explained)
             if self._history.cases.get(name) != case:
                 changed.append(case)
         return changed
 
     def carried(self, genome: Genome, mating: Mating) -> Case | None:
-        """The case whose guilty edits a child carries, unless it has them from a parent that may keep them."""
+        """The case for which a child has to go before it is measured; None if there is none."""
         candidates = self._history.candidates
-        parents = [candidates[parent.id] for parent in mating.parents]
+        line = [name for parent in mating.parents for name in self._line(candidates[parent.id])]
         for case in self._history.cases.values():
-            origin = candidates[case.origin]
-            if case.guilty and self._has(genome, origin) and not any(self._acquitted(p, origin) for p in parents):
+            if case.guilty and self._has_to_go(genome, line, candidates[case.origin]):
                 return case
         return None
 
@@ -116,8 +121,11 @@ class Audits:
                 yield from self._answerable(parent)
 
     def _audited(self, candidate: Candidate) -> bool:
-        """Whether there is nothing more to learn: an audit that crashes, or that the machine spoils, is let be."""
-        return (f"{OWNER}/{candidate.id}", 0) in self._history.outcomes or self._passed(candidate)
+        """Whether it was audited because of a violation; an audit that crashes, or that the machine spoils, is let be.
+
+        That it passed one when it was confirmed is not enough: its child was caught with what may be its code.
+        """
+        return (f"{OWNER}/{candidate.id}", 0) in self._history.outcomes
 
     def _passed(self, candidate: Candidate) -> bool:
         """Whether it was audited, and nothing was found."""
@@ -127,23 +135,22 @@ class Audits:
         audits = [history.outcomes[place] for place in ended if history.trials[place].purpose == "audit"]
         return bool(audits) and all(outcome.status == "ok" for outcome in audits)
 
-    def _has_to_go(self, candidate: Candidate, origin: Candidate, everybody: bool) -> bool:
-        """Whether it carries what `origin` brought in: a descendant at once, others when that is all that was proven.
+    def _has_to_go(self, genome: Genome, line: Sequence[str], origin: Candidate) -> bool:
+        """Whether a program is out for what `origin` brought in; `line` are its ancestors, and itself if it was told.
 
         One of another line that passed an audit with the same code may keep it, and so may its children.
         """
-        if not self._has(candidate.genome, origin):
-            return False
-        descends = origin.id in self._ancestors(candidate)
-        return descends or (everybody and not self._acquitted(candidate, origin))
+        found = self._carried(genome, origin)
+        if not found or origin.id in line:
+            return bool(found)
+        whole = found == self._carried(origin.genome, origin)
+        return whole and not self._suspects_of(origin) and not self._acquitted(line, origin)
 
-    def _acquitted(self, candidate: Candidate, origin: Candidate) -> bool:
-        """Whether it, or one that it descends from, passed an audit with the code that `origin` brought in."""
-        names = [candidate.id, *self._ancestors(candidate)]
-        line = [self._history.candidates[name] for name in names]
-        if origin in line:
-            return False
-        return any(self._passed(one) and self._has(one.genome, origin) for one in line if one.index)
+    def _acquitted(self, line: Sequence[str], origin: Candidate) -> bool:
+        """Whether one of `line` passed an audit with all of the code that `origin` brought in."""
+        all_of_it = self._carried(origin.genome, origin)
+        told = [self._history.candidates[name] for name in line]
+        return any(self._passed(c) and self._carried(c.genome, origin) == all_of_it for c in told if c.index)
 
     def _told(self) -> list[Candidate]:
         """Who may have to go: the seed defines what is allowed, and who has no program of its own is nobody."""
@@ -152,6 +159,9 @@ class Audits:
             c for c in self._history.candidates.values()
             if c.index and c.verdict in made and not c.reason.startswith(PREFIX)
         ]  # fmt: skip
+
+    def _line(self, candidate: Candidate) -> list[str]:
+        return [candidate.id, *self._ancestors(candidate)]
 
     def _ancestors(self, candidate: Candidate) -> list[str]:
         found: dict[str, None] = {}
@@ -165,8 +175,13 @@ class Audits:
 
     def _has(self, genome: Genome, origin: Candidate) -> bool:
         """Whether a program carries what one of the edits of `origin` brought in."""
+        return bool(self._carried(genome, origin))
+
+    def _carried(self, genome: Genome, origin: Candidate) -> frozenset[int]:
+        """The edits of `origin`, by number, of which a program carries what they brought to the parents of `origin`."""
         key = genome.id, origin.id
         if key not in self._known:
             known = [self._history.candidates[name].genome.source for name in origin.parents]
-            self._known[key] = any(self._says(genome.source, edit, known) for edit in origin.edits)
+            edits = enumerate(origin.edits)
+            self._known[key] = frozenset(n for n, edit in edits if self._says(genome.source, edit, known))
         return self._known[key]

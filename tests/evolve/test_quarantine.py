@@ -13,7 +13,7 @@ from evolve.audits import Audits
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.loop import Loop
-from evolve.model import Candidate, Edit, Effect, Mating, Outcome, Trial
+from evolve.model import Briefing, Candidate, Edit, Effect, Mating, Outcome, Proposal, Rejected, Trial
 from evolve.quarantine import Case, marks
 from evolve.store import Event, Store
 from tests.evolve import toy
@@ -164,6 +164,39 @@ def test_nobody_in_sight_carries_what_was_proven(tmp_path: Path, seed: int) -> N
     assert state(replayed(tmp_path, seed)) == state(history)
 
 
+class GrowTwo(toy.Grow):
+    """Adds two lines at once, in an edit each."""
+
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
+        rng, parent = random.Random(mating.seed), mating.parents[0]
+        lines = [f"t{n}" for n in rng.sample(range(1, 12), 2)]
+        if any(line in parent.genome.source.split() for line in lines):
+            return Rejected("has one of them already")
+        genome = toy.read("\n".join([parent.genome.source, *(f"{line} = 1.0" for line in lines)]))
+        anchor = {k.address: parent.params.get(k.address, 1.0) for k in genome.knobs}
+        return Proposal(genome, tuple(Edit("insert_after", "lr", line) for line in lines), "both help", anchor)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_honest_line_that_came_with_a_cheat_is_lost_to_descendants_only(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operators = {"grow": GrowTwo(), "merge": toy.Merge(), "tune": toy.Tune()}
+    monkeypatch.setattr(toy, "operators", lambda: operators)
+    _, loop = run(tmp_path, 15, cheating(lambda trial: trial.purpose == "audit"), seed)
+    history, audits = loop.history, Audits(loop.history, toy.carries)
+    blamed = {e.code for case in history.cases.values() for e in history.candidates[case.origin].edits} - {CHEAT}
+    assert blamed
+    honest = [
+        c for c in history.candidates.values() if c.verdict in ("ok", "pruned") and CHEAT not in c.genome.source.split()
+    ]
+    kept = [c for c in honest if not c.quarantined and blamed & set(c.genome.source.split())]
+    assert kept, "lines that came with a cheat elsewhere live on where they came without it"
+    assert all(c.quarantined == "" or set(audits._ancestors(c)) & history.cases.keys() for c in honest)
+    assert not any(CHEAT in member.genome.source.split() for member in history.front)
+    assert state(replayed(tmp_path, seed)) == state(history)
+
+
 class Cut(BaseException):
     """What a kill looks like from inside."""
 
@@ -204,7 +237,7 @@ def family(*told: Candidate) -> History:
 
 
 def made(index: int, lines: str, *parents: int, edit: str = "", **fields: object) -> Candidate:
-    edits = (Edit("insert_after", "lr", edit),) if edit else ()
+    edits = tuple(Edit("insert_after", "lr", line) for line in edit.split())
     loss = 5.0 - 0.1 * index
     found = replace(individual(index, loss, loss, parents=parents), genome=toy.read(lines), edits=edits)
     return replace(found, **fields)  # type: ignore[arg-type]
@@ -250,6 +283,67 @@ def test_a_parent_that_an_audit_clears_leaves_the_guilt_with_the_child() -> None
     audited(history, "2", "")
     assert audits.suspects() == []
     assert audits.rulings() == [Case("5", "causality", ("5", "6"), True)]
+
+
+def program(*lines: str) -> str:
+    return "\n".join(f"{line} = 1.0" for line in ("lr", *lines))
+
+
+TWO_EDITS = (
+    made(0, program()),
+    made(1, program("t2", "t7"), 0, edit="t2 t7"),
+    made(2, program("t2", "t7", "t1"), 1, edit="t1"),
+    made(3, program("t2", "t1"), 2),
+    made(4, program("t2"), 0, edit="t2"),
+    made(5, program("t7"), 0, edit="t7"),
+    made(6, program("t2", "t7"), 5, edit="t2"),
+)
+
+
+def test_one_edit_of_several_condemns_descendants_only() -> None:
+    """t2 is honest and t7 the cheat, which nobody knows: who found t2 by itself keeps it, and t7 is caught anew."""
+    history = family(*TWO_EDITS)
+    audits = Audits(history, toy.carries)
+    audited(history, "1", "causality")
+    (case,) = audits.rulings()
+    assert case == Case("1", "causality", ("1", "2", "3", "6"), True)
+    ruling(history, case)
+    seed, three, four, five = (history.candidates[name] for name in "0345")
+    assert [c.quarantined for c in (three, four, five)] == ["causality", "", ""]
+    honest, both = toy.read(program("t2", "t3")), toy.read(program("t2", "t7", "t3"))
+    assert audits.carried(honest, Mating(9, "grow", (four,), None, 1)) is None
+    assert audits.carried(both, Mating(9, "merge", (four, five), seed, 1)) == case
+    assert audits.carried(honest, Mating(9, "grow", (three,), None, 1)) == case, "a descendant"
+
+
+def test_an_audit_that_was_passed_with_a_part_of_the_edits_acquits_nobody_of_all() -> None:
+    passed = replace(TWO_EDITS[4], trials=1)
+    history = family(*TWO_EDITS[:4], passed, made(5, program("t2", "t7"), 4, edit="t7"))
+    history.trials["ask/4", 0] = Trial(passed.genome, {}, 1.0, 1.0, "toy", 1, "audit")
+    history.outcomes["ask/4", 0] = Outcome("ok")
+    audits = Audits(history, toy.carries)
+    audited(history, "1", "causality")
+    assert audits.rulings() == [Case("1", "causality", ("1", "2", "3", "5"), True)]
+    audited(history, "5", "")
+    history.trials["audit/5", 0] = history.trials["ask/4", 0]
+    assert audits.rulings() == [Case("1", "causality", ("1", "2", "3"), True)], "5 passed with both"
+
+
+def test_a_parent_that_passed_its_confirmation_is_audited_again_before_its_child_is_blamed() -> None:
+    """t7 is the cheat, and the audit in the confirmation of 1 did not find it; t2 is honest."""
+    parent = replace(FAMILY[1], trials=1)
+    child = made(2, program("t7", "t2"), 1, edit="t2", verdict="failed", violation="causality")
+    honest = made(3, program("t2"), 0, edit="t2")
+    history = family(FAMILY[0], parent, child, honest)
+    history.trials["ask/1", 0] = Trial(parent.genome, {}, 1.0, 1.0, "toy", 1, "audit")
+    history.outcomes["ask/1", 0] = Outcome("ok")
+    audits = Audits(history, toy.carries)
+    assert [c.id for c in audits.suspects()] == ["1"]
+    assert audits.rulings() == [Case("2", "causality", ("2",), True)], "3 is not condemned before that is known"
+    assert audits.carried(toy.read(program("t2", "t3")), Mating(9, "grow", (honest,), None, 1)) is None
+    audited(history, "1", "causality")
+    assert audits.suspects() == []
+    assert audits.rulings() == [Case("1", "causality", ("1", "2"), True), Case("2", "causality", ("2",), False)]
 
 
 def test_what_a_cheat_crowded_out_comes_back_and_what_it_gained_is_taken_back() -> None:
