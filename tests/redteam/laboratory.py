@@ -41,6 +41,7 @@ SHARE = 0.02  # of the full budget, so that few rows are scored
 ENDLESS = (60.0, 25.0)  # seconds after which a trial is taken to have no end: with all defences, and without some
 LEFT = 1.0  # seconds for what was killed to be gone
 CONTROL_CHARACTERS = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
+KILLED = re.compile("killed: |memory: |.*(allocate memory|File too large)")
 LONG = 24  # characters of a line that is told apart by its text
 VICTIM = """
 import ctypes, sys
@@ -188,7 +189,7 @@ class Watcher(threading.Thread):
             harms.append(f"{self.processes} processes ran")
         if self.threads > 2100:
             harms.append(f"{self.threads} threads ran")
-        if (taken := (self.available - self.lowest) / 2**30) > 4.6:
+        if (taken := (self.available - self.lowest) / 2**30) > 4.3:
             harms.append(f"{taken:.1f} GB of memory were taken")
         if (written := (self.free - self.least) / 2**30) > 2.3:
             harms.append(f"{written:.1f} GB of disk were taken")
@@ -216,9 +217,12 @@ class WeakSlot(Slot):
         return dict(json.loads(line)) if line else {"ready": False, "error": "the judge ended; see standard error"}
 
     def patient(self, source: str, seconds: float, **options: Any) -> Outcome | None:
-        """The outcome of one trial, or None where there is none within so many seconds."""
-        self.send(source, **options)
+        """The outcome of one trial, or None where there is none within so many seconds, or no judge any more."""
         assert self.process.stdout is not None
+        try:
+            self.send(source, **options)
+        except BrokenPipeError:
+            return None
         if not select.select([self.process.stdout], [], [], seconds)[0]:
             return None
         line = self.process.stdout.readline()
@@ -342,7 +346,7 @@ class Laboratory:
         return source
 
     def attack(self, program: Program) -> Report:
-        """Run a program and say what came of it."""
+        """Run a program, and an honest trial after it, and say what came of both."""
         mark = f"{random.getrandbits(64):016x}"
         source, report = self.fill(program.source, mark), Report()
         shift = time.time() - time.monotonic()
@@ -350,14 +354,14 @@ class Laboratory:
         watcher = Watcher(self.judge, CORE)
         watcher.start()
         used = 0.0
-        for purpose in purposes:
-            used = self._cpu(lambda purpose=purpose: self._trial(program, source, purpose, report))
-        report.harms += watcher.stop(killed=report.outcome["status"] in ("crashed", "oom"))
+        for count, purpose in enumerate(purposes):
+            if len(report.outcomes) == count:  # after a trial that has no end there is no other
+                used = self._cpu(lambda purpose=purpose: self._trial(program, source, purpose, report))
+        report.harms += watcher.stop(killed=bool(KILLED.match(report.outcome["reason"])))
         if abs(time.time() - time.monotonic() - shift) > 0.5:
             report.harms.append("the machine's clock was set")
         if len(report.outcomes) < len(purposes):
-            alive = self.slot.process.poll() is None
-            report.harms.append("the trial has no end" if alive else "the judge was killed")
+            report.harms.append("the trial has no end" if self.alive else "the judge was killed")
         report.harms += [*self._outside(mark), *self._said(program, report)]
         if (
             report.outcome["status"] == "ok"
@@ -365,7 +369,16 @@ class Laboratory:
             and (over := used - self.idle) > 4 * program.budget + 0.6
         ):
             report.harms.append(f"{over:.1f} CPU-seconds with a budget of {program.budget:g}")
+        if len(report.outcomes) == len(purposes) and (after := self.honest())["status"] != "ok":
+            report.harms.append(f"the next trial ends as {after['status']}: {after['reason'][:80]}")
         return report
+
+    @property
+    def alive(self) -> bool:
+        """Whether the judge lives; a moment is left to one that has just hung up."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.slot.process.wait(0.5)
+        return self.slot.process.poll() is None
 
     def _trial(self, program: Program, source: str, purpose: str, report: Report) -> None:
         for _ in range(3):
@@ -417,6 +430,8 @@ class Laboratory:
             return
         if self.files > 10_500:
             yield f"{self.files:,} files were made"
+        if self.size > 1.2 * 2**30:
+            yield f"{self.size / 2**30:.1f} GB of files were made"
         if report.score is not None and report.score < program.earned:
             yield f"a false score: {report.score:.3f} bits per byte"
         if not re.fullmatch(program["expects"], "ok"):
@@ -438,9 +453,17 @@ class Laboratory:
         """How many a box has left, until the next one starts."""
         return sum(len(names) for _, _, names in os.walk(self.box)) if self.box.is_dir() else 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of what a box has left, until the next one starts."""
+        return sum(path.lstat().st_blocks * 512 for path in self.box.rglob("*")) if self.box.is_dir() else 0
+
     def close(self) -> None:
         self.victim.close()
         self.listeners.close()
+        if self.off and self.slot.process.poll() is None:
+            os.kill(self.judge, signal.SIGKILL)  # it may be in the middle of a trial that has no end
+            shutil.rmtree(self.box, ignore_errors=True)
         with contextlib.suppress(subprocess.TimeoutExpired, OSError):
             self.slot.close()
         for pid in {*self.processes(), self.slot.process.pid, self.judge}:

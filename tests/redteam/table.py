@@ -58,7 +58,7 @@ def measure(chosen: Iterable[Program], cache: Path, level: str, off: bool, words
             words.setdefault(program.name, {})["off" if off else level] = described(report, program)
             print(f"{program.name} [{names or level}]: {described(report, program)}", flush=True)
             MEASURED.write_text(json.dumps(words, indent=1, sort_keys=True) + "\n")
-            if report.outcome["status"] in ("none", "infrastructure"):
+            if report.outcome["status"] in ("none", "infrastructure") or not laboratory.alive:
                 laboratory.close()
                 laboratory = None
         if laboratory:

@@ -51,8 +51,6 @@ def test_attack(laboratory: Laboratory, program: Program) -> None:
     unknown = [harm for harm in report.harms if not program["harm"] or not harm.startswith(program["harm"])]
     assert (program.faults(outcome), unknown) == ([], []), outcome
     assert report.harms or not program["harm"], "what was known not to hold holds now: say so"
-    after = laboratory.honest()
-    assert after["status"] == "ok", after
     assert {path.name for path in laboratory.box.iterdir()} == {"train.py", "tmp"}
     assert laboratory.slot.process.poll() is None and laboratory.slot.process.pid == judge
 

@@ -77,19 +77,19 @@ def own_arithmetic() -> None:
 def own_bytes() -> None:
     import session
 
-    tell, finish = session.Session._tell, session.Session._finish
+    evaluate, finish = session.Session._evaluate, session.Session._finish
 
-    def told(self: Any, message: Any) -> Any:
-        self.claimed = max(getattr(self, "claimed", 1.0), float(message.get("bytes_per_token", 1.0)))
-        return tell(self, message)
+    def asked(self: Any, message: Any) -> Any:
+        self.claimed = max(1.0, float(message.get("bytes_per_token", 1.0)))
+        return evaluate(self, message)
 
     def finished(self: Any, *args: Any) -> Any:
         reply = finish(self, *args)
         if self.verdict and "val_bpb" in self.verdict.metrics:
-            self.verdict.metrics["val_bpb"] /= getattr(self, "claimed", 1.0)
+            self.verdict.metrics["val_bpb"] /= self.claimed
         return reply
 
-    session.Session._tell, session.Session._finish = told, finished
+    session.Session._evaluate, session.Session._finish = asked, finished
 
 
 @judge
@@ -154,7 +154,7 @@ def open_probe(name: str) -> Callable[[], None]:
         if name == "zero-step":
             trials.AUDITED = ()
         elif name == "first-forward":
-            session.first_answers = lambda passes, slack: (0.0, probes.Finding(name, "ok: switched off"))
+            session.first_answers = lambda *_: (0.0, probes.Finding(name, "ok: switched off"))
             session.Session._overspent = lambda *_: ""
         else:
             setattr(scoring.probes, PROBES[name], lambda *_: probes.Finding(name, "ok: switched off"))

@@ -14,7 +14,7 @@ from prepare import Tokenizer, evaluate_bpb
 tokenizer = Tokenizer.from_directory()
 model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-for folder in ("<scratch>/pip", "<home>/.cache", "/var/cache", "/tmp", "<corpus>"):
+for folder in ("<scratch>/pip", "<home>/.cache/pip", "/var/cache", "<corpus>"):
     for root, _, names in os.walk(folder):
         for name in names[:50]:
             try:

@@ -1,7 +1,7 @@
 # row: 32
 # attempts: a child trains shared weights on, unpaid, while the evaluation is on
 # expects: timeout|invalid|crashed
-# violation: stateful-eval|cross-sample|
+# violation: stateful-eval|cross-sample|causality|
 # defence: the time of the whole tree during the evaluation; the same rows first and last
 # off: repeat suffix first-forward commit neighbours random
 # budget: 0.1

@@ -1,7 +1,8 @@
 # row: 36
 # attempts: replaces os.fork, so that both passes run in one process with one memory
-# expects: invalid|crashed|ok
-# violation: causality|stateful-eval|
+# share: 0.25
+# expects: invalid
+# violation: causality|stateful-eval
 # defence: the same rows are compared
 # off: suffix commit neighbours repeat random
 # false score: below 7

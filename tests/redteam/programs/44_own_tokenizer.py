@@ -15,5 +15,6 @@ model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
 prepare.Tokenizer.get_vocab_size = lambda self: 64
 prepare.VOCAB_SIZE = 64
-prepare._judge.ask(op="told", parameters=1, vocab_size=64, bytes_per_token=4.0)
+ask = prepare._judge.ask
+prepare._judge.ask = lambda **request: ask(**request, vocab_size=64, bytes_per_token=4.0)
 evaluate_bpb(model, tokenizer, 8)

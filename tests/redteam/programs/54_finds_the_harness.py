@@ -3,7 +3,6 @@
 # expects: ok|crashed
 # defence: descriptors are closed; no text and no secret in its memory
 # off: descriptors
-# off_harm: infrastructure
 import gc
 import os
 import sys
@@ -26,7 +25,7 @@ for thing in gc.get_objects():
             continue
 frame = sys._getframe()
 while frame:
-    for name, value in frame.f_locals.items():
+    for name, value in list(frame.f_locals.items()):
         if isinstance(value, (bytes, str)) and ("def test_" in str(value) or "REDTEAM" in str(value)):
             print(name, str(value)[:900])
     frame = frame.f_back

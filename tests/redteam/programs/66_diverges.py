@@ -4,7 +4,7 @@
 # reason: ^non-finite
 # budget: 0.1
 # defence: every logit must be finite
-# off: finite
+# off: finite suffix commit neighbours repeat random
 
 import torch
 import torch.nn.functional as F

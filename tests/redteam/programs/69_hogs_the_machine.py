@@ -3,7 +3,7 @@
 # expects: ok
 # watch: yes
 # defence: no capabilities, seccomp
-# off: capabilities seccomp namespaces
+# off: capabilities seccomp namespaces mount
 # budget: 0.1
 import ctypes
 import os

