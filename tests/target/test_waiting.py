@@ -29,7 +29,11 @@ for step, (x, y, epoch) in enumerate(make_dataloader(tokenizer, 4, MAX_SEQ_LEN, 
     if step == 20:
         break
 """
-LEVELS = [Isolation("L"), *([Isolation("N", find_bwrap())] if find_bwrap() else [])]
+BWRAP = find_bwrap()
+LEVELS = [
+    pytest.param(Isolation("L"), marks=[pytest.mark.slow] if BWRAP else []),
+    *([Isolation("N", BWRAP)] if BWRAP else []),
+]
 
 
 @pytest.fixture(scope="module")
