@@ -119,6 +119,7 @@ def report(history: History, results: dict[str, Any]) -> str:
         models = [f"{counts[model]:.4f}" if model in counts else "" for model in ("unigram", "bigram", "trigram")]
         lines.append(f"| {name} | {_mean(theirs)} | {_mean(ours)} | {_interval(ours, theirs)} | {' | '.join(models)} |")
     machine = f"Measured on {results['machine']['slots']} slots: {results['machine']}"
+    lines += ["", f"Of the search: {history.weakness}."] if history.weakness else []
     lines += ["", speed(history.loss, results), "", machine, "", *_search(history), ""]
     return "\n".join(lines)
 

@@ -133,8 +133,7 @@ def executor_of(history: History, log: IO[str]) -> LocalExecutor:
     """Judges for more trials of a recorded run, on all cores. Raises `JudgeError` or `ConfigError`."""
     target, header = load_target(plugins.target_of(history.header)), history.header
     scale, reader = header["settings"]["scale"], plugins.reader_for(header)
-    harness = history.harness
-    isolation = options_of(harness.get("asked", "auto"), bool(harness.get("unsafe")))
+    isolation = options_of("auto", bool(history.harness.get("unsafe")))
     return open_executor(target, scale, header.get("data"), cores_for(None), reader, log, isolation=isolation)
 
 

@@ -19,12 +19,12 @@ from evolve.assemble import LIMITS, Run, assemble
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.forecast import forecast
-from evolve.isolation import ASKED, UNISOLATED
+from evolve.isolation import ASKED
 from evolve.language_options import announce_operators, cap_options, model_options, resume_models
 from evolve.loop import Loop
 from evolve.reports.audit import audit_file
 from evolve.reports.doctor import print_doctor
-from evolve.reports.front import beats_seed, print_front
+from evolve.reports.front import beats_seed, print_front, print_weakness
 from evolve.reports.journal import Journal
 from evolve.reports.open import find_candidate, find_program, find_run, open_history
 from evolve.reports.progress import Progress, clock
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser("resume", help="continue the run that was written last, with its own settings")
     _limit_options(resume)
     cap_options(resume)
-    _isolation_options(resume, None)
+    _isolation_options(resume)
     resume.add_argument("--slots", type=int, help="trials at a time (default: as before)")
     resume.set_defaults(command=_resume)
     front = commands.add_parser("front", help="the Pareto front")
@@ -117,13 +117,13 @@ def _place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="train_target", help="folder with target.toml (default: %(default)s)")
     parser.add_argument("--scale", default="cpu", help="a scale of the target (default: %(default)s)")
     parser.add_argument("--data", help="a folder of .txt, .jsonl or .parquet instead of the default text")
-    _isolation_options(parser, "auto")
+    _isolation_options(parser)
 
 
-def _isolation_options(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Not in the settings of a target: who runs code of others without isolation has to say so each time."""
+def _isolation_options(parser: argparse.ArgumentParser) -> None:
+    """Not in the settings of a target or a run: who runs code of others with less isolation has to say so each time."""
     parser.add_argument(
-        "--isolation", choices=ASKED, default=default, help="ask for at most this level (default: the best there is)"
+        "--isolation", choices=ASKED, default="auto", help="ask for at most this level (default: the best there is)"
     )
     parser.add_argument(
         "--unsafe-no-sandbox",
@@ -181,7 +181,6 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     resume_models(options, known["models"], history.harness.get("language"))
     options.target = str(plugins.target_of(header, options.target))
     options.data, options.run_dir = header.get("data"), str(directory)
-    options.isolation = options.isolation or history.harness.get("asked", "auto")
     for field, option in LIMITS.items():
         before = history.harness.get("limits", {}).get(field)
         if getattr(options, option) is None and (before or field != "generations"):  # 0 is no option there
@@ -311,6 +310,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 def _diff(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
     pair = [find_program(history, name) for name in (options.a, options.b)]
+    print_weakness(console, history)
     print_diff(console, plugins.reader_for(history.header, options.target), *pair)
     return 0
 
@@ -319,7 +319,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
     candidate = find_program(history, options.id)
     text = export_source(plugins.reader_for(history.header, options.target), candidate, options.upstream)
-    text = (f"# {UNISOLATED}\n" if history.unisolated else "") + text
+    text = (f"# {history.weakness}\n" if history.weakness else "") + text
     if options.output == "-":
         print(text, end="")
         return 0

@@ -13,7 +13,7 @@ from typing import Any
 from evolve import records
 from evolve.calls import Calls
 from evolve.gains import Point, progress
-from evolve.isolation import is_unisolated
+from evolve.isolation import rank, weakness
 from evolve.measured import Measured
 from evolve.model import (
     Candidate,
@@ -51,7 +51,7 @@ class History(Measured):
         super().__init__(search)
         self.began: dict[str, Any] = {}  # what the judge of the first process said of itself, with its options
         self.harness: dict[str, Any] = {}  # and that of the latest
-        self.unisolated = False  # whether some process measured without isolation
+        self._weakest: dict[str, Any] = {}  # and that of the process that isolated least
         self.genomes: dict[str, Genome] = {}
         self.matings: dict[int, Mating] = {}
         self.proposals: dict[int, Proposal | Rejected] = {}
@@ -99,6 +99,11 @@ class History(Measured):
     @property
     def front(self) -> list[Candidate]:
         return self.search.front
+
+    @property
+    def weakness(self) -> str:
+        """That some process isolated less than the first one, or not at all; "" if none did."""
+        return weakness(self.began, self._weakest)
 
     @property
     def wall(self) -> float:
@@ -182,7 +187,7 @@ class History(Measured):
         self.sessions.append((event.at, event.at, int(event.body.get("slots", 1))))
         self.harness = event.body
         self.began = self.began or event.body
-        self.unisolated = self.unisolated or is_unisolated(event.body)
+        self._weakest = min(self._weakest or event.body, event.body, key=rank)
 
     def _on_genome(self, event: Event) -> None:
         genome = records.genome_from(event.body)

@@ -29,17 +29,32 @@ def is_unisolated(session: Session) -> bool:
     return bool(session.get("unsafe")) and session.get("level", "none") == "none"
 
 
+def rank(session: Session) -> int:
+    """Where a process stands among the levels; above all of them if it does not say where."""
+    level = session.get("level", "none" if session.get("unsafe") else None)
+    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
+
+
+def weakness(began: Session, weakest: Session) -> str:
+    """What every report of a run says of the process that isolated least; "" if none did less than the first one."""
+    if is_unisolated(weakest):
+        return UNISOLATED
+    if rank(weakest) < rank(began) < len(LEVELS):
+        return f"measured in part at isolation level {weakest['level']}, begun at {began['level']}"
+    return ""
+
+
 def check_isolation(began: Session, now: Session) -> None:
     """Raises `ConfigError` if a process isolates less than the first one of the run, which nobody allowed."""
-    before, level = began.get("level"), now.get("level")
-    if before not in LEVELS or level not in LEVELS or now.get("unsafe"):
+    before, level, asked = began.get("level"), now.get("level"), now.get("asked", "auto")
+    if now.get("unsafe") or not rank(now) < rank(began) < len(LEVELS):
         return
-    if LEVELS.index(level) < LEVELS.index(before):
-        raise ConfigError(
-            f"this run began at isolation level {before}, and here there is only {level} ({now.get('isolation')}). "
-            "Nothing was run. Bring back what is missing (python -m evolve doctor says what there is), or pass "
-            "--unsafe-no-sandbox to go on with less."
-        )
+    cure = "Bring back what is missing (python -m evolve doctor says what there is)"
+    raise ConfigError(
+        f"this run began at isolation level {before}, and here there is only {level} ({now.get('isolation')}). Nothing "
+        f"was run. {cure if asked == 'auto' else f'Leave out --isolation {asked}'}, or pass --unsafe-no-sandbox to go "
+        "on with less, which every report will say."
+    )
 
 
 def check_versions(began: Session, now: Session) -> None:

@@ -17,11 +17,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any
 
+from evolve.isolation import LEVELS, rank
 from evolve.model import Outcome, Trial
 
 GRACE = 10.0  # seconds that a judge gets to end by itself
@@ -74,7 +75,7 @@ class LocalExecutor:
                 for core in group:
                     self._judges.append(Judge([*command, "--core", str(core)], log))
                 for judge in self._judges[begun:]:
-                    judge.ready(waiting)
+                    judge.ready(waiting, self._judges[0].hello)
             unless_ready.pop_all()
         self.hello: dict[str, Any] = self._judges[0].hello
         pairs = zip(self._judges, cores, strict=True)
@@ -169,8 +170,11 @@ class Judge:
             env={name: value for name, value in os.environ.items() if not CONFIDENTIAL.search(name)},
         )
 
-    def ready(self, waiting: Callable[[], None] = lambda: None) -> None:
-        """Wait until it says that it is ready. Raises `JudgeError` with its own words if it does not."""
+    def ready(self, waiting: Callable[[], None] = lambda: None, first: Mapping[str, Any] | None = None) -> None:
+        """Wait until it says that it is ready. Raises `JudgeError` with its own words if it does not.
+
+        So it does if it isolates less than `first` says: that is what was announced and recorded.
+        """
         while not self._speaks(0.3):
             waiting()
         answer = self._read()
@@ -178,7 +182,12 @@ class Judge:
             raise JudgeError(
                 (answer or {}).get("error", "the judge ended before it was ready; see judge.log in the run directory")
             )
-        self.hello = answer
+        if first and rank(answer) < rank(first) < len(LEVELS):
+            raise JudgeError(
+                f"a judge came up at isolation level {answer['level']} ({answer.get('isolation')}), where one began at "
+                f"{first['level']}: try again, or ask for less from the beginning with --isolation"
+            )
+        self.hello = self.hello or answer
 
     def run(self, trial: Trial, bind: Callable[[Trial], str]) -> Outcome:
         """One trial; `rejected` if its numbers do not fit its text, `infrastructure` if there is no proper answer.
@@ -209,7 +218,7 @@ class Judge:
             self.kill()
             self.release()
             self._start()
-            self.ready()
+            self.ready(first=self.hello)
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to a request. Raises `JudgeError` if there is none after so many seconds, or no proper one."""

@@ -89,7 +89,7 @@ def print_front(console: Console, history: History) -> None:
         console.print("The seed has not been measured yet: there is no front.")
         return
     console.print(front_table(history))
-    print_unisolated(console, history)
+    print_weakness(console, history)
     if baselines := history.harness.get("baselines"):
         counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
         console.print(f"Count models on the same text, in {history.loss}: {counts}.")
@@ -99,13 +99,11 @@ def print_front(console: Console, history: History) -> None:
     console.print(verdict(history))
 
 
-def print_unisolated(console: Console, history: History) -> None:
-    """A line for a run of which some process did not isolate the programs; nothing for others."""
-    if history.unisolated:
-        console.print(
-            f"{UNISOLATED.capitalize()} (--unsafe-no-sandbox): programs could reach files and processes.",
-            highlight=False,
-        )
+def print_weakness(console: Console, history: History) -> None:
+    """A line for a run of which some process isolated the programs less than the first, or not; nothing for others."""
+    if said := history.weakness:
+        more = ": programs could reach files and processes" if said == UNISOLATED else ""
+        console.print(f"{said[0].upper()}{said[1:]} (--unsafe-no-sandbox){more}.", markup=False, highlight=False)
 
 
 def correlations(history: History) -> str:

@@ -14,6 +14,11 @@ TITLE = (
 )
 
 
+def _said(history: History) -> str:
+    """That some process of the run isolated less than the first, as a paragraph; "" if none did."""
+    return f"{history.weakness[0].upper()}{history.weakness[1:]}.\n\n" if history.weakness else ""
+
+
 class Journal:
     """Call it with the history as often as you like; it writes what is new. A file that cannot be written is let be."""
 
@@ -28,7 +33,7 @@ class Journal:
         lines = "".join(f"- {entry(c)}\n" for c in islice(history.candidates.values(), self._written, told))
         try:
             with self._path.open("a" if self._written else "w", encoding="utf-8") as file:
-                file.write(lines if self._written else TITLE + lines)
+                file.write(lines if self._written else TITLE + _said(history) + lines)
         except OSError:
             return
         self._written = told

@@ -35,6 +35,8 @@ def plot_progress(history: History, path: Path) -> None:
     for axes in (above, below):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+    if history.weakness:
+        figure.suptitle(history.weakness)
     figure.savefig(path, dpi=120)
 
 

@@ -12,7 +12,6 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from evolve.isolation import UNISOLATED
 from evolve.journal import plain
 from evolve.loop import Loop
 from evolve.reports.front import with_error
@@ -87,8 +86,8 @@ class Progress:
                 facts[label] = with_error(candidate.fitness.values[history.loss])
         if history.refusals >= MANY:
             facts["refused in a row"] = f"{history.refusals} ({history.last_refusal[:60]})"
-        if history.unisolated:
-            facts["isolation"] = UNISOLATED
+        if history.weakness:
+            facts["isolation"] = history.weakness
         if out := sum(bool(c.quarantined) for c in history.candidates.values()):
             facts["in quarantine"] = str(out)
         return facts | {

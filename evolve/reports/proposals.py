@@ -11,7 +11,7 @@ from rich.table import Table
 
 from evolve.history import History
 from evolve.model import Candidate, Cost, Rejected
-from evolve.reports.front import print_unisolated
+from evolve.reports.front import print_weakness
 
 REFUSED_AT = ("answer", "format", "edits", "rules", "same", "known")
 COLUMNS = ("asked", "answered", "well-formed", "applies", "compiles", "structural", "new", "passes smoke", "improved")
@@ -118,7 +118,7 @@ def print_proposals(console: Console, history: History) -> None:
         return
     console.print(outcomes(history))
     console.print(costs(history))
-    print_unisolated(console, history)
+    print_weakness(console, history)
     for operator, reason in history.ended.items():
         console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
     tokens, usd = history.calls.spent()

@@ -10,7 +10,7 @@ from rich.tree import Tree
 from evolve.history import History
 from evolve.journal import plain
 from evolve.model import Candidate
-from evolve.reports.front import print_unisolated, with_error
+from evolve.reports.front import print_weakness, with_error
 
 LOG = 4000  # characters of a log that are shown, at most
 
@@ -18,7 +18,7 @@ LOG = 4000  # characters of a log that are shown, at most
 def print_candidate(console: Console, history: History, candidate: Candidate) -> None:
     parents = " and ".join(candidate.parents) or "nobody"
     console.print(f"[bold]Candidate {candidate.id}[/bold]: {candidate.verdict}, by {candidate.operator} from {parents}")
-    print_unisolated(console, history)
+    print_weakness(console, history)
     for label, text in (("why", candidate.reason), ("hypothesis", candidate.hypothesis)):
         if text:
             console.print(f"{label}: {escape(plain(text))}")

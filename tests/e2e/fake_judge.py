@@ -2,7 +2,7 @@
 
 The loss depends on the program's text, the rung and the seed, and on nothing else. A program that contains the word
 CRASH crashes, one with CHEAT is proven to look ahead; the folder given as `--data` must not be empty. It isolates at
-level N, or at the level in the file `level` beside it.
+level N, or at the level in the file `level` beside it, at most at the one that it is asked for.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ def draw(*key: object) -> float:
     return int(hashlib.sha256(repr(key).encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
-def hello(data: str | None) -> dict[str, Any]:
+def hello(data: str | None, asked: str | None) -> dict[str, Any]:
     if data and not any(Path(data).iterdir()):
         return {"ready": False, "error": f"{data} holds no text"}
     corpus = {"name": data or "toy", "sha256": hashlib.sha256((data or "toy").encode()).hexdigest()}
     file = Path(__file__).with_name("level")
-    level = file.read_text().strip() if file.exists() else "N"
+    best = file.read_text().strip() if file.exists() else "N"
+    level = min(best, asked or best, key=["none", "U", "L", "N"].index)
     about = {"isolation": f"{level}: made up", "level": level, "device": "fake", "baselines": {}}
     return {"ready": True, "corpus": corpus, **about, "versions": {"torch": "2.0"}}
 
@@ -58,7 +59,7 @@ def main() -> None:
     if options.counts:
         print(json.dumps({"val": {"unigram": 5.25}, "test": {"unigram": 5.5}}))
         return
-    print(json.dumps(hello(options.data)), flush=True)
+    print(json.dumps(hello(options.data, options.isolation)), flush=True)
     for line in sys.stdin:
         print(json.dumps(judge(json.loads(line))), flush=True)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from evolve.cli import main
+from evolve.reports.open import open_history
 from tests.e2e.conftest import TARGET, Start, small_run
 
 PLAIN = "import torch\n\nprint(torch.zeros(1))\n"
@@ -94,6 +96,37 @@ def test_a_run_without_isolation_says_so_everywhere_and_may_not_lose_it_silently
     for command in (["front"], ["show", "seed"], ["proposals"]):
         assert "Measured without isolation (--unsafe-no-sandbox)" in said(*command, *place)
     assert said("export", "seed", *place).startswith("# measured without isolation\n")
+
+
+def test_a_run_that_went_on_with_less_isolation_says_so_everywhere(
+    target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*arguments: str | Path, code: int = 0) -> str:
+        assert main([str(a) for a in (*arguments, *place)]) == code
+        return " ".join(capsys.readouterr()).lower()
+
+    place = ["--run-dir", tmp_path / "run"]
+    assert "in part" not in said(*small_run(target, tmp_path / "run")[:-2])
+    more, less = ("resume", "--generations", "2"), "measured in part at isolation level l, begun at n"
+    (target / "level").write_text("L\n")
+    said(*more, code=2)
+    assert less in said(*more, "--unsafe-no-sandbox")
+    (target / "level").unlink()
+    child = next(c.id for c in open_history(tmp_path / "run").candidates.values() if c.edits)
+    for command in (["front"], ["show", "seed"], ["proposals"], ["diff", "seed", child], [*more[:-1], "3"]):
+        assert less in said(*command)
+    assert said("export", "seed").startswith(f"# {less}\n")
+    assert less in (tmp_path / "run" / "journal.md").read_text().lower()
+    assert "leave out --isolation l" in said(*more, "--isolation", "L", code=2)
+
+
+def test_a_run_that_began_with_less_isolation_goes_on_with_the_best_there_is(target: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    assert main(small_run(target, directory, "--isolation", "U")) == 0
+    for more, level in (["--isolation", "L"], "L"), ([], "N"):
+        assert main(["resume", "--run-dir", str(directory), "--generations", "1", *more]) == 0
+        assert open_history(directory).harness["level"] == level
+    assert open_history(directory).began["level"] == "U" and not open_history(directory).weakness
 
 
 @pytest.mark.slow

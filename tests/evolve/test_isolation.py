@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from evolve.config import ConfigError
-from evolve.isolation import check_isolation, check_versions, is_unisolated, options_of
+from evolve.executors.local import JudgeError, LocalExecutor
+from evolve.isolation import UNISOLATED, check_isolation, check_versions, is_unisolated, options_of
+from evolve.model import Outcome, Trial
 from evolve.store import Event
 from tests.evolve import toy
 
@@ -25,6 +29,11 @@ def test_less_isolation_is_refused_unless_a_person_says_so(before: str, now: str
     check_isolation(at(before), at(now, unsafe=True))
     check_isolation(at(now), at(before))
     check_isolation(at(now), at(now))
+
+
+def test_who_asked_for_less_is_told_to_ask_for_more() -> None:
+    with pytest.raises(ConfigError, match="Leave out --isolation L, or pass --unsafe-no-sandbox"):
+        check_isolation(at("N"), at("L") | {"asked": "L"})
 
 
 def test_a_judge_that_names_no_level_is_not_compared() -> None:
@@ -57,10 +66,79 @@ def test_options_of_a_judge() -> None:
     assert options_of("L", True) == ["--isolation", "L", "--unsafe-no-sandbox"]
 
 
-def test_a_run_is_unisolated_for_good_once_it_was() -> None:
+SILENT: dict[str, object] = {"isolation": "mine"}
+IN_PART = "measured in part at isolation level L, begun at N"
+
+
+@pytest.mark.parametrize(
+    ("sessions", "said"),
+    [
+        ([at("N"), at("N", unsafe=True)], ["", ""]),
+        ([at("N"), at("none", unsafe=True), at("N")], ["", UNISOLATED, UNISOLATED]),
+        ([at("N"), at("L", unsafe=True), at("N")], ["", IN_PART, IN_PART]),
+        ([at("N"), at("L", unsafe=True), at("none", unsafe=True)], ["", IN_PART, UNISOLATED]),
+        ([at("L"), at("N"), at("L")], ["", "", ""]),
+        ([SILENT, at("N"), at("L")], ["", "", ""]),
+        ([{"unsafe": True}, at("N")], [UNISOLATED, UNISOLATED]),
+        ([SILENT, {"unsafe": True}], ["", UNISOLATED]),
+    ],
+)
+def test_less_isolation_than_at_the_beginning_is_told_for_good(
+    sessions: list[dict[str, object]], said: list[str]
+) -> None:
     history = toy.new_history()
-    assert not is_unisolated(at("none")) and not is_unisolated(at("N", unsafe=True)) and is_unisolated({"unsafe": True})
-    for session, unisolated in ((at("N"), False), (at("none", unsafe=True), True), (at("N"), True)):
+    for session, expected in zip(sessions, said, strict=True):
         history.apply(Event(0, "", "session", 0.0, session))
-        assert history.unisolated == unisolated
-    assert history.began == at("N") and history.harness == at("N")
+        assert history.weakness == expected
+    assert history.began == sessions[0] and history.harness == sessions[-1]
+
+
+def test_isolated_or_not() -> None:
+    assert not is_unisolated(at("none")) and not is_unisolated(at("N", unsafe=True)) and is_unisolated({"unsafe": True})
+
+
+JUDGE = """
+import json, sys
+from pathlib import Path
+level = Path(__file__).with_name("level" + sys.argv[-1]).read_text()
+print(json.dumps({"ready": True, "level": level, "isolation": "line of " + level}), flush=True)
+for line in sys.stdin:
+    if json.loads(line)["seed"] == 9:
+        sys.exit()
+    print(json.dumps({"status": "ok", "metrics": {"loss": 1.0}}), flush=True)
+"""
+
+
+def executor_at(folder: Path, *levels: str) -> LocalExecutor:
+    """One whose judges of core 0, 1 … come up at these levels."""
+    (folder / "judge.py").write_text(JUDGE)
+    for core, level in enumerate(levels):
+        (folder / f"level{core}").write_text(level)
+    return LocalExecutor([str(folder / "judge.py")], range(len(levels)), lambda trial: trial.genome.source)
+
+
+def test_no_judge_isolates_less_than_the_first_said(tmp_path: Path) -> None:
+    with pytest.raises(JudgeError, match="came up at isolation level L .line of L., where one began at N"):
+        executor_at(tmp_path, "N", "L")
+    executor = executor_at(tmp_path, "L", "N")
+    executor.close()
+    assert executor.hello["level"] == "L"
+
+
+def test_a_judge_that_is_started_again_with_less_isolation_measures_nothing(tmp_path: Path) -> None:
+    executor = executor_at(tmp_path, "N")
+    try:
+
+        def run(seed: int) -> Outcome:
+            return executor.submit(Trial(toy.SEED, {}, 0.0, 1.0, "toy", seed, "rung")).result()
+
+        assert run(1).status == "ok" and run(9).status == "infrastructure"
+        (tmp_path / "level0").write_text("none")
+        outcome = run(1)
+        assert (
+            outcome.status == "infrastructure" and "level none (line of none), where one began at N" in outcome.reason
+        )
+        (tmp_path / "level0").write_text("N")
+        assert run(1).status == "ok"
+    finally:
+        executor.close()
