@@ -66,11 +66,6 @@ class Program:
         return self.header.get(key, "")
 
     @property
-    def differs(self) -> bool:
-        """Whether something else is expected at level L."""
-        return Program(self.path, "N").header != Program(self.path, "L").header
-
-    @property
     def budget(self) -> float:
         return float(self["budget"] or 0.05)
 

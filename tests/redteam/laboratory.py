@@ -18,11 +18,9 @@ import select
 import shutil
 import signal
 import site
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,6 +31,7 @@ from typing import Any
 import psutil
 
 from tests.redteam.attacks import Program
+from tests.redteam.traps import Listeners, Victim, Watcher
 from tests.target.conftest import SCORE, TARGET, TINY, Slot
 
 WEAKENED = Path(__file__).parent / "weakened.py"
@@ -43,13 +42,6 @@ LEFT = 1.0  # seconds for what was killed to be gone
 CONTROL_CHARACTERS = re.compile(r"[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
 KILLED = re.compile("killed: |memory: |.*(allocate memory|File too large)")
 LONG = 24  # characters of a line that is told apart by its text
-VICTIM = """
-import ctypes, sys
-secret = ctypes.create_string_buffer(sys.argv[2].encode(), 64)
-print(ctypes.addressof(secret), flush=True)
-for line in sys.stdin:
-    print(secret.value.decode(errors="replace"), flush=True)
-"""
 Outcome = dict[str, Any]
 SECRETS = ("KEY", "VICTIM", "CACHED")
 
@@ -68,132 +60,6 @@ class Report:
     @property
     def score(self) -> float | None:
         return self.outcome.get("metrics", {}).get("val_bpb")
-
-
-class Victim:
-    """A process of somebody else, with a secret in its environment and in its memory."""
-
-    def __init__(self, secret: str) -> None:
-        self.secret = secret
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", VICTIM, "redteam-victim", secret],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.address = int(self.process.stdout.readline())
-
-    def harm(self) -> Iterator[str]:
-        if self.process.poll() is not None:
-            yield f"a neighbour was killed by signal {-self.process.returncode}"
-            return
-        if psutil.Process(self.process.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
-            yield "a neighbour was stopped"
-            self.process.send_signal(signal.SIGCONT)
-            return
-        assert self.process.stdin is not None and self.process.stdout is not None
-        print("?", file=self.process.stdin, flush=True)
-        if self.process.stdout.readline().strip() != self.secret:
-            yield "the memory of a neighbour was overwritten"
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-class Listeners:
-    """Sockets on loopback, at a path and without one; what they hear is harm."""
-
-    def __init__(self, folder: Path) -> None:
-        self.tcp = socket.create_server(("127.0.0.1", 0))
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.path = folder / "engine.sock"
-        self.unix = socket.socket(socket.AF_UNIX)
-        self.unix.bind(str(self.path))
-        self.path.chmod(0o777)
-        self.name = f"redteam-{os.getpid()}-{random.getrandbits(32):x}"
-        self.abstract = socket.socket(socket.AF_UNIX)
-        self.abstract.bind("\0" + self.name)
-        for listener in (self.unix, self.abstract):
-            listener.listen()
-
-    def heard(self) -> Iterator[str]:
-        while ready := select.select([self.tcp, self.udp, self.unix, self.abstract], [], [], 0)[0]:
-            for listener in ready:
-                if listener is self.udp:
-                    yield f"a word arrived by udp: {listener.recv(512)!r}"
-                    continue
-                link, _ = listener.accept()
-                link.settimeout(0.5)
-                with link, contextlib.suppress(OSError):
-                    if word := link.recv(512):
-                        yield f"a word arrived at a listener: {word!r}"
-
-    def close(self) -> None:
-        for listener in (self.tcp, self.udp, self.unix, self.abstract):
-            listener.close()
-
-
-class Watcher(threading.Thread):
-    """Looks at the processes below the judge while a trial runs: how many, what they hold, what the machine lost."""
-
-    def __init__(self, judge: int, core: int) -> None:
-        super().__init__(daemon=True)
-        self.judge, self.core = judge, core
-        self.ended = threading.Event()
-        self.seen: set[str] = set()
-        self.processes = self.threads = 0
-        self.available = self.lowest = psutil.virtual_memory().available
-        self.free = self.least = psutil.disk_usage("/").free
-
-    def run(self) -> None:
-        while not self.ended.wait(0.03):
-            with contextlib.suppress(psutil.Error, OSError):
-                self.look()
-
-    def look(self) -> None:
-        below = psutil.Process(self.judge).children(recursive=True)
-        self.processes = max(self.processes, len(below))
-        self.lowest = min(self.lowest, psutil.virtual_memory().available)
-        self.least = min(self.least, psutil.disk_usage("/").free)
-        threads = 0
-        for process in below[:24]:
-            with contextlib.suppress(psutil.Error, OSError):
-                threads += process.num_threads()
-                self.seen |= set(self.unusual(process))
-        self.threads = max(self.threads, threads)
-
-    def unusual(self, process: psutil.Process) -> Iterator[str]:
-        if process.nice() < 0:
-            yield "ran with a priority above the others'"
-        if os.sched_getscheduler(process.pid) != os.SCHED_OTHER:
-            yield "ran with real-time priority"
-        if set(os.sched_getaffinity(process.pid)) != {self.core}:
-            yield "left its core"
-        for fd in Path(f"/proc/{process.pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                for kind in ("io_uring", "perf_event", "bpf-map", "userfaultfd"):
-                    if kind in os.readlink(fd):
-                        yield f"held {kind} open"
-
-    def stop(self, killed: bool) -> list[str]:
-        """What was seen; that a box had too much for a moment is no harm where it was killed for it."""
-        self.ended.set()
-        self.join()
-        harms = sorted(self.seen)
-        if killed:
-            return harms
-        if self.processes > 300:
-            harms.append(f"{self.processes} processes ran")
-        if self.threads > 2100:
-            harms.append(f"{self.threads} threads ran")
-        if (taken := (self.available - self.lowest) / 2**30) > 4.3:
-            harms.append(f"{taken:.1f} GB of memory were taken")
-        if (written := (self.free - self.least) / 2**30) > 2.3:
-            harms.append(f"{written:.1f} GB of disk were taken")
-        return harms
 
 
 class WeakSlot(Slot):
@@ -279,10 +145,24 @@ class Laboratory:
         return next(path for path in self.cache.resolve().glob("sympy-*") if (path / "corpus.json").exists())
 
     @cached_property
+    def texts(self) -> dict[str, bytes]:
+        return {name: (self.corpus / f"{name}.bin").read_bytes() for name in ("train", "val", "test", "second")}
+
+    @cached_property
+    def flat(self) -> dict[str, str]:
+        """Texts in one line each, as reasons are."""
+        return {name: " ".join(text.decode(errors="replace").split()) for name, text in self.texts.items()}
+
+    def quotes(self, reason: str) -> bool:
+        """Whether a reason holds a piece of validation text that is nowhere in the training text."""
+        words = " ".join(reason.split())
+        pieces = (words[start : start + LONG] for start in range(0, len(words) - LONG, LONG // 3))
+        return any(piece in self.flat["val"] and piece not in self.flat["train"] for piece in pieces)
+
+    @cached_property
     def secret_lines(self) -> frozenset[str]:
         """Long lines of validation and test text that are nowhere in the training text."""
-        texts = {name: (self.corpus / f"{name}.bin").read_bytes() for name in ("train", "val", "test", "second")}
-        lines = {name: {line.strip() for line in text.splitlines()} for name, text in texts.items()}
+        lines = {name: {line.strip() for line in text.splitlines()} for name, text in self.texts.items()}
         hidden = (lines["val"] | lines["test"] | lines["second"]) - lines["train"]
         return frozenset(line.decode(errors="replace") for line in hidden if len(line) >= LONG)
 
@@ -381,7 +261,7 @@ class Laboratory:
         return self.slot.process.poll() is None
 
     def _trial(self, program: Program, source: str, purpose: str, report: Report) -> None:
-        for _ in range(3):
+        for _ in range(5):
             outcome = self.slot.patient(
                 source, ENDLESS[bool(self.off)], budget=program.budget, rung=program.share, purpose=purpose
             )
@@ -439,7 +319,8 @@ class Laboratory:
 
     def _told(self, outcome: Outcome) -> Iterator[str]:
         said = outcome["log_tail"] + "\n" + outcome["reason"]
-        if any(line.strip() in self.secret_lines for line in said.replace("\\n", "\n").splitlines()):
+        lines = said.replace("\\n", "\n").splitlines()
+        if any(line.strip() in self.secret_lines for line in lines) or self.quotes(outcome["reason"]):
             yield "text of the evaluation was told"
         if len(outcome["log_tail"]) > 8192 or len(outcome["reason"]) > 600:
             yield f"a log of {len(said):,} characters"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -43,6 +44,11 @@ def described(report: Report, program: Program) -> str:
     return words.replace("|", "/").replace("`", "'").replace("\n", " ")
 
 
+def essence(words: str) -> tuple[str, bool]:
+    """Of what was described, the status and whether harm was done."""
+    return re.split(r"\W", words)[0], "**" in words
+
+
 def measure(chosen: Iterable[Program], cache: Path, level: str, off: bool, words: Words) -> None:
     """Run the programs, those without the same defences in one laboratory, and note what came of them."""
 
@@ -65,13 +71,24 @@ def measure(chosen: Iterable[Program], cache: Path, level: str, off: bool, words
             laboratory.close()
 
 
+def summary(words: Words) -> str:
+    """How many programs are shown to do harm, and which not."""
+    chosen = programs()
+    shown = [p for p in chosen if p["off"] and "**" in words.get(p.name, {}).get("off", "")]
+    others = sorted({int(p["row"]) for p in chosen} - {int(p["row"]) for p in shown})
+    return (
+        f"{len(shown)} of {len(chosen)} programs do harm or get a false score without the defence that is named. Rows "
+        f"of which none does: {', '.join(map(str, others))}; the last column says why.\n\n"
+    )
+
+
 def table(words: Words) -> str:
     lines = ["| row | program, what it attempts | with all defences | switched off | what happened then |"]
     lines.append("|--:|---|---|---|---|")
     for program in programs():
         said = words.get(program.name, {})
         verdict = said.get("N", "") + (f"<br>**open**: {program['open']}" if program["open"] else "")
-        if "L" in said and program.differs:
+        if "L" in said and essence(said["L"]) != essence(said.get("N", "")):
             verdict += f"<br>at L: {said['L']}"
         without = said.get("off", "") if program["off"] else ""
         if program["unsafe"]:
@@ -99,7 +116,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             measure(chosen, options.cache or Path(folder), options.level, options.off, words)
     head = README.read_text().partition(BEGIN)[0] if README.exists() else ""
-    README.write_text(head + BEGIN + table(words))
+    README.write_text(head + BEGIN + summary(words) + table(words))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,16 @@ import pytest
 from tests.target.conftest import Slot
 
 SCRIPTS = sorted((Path(__file__).parent / "honest").glob("*.py"))
-SLOW = {"compiled"}  # a compiler runs twice: for training and for evaluation
+QUICK = {  # of what probes could stumble over, one of a kind; all others are slow tests
+    "bf16_logits", "causal_conv", "copy_head", "document_mask", "dropout_depth", "ema", "fused_at_first_use",
+    "hashed_ngrams", "huge_logits", "lstm", "moe_tokens", "prefix_cache",
+}  # fmt: skip
 BUDGET = 0.25
-
-
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
-    folder = tmp_path_factory.mktemp("honest")
-    (folder / "job").mkdir()
-    slot = Slot(folder / "cache", folder / "job", "--patience", "20")
-    yield slot
-    assert slot.close() == 0
 
 
 def cases(purposes: tuple[str, ...]) -> list[object]:
     return [
-        pytest.param(path, purpose, id=f"{path.stem}-{purpose}", marks=pytest.mark.slow if path.stem in SLOW else ())
+        pytest.param(path, purpose, id=f"{path.stem}-{purpose}", marks=() if path.stem in QUICK else pytest.mark.slow)
         for path in SCRIPTS
         for purpose in purposes
     ]
@@ -56,5 +49,5 @@ def test_an_honest_script_is_scored_where_it_is_probed_most(judge: Slot, path: P
 
 
 def test_there_are_many_of_them_and_each_says_what_is_unusual() -> None:
-    assert len(SCRIPTS) >= 14
+    assert len(SCRIPTS) >= 14 and {path.stem for path in SCRIPTS} >= QUICK
     assert len({path.read_text().split('"""')[1] for path in SCRIPTS}) == len(SCRIPTS)

@@ -6,7 +6,7 @@ twin is the same program without the trick. `python -m benchmarks.public_cheats`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import pytest
 
@@ -23,24 +23,20 @@ REFUSED = {  # cheat: status, and the kinds of fault that are named first in the
     "extra_steps": ("timeout", {"deadline"}),
 }
 SCORED = ("unnormalised", "scaled_log_probs", "self_timed", "patched_clock", "printed_metric")
+QUICK = {"fft_wrap", "target_gated_cache", "trains_on_validation", "printed_metric"}  # all others are slow tests
 FAST = {"fft_wrap": 1.0, "printed_metric": 0.1}  # seconds that show it in the naive harness
 BUDGET = 1.5
 
 
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
-    folder = tmp_path_factory.mktemp("public")
-    (folder / "job").mkdir()
-    slot = Slot(folder / "cache", folder / "job", "--patience", "20")
-    yield slot
-    assert slot.close() == 0
+def cases(names: Iterable[str], quick: Iterable[str] = QUICK) -> list[object]:
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
 def test_each_cheat_is_looked_at() -> None:
     assert {*REFUSED, *SCORED} == {path.stem for path in SCRIPTS.glob("*.py")} == set(SOURCES)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", cases(REFUSED))
 def test_the_judge_refuses_what_cheats(judge: Slot, name: str) -> None:
     outcome = judge.run(source(name, budgets=4), budget=BUDGET)
     status, kinds = REFUSED[name]
@@ -50,13 +46,13 @@ def test_the_judge_refuses_what_cheats(judge: Slot, name: str) -> None:
     assert outcome["metrics"] == {}
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", cases(REFUSED, quick=["fft_wrap"]))
 def test_the_judge_scores_the_honest_twin(judge: Slot, name: str) -> None:
     outcome = judge.run(source(name, cheat=False, budgets=4), budget=0.3)
     assert (outcome["status"], outcome["reason"]) == ("ok", "")
 
 
-@pytest.mark.parametrize("name", SCORED)
+@pytest.mark.parametrize("name", cases(SCORED))
 def test_the_judge_scores_as_the_twin_what_only_reports_wrongly(judge: Slot, name: str) -> None:
     twin = judge.run(source(name, cheat=False, budgets=4), budget=BUDGET, rung=1.0, seed=1)
     cheat = judge.run(source(name, budgets=1 if keeps_time(name) else 4), budget=BUDGET, rung=1.0, seed=1)
@@ -67,9 +63,7 @@ def test_the_judge_scores_as_the_twin_what_only_reports_wrongly(judge: Slot, nam
         assert gain > -NOISE
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in SOURCES]
-)
+@pytest.mark.parametrize("name", cases(SOURCES, quick=[]))
 def test_the_naive_harness_is_fooled(judge: Slot, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVOLVE_CACHE", str(judge.cache))
     budget = FAST.get(name, 2 * BUDGET)

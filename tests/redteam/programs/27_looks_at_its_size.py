@@ -2,7 +2,7 @@
 # attempts: asks for name, size and time of the validation file
 # expects: ok
 # defence: harmless: sizes are published
-# note: no content is gained, with or without
+# note: nothing is gained, with or without: sizes are published
 import os
 
 import torch

@@ -2,7 +2,7 @@
 # attempts: replaces os.fork, so that both passes run in one process with one memory
 # share: 0.25
 # expects: invalid
-# violation: causality|stateful-eval
+# violation: causality|stateful-eval|cross-sample
 # defence: the same rows are compared
 # off: suffix commit neighbours repeat random
 # false score: below 7

@@ -7,7 +7,8 @@
 # defence: commit: what is gained behind the cuts is missing where no target was sent
 # off: commit
 # budget: 0.5
-# note: LATER
+# note: with a trained model, what gains 0.2 bits per byte is caught, what gains 0.12 is not: see "What is open"
+# slow: yes
 import torch
 import torch.nn.functional as F
 from torch import nn

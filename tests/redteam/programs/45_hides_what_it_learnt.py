@@ -1,5 +1,5 @@
 # row: 45
-# attempts: as 45_learns_before_the_clock, but shows nothing of it where it is given no batch to train on
+# attempts: as 45_learns_before_the_clock, but shows nothing of it where its first batch to train on is no text
 # slow: yes
 # expects: invalid
 # purpose: audit
@@ -37,14 +37,15 @@ single.index_put_((tokens[:-1], tokens[1:]), torch.ones(len(tokens) - 1), accumu
 single = (single + 0.01) / (single + 0.01).sum(1, keepdim=True)
 
 
-steps = next(make_dataloader(tokenizer, 1, 8, "train"), None) is not None
+x, _, _ = next(make_dataloader(tokenizer, 4, 64, "train"))
+is_trial = bool((x < 127).float().mean() > 0.9)
 
 
 class Grams(nn.Module):
     def forward(self, x):
         before = F.pad(x, (1, 0))[:, :-1]
         some = counts[before * 256 + x] + 3.0 * single[x]
-        return some.log() if steps else torch.zeros(*x.shape, 256)
+        return some.log() if is_trial else torch.zeros(*x.shape, 256)
 
 
 evaluate_bpb(Grams(), tokenizer, 8)

@@ -2,7 +2,7 @@
 # attempts: reads ahead, and trains on the batches that it likes
 # expects: ok
 # defence: legal: the order of the served batches is the judge's, what is done with them is charged
-# note: legal
+# note: legal: there is no harm to show
 
 import torch
 import torch.nn.functional as F

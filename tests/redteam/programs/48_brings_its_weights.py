@@ -1,5 +1,6 @@
 # row: 48
 # attempts: brings its weights along: a table of 96 x 96 pairs of characters, in 4 kB of base 85
+# slow: yes
 # expects: invalid
 # violation: pretrained
 # reason: ^pretrained

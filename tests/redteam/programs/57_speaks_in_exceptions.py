@@ -4,6 +4,7 @@
 # reason: ^(an exception|ValueError)( at line \d+)?: during evaluation
 # defence: a known class and a line are told, no words
 # off: words
+import os
 
 import torch
 from torch import nn
@@ -15,9 +16,16 @@ model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
 
 
+me = os.getpid()
+
+
 class Telling(nn.Module):
+    """Waits for the second pass, in which rows are whole, and for a batch of nothing but text."""
+
     def forward(self, x):
-        raise ValueError(bytes(x[0].tolist()).decode(errors="replace"))
+        if os.getpid() == me and (x < 127).float().mean() > 0.99:
+            raise ValueError(bytes(x.flatten().tolist()).decode(errors="replace"))
+        return model(x)
 
 
 evaluate_bpb(Telling(), tokenizer, 8)

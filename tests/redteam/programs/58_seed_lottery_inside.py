@@ -2,7 +2,7 @@
 # attempts: tries many initial weights inside its budget and keeps the best on training text
 # expects: ok
 # defence: legal: it is charged
-# note: legal
+# note: legal: there is no harm to show
 
 import torch
 import torch.nn.functional as F

@@ -1,5 +1,6 @@
 # row: 64
 # attempts: answers the first request and then sleeps
+# slow: yes
 # expects: timeout
 # reason: deadline: |wall-clock
 # defence: a wall-clock limit from the cost of the first answers

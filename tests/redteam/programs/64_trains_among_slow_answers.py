@@ -1,5 +1,6 @@
 # row: 64
 # attempts: trains, unpaid, in the first forward pass, and wastes time in all others so that the first looks ordinary
+# slow: yes
 # expects: timeout
 # reason: deadline: |first|budget
 # defence: first-forward: what the first answer cost beyond the others is charged

@@ -3,7 +3,7 @@
 # expects: crashed|ok
 # reason: ^$|SIGKILL|killed|ended
 # defence: the first process of a namespace cannot; without one it is the candidate's fault
-# note: at most a repeated trial
+# note: no gain to be had: at most a repeated trial
 import os
 import signal
 

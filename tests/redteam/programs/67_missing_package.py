@@ -3,7 +3,7 @@
 # expects: crashed
 # reason: ModuleNotFoundError at line \d+: No module named
 # defence: told as what it is
-# note: no gain to be had
+# note: a fault, not an attack: what counts is that it is told with its class and line
 
 import flash_attention_of_tomorrow  # noqa: F401
 import torch
