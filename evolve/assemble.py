@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from evolve import plugins
 from evolve.calls import CallWriter
-from evolve.config import ConfigError, Limits, Settings, Target, budget_of, load_target
+from evolve.config import ConfigError, Limits, Settings, Target, budget_of, folder_of, load_target
 from evolve.evaluation import Plan
 from evolve.executors.local import LocalExecutor
 from evolve.history import History
@@ -143,7 +143,7 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
 
     Raises `ConfigError`, `StoreError` or `JudgeError`; closes all at the end.
     """
-    target = load_target(Path(options.target))
+    target = load_target(folder_of(options.target))
     language = language_of(options)
     settings = settings_of(options, target, language)
     limits = limits_of(options, target)

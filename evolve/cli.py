@@ -16,7 +16,7 @@ from rich.console import Console
 
 from evolve import plugins
 from evolve.assemble import LIMITS, Run, assemble
-from evolve.config import ConfigError
+from evolve.config import DEFAULT_TARGET, ConfigError
 from evolve.executors.local import JudgeError
 from evolve.forecast import forecast
 from evolve.isolation import ASKED
@@ -114,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _place_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", default="train_target", help="folder with target.toml (default: %(default)s)")
+    parser.add_argument(
+        "--target", help=f"folder with target.toml (default: {DEFAULT_TARGET}, here or beside the engine)"
+    )
     parser.add_argument("--scale", default="cpu", help="a scale of the target (default: %(default)s)")
     parser.add_argument("--data", help="a folder of .txt, .jsonl or .parquet instead of the default text")
     _isolation_options(parser)

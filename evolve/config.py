@@ -20,6 +20,7 @@ class ConfigError(Exception):
     """Something that the user gave cannot be used; the message names the cause and the cure."""
 
 
+DEFAULT_TARGET = "train_target"
 LONGEST = 1e6  # seconds of a budget
 
 
@@ -70,6 +71,14 @@ class Limits:
     target_loss: float = 0.0
     stale_generations: int = 0
     refusals: int = 20
+
+
+def folder_of(given: str | None) -> Path:
+    """The folder of a target: as given, or the default one in the working directory, or the one beside the engine."""
+    if given is not None:
+        return Path(given)
+    here = Path(DEFAULT_TARGET)
+    return here if (here / DESCRIPTION).is_file() else Path(__file__).parents[1] / DEFAULT_TARGET
 
 
 def load_target(folder: Path) -> Target:

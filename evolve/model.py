@@ -165,7 +165,7 @@ class Outcome:
 
     `reason` says in one line why the status is not "ok". Metrics are finite numbers. `violation` names the rule that a
     program was proven to break ("causality", "cross-sample" …), "" where none was. `checks` maps the name of a probe to
-    what it found, beginning with "ok" or "failed".
+    what it found, beginning with "ok", "failed" or "skipped".
     """
 
     status: Status

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
+import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -25,12 +28,12 @@ from rich.table import Table
 
 from evolve import plugins
 from evolve.assemble import cores_for, judge_command, read_seed
-from evolve.config import ConfigError, Target, budget_of, load_target
+from evolve.config import ConfigError, Target, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.isolation import UNISOLATED, is_unisolated, options_of
 from evolve.journal import cut, plain
 from evolve.model import Genome, Outcome, Trial
-from evolve.reports.progress import clock
+from evolve.reports.progress import PLAIN_EVERY, clock
 
 FIRST_SEED = 9_100_001  # no search draws from here
 ATTEMPTS = 4  # of a training that the machine spoils
@@ -59,7 +62,7 @@ def audit_file(console: Console, options: Namespace) -> int:
     source = read_script(Path(options.file))
     if options.seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, not {options.seeds}")
-    target = load_target(Path(options.target))
+    target = load_target(folder_of(options.target))
     budget = budget_of(target, options.scale, options.budget)
     isolation = options_of(options.isolation, options.unsafe_no_sandbox)
     command = judge_command(target, options.scale, options.data, isolation)
@@ -70,9 +73,10 @@ def audit_file(console: Console, options: Namespace) -> int:
         executor.hello |= {"asked": options.isolation, "unsafe": options.unsafe_no_sandbox}
         seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
         mine = [Trial(Genome(source), {}, budget, 1.0, options.scale, seed, "report") for seed in seeds]
-        wall = math.ceil(options.seeds / executor.slots) * budget / float(executor.hello.get("core_speed", 1.0))
+        seconds = budget / float(executor.hello.get("core_speed", 1.0))
+        wall = math.ceil(options.seeds / executor.slots) * seconds
         theirs = [replace(t, genome=program) for t in mine] if wall <= AFFORDABLE and source != program.source else []
-        _announce(console, options.file, executor, len(mine), len(theirs), budget, wall)
+        _announce(console, options.file, executor, len(mine), len(theirs), budget, seconds)
         outcomes = _trained(console, executor, [*mine, *theirs], len(mine))
         audited = Audited(
             Path(options.file).name,
@@ -106,15 +110,17 @@ def read_script(path: Path) -> str:
 
 
 def _announce(
-    console: Console, name: str, executor: LocalExecutor, mine: int, theirs: int, budget: float, wall: float
+    console: Console, name: str, executor: LocalExecutor, mine: int, theirs: int, budget: float, seconds: float
 ) -> None:
     also = f" and {theirs} of the seed program" if theirs else ""
-    expected = clock(wall * (2 if theirs else 1))
+    expected = clock(math.ceil((mine + theirs) / executor.slots) * seconds)
     console.print(
-        f"Audit of {name}: {mine} trainings{also}, {budget:g} charged seconds each, about {expected} on "
-        f"{executor.slots} slots.",
+        f"Audit of {name}: {counted(mine, 'training')}{also}, {budget:g} charged seconds each. They train for about "
+        f"{expected} on {counted(executor.slots, 'slot')}; the start and the evaluation of each come on top, and take "
+        "longer than a short training.",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
     console.print(f"Isolation: {executor.hello.get('isolation', 'not told')}", markup=False, highlight=False)
 
@@ -122,11 +128,13 @@ def _announce(
 def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial], mine: int) -> list[Outcome]:
     """The outcomes in the order of the trials. Raises `JudgeError` if the machine spoils one again and again."""
     outcomes: dict[int, Outcome] = {}
+    pace = Pace(console, len(trials), executor.slots)
     attempts = dict.fromkeys(range(len(trials)), 1)
     running: dict[Future[Outcome], int] = {executor.submit(trial): n for n, trial in enumerate(trials)}
-    with console.status("training …") if console.is_terminal else nullcontext():
+    with pace:
         while running:
             done, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+            pace(len(outcomes))
             for future in done:
                 n, outcome = running.pop(future), future.result()
                 if outcome.status == "infrastructure":
@@ -136,9 +144,58 @@ def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial],
                     running[executor.submit(trials[n])] = n
                     continue
                 outcomes[n] = outcome
-                what = f"training {n + 1} of {mine}" if n < mine else f"seed program {n - mine + 1}"
-                console.print(f"  {what}: {_short(outcome)}", markup=False, highlight=False)
+                theirs = f"seed program {n - mine + 1} of {len(trials) - mine}"
+                what = theirs if n >= mine else f"training {n + 1} of {mine}"
+                line = f"  {what}: {_short(outcome)} ({pace.said(len(outcomes))})"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
     return [outcomes[n] for n in range(len(trials))]
+
+
+class Pace:
+    """How far the trainings are and how long they may still take: a line that changes on a terminal, else plain lines.
+
+    Call it with the number of those that are done as often as you like; use it as a context.
+    """
+
+    def __init__(self, console: Console, total: int, slots: int) -> None:
+        self._console = console
+        self._rounds = math.ceil(total / slots)
+        self._total, self._slots = total, slots
+        self._start = self._last = time.monotonic()
+        self._status = console.status("training …") if console.is_terminal else None
+
+    def __enter__(self) -> Pace:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        line = f"{done} of {self._total} trainings done, {self.said(done)}"
+        if self._status:
+            self._status.update(line)
+        elif now - self._last >= PLAIN_EVERY:
+            self._last = now
+            self._console.print(f"  {line}", markup=False, highlight=False)
+
+    def said(self, done: int) -> str:
+        """Trainings of equal length on `slots` at a time end in rounds; how long one takes is known from the first."""
+        elapsed = time.monotonic() - self._start
+        if done == self._total:
+            return f"{clock(elapsed)} elapsed"
+        if not done:
+            return f"{clock(elapsed)} elapsed, time left not known yet"
+        left = max(0.0, elapsed * (self._rounds / math.ceil(done / self._slots) - 1))
+        return f"{clock(elapsed)} elapsed, {f'about {clock(left)} left' if left >= 1 else 'the last under way'}"
+
+
+def counted(n: int, what: str) -> str:
+    """`1 training`, `2 trainings`."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _short(outcome: Outcome) -> str:
@@ -201,10 +258,7 @@ def findings(audited: Audited, remarks: Iterator[tuple[str, str]]) -> Table:
     for name in dict.fromkeys(name for outcome in audited.outcomes for name in outcome.checks):
         table.add_row(escape(f"check {plain(name)}"), escape(_over_seeds(audited.outcomes, name)))
     table.add_row("isolation", escape(str(audited.hello.get("isolation", "not told"))))
-    ends = [f"{o.status}: {_said(o)}" for o in audited.outcomes if o.status != "ok"]
-    table.add_row(
-        "processes", escape("; ".join(dict.fromkeys(ends)) or "each training came to its end; none was killed")
-    )
+    table.add_row("trainings", escape(_ends(audited.outcomes)))
     logs = [len(outcome.log_tail.encode(errors="replace")) for outcome in audited.outcomes]
     table.add_row("log", f"{max(logs):,} bytes at most were kept")
     for label, said in remarks:
@@ -212,14 +266,20 @@ def findings(audited: Audited, remarks: Iterator[tuple[str, str]]) -> Table:
     return table
 
 
+def _ends(outcomes: Sequence[Outcome]) -> str:
+    """How the trainings ended: each way with how many did so, and what was said of the first."""
+    first = {o.status: o for o in reversed(outcomes)}
+    counts = Counter(o.status for o in outcomes)
+    said = {status: _said(one) for status, one in first.items()} | {"ok": "came to the end, not killed"}
+    return "; ".join(f"{status} in {n} of {len(outcomes)}: {said[status]}" for status, n in counts.items())
+
+
 def _over_seeds(outcomes: Sequence[Outcome], name: str) -> str:
-    """The worst finding of a check, and in how many trainings it was as it should be."""
+    """The worst finding of a check, and in how many trainings it was that."""
     found = [outcome.checks[name] for outcome in outcomes if name in outcome.checks]
-    bad = [text for text in found if not text.startswith("ok")]
-    if bad and all(text.startswith("skipped") for text in found):
-        return f"skipped in {len(found)} of {len(found)}: {cut(bad[0], SHOWN).removeprefix('skipped: ')}"
-    ok = f"ok in {len(found) - len(bad)} of {len(found)}"
-    return f"{ok}: {cut((bad or found)[0], SHOWN).removeprefix('ok: ')}"
+    worst = next(t for word in ("failed", "skipped", "ok", "") for t in found if t.startswith(word))
+    word, what = re.split(":? ", f"{worst} ", maxsplit=1)
+    return f"{word} in {sum(t.startswith(word) for t in found)} of {len(found)}: {cut(what, SHOWN)}".rstrip(": ")
 
 
 def verdict(audited: Audited) -> tuple[bool, str]:
@@ -229,9 +289,11 @@ def verdict(audited: Audited) -> tuple[bool, str]:
     broken = [o for o in audited.outcomes if o.status != "ok"]
     failed = [f"{k}: {v}" for o in audited.outcomes for k, v in o.checks.items() if v.startswith("failed")]
     if proven:
-        said = f"not sound: {proven[0].violation} in {len(proven)} of {n} trainings: {_said(proven[0])}"
+        what = _said(proven[0]).removeprefix(f"{proven[0].violation}: ")
+        said = f"not sound: {proven[0].violation} in {len(proven)} of {counted(n, 'training')}: {what}"
     elif broken:
-        said = f"not sound: no score in {len(broken)} of {n} trainings: {broken[0].status}, {_said(broken[0])}"
+        what = f"{broken[0].status}, {_said(broken[0])}"
+        said = f"not sound: no score in {len(broken)} of {counted(n, 'training')}: {what}"
     elif failed:
         said = f"not sound: {cut(failed[0], SHOWN)}"
     elif not any(o.checks for o in audited.outcomes):
@@ -239,8 +301,9 @@ def verdict(audited: Audited) -> tuple[bool, str]:
     else:
         skipped = {k for o in audited.outcomes for k, v in o.checks.items() if v.startswith("skipped")}
         checks = {name for o in audited.outcomes for name in o.checks} - skipped
-        name = next(name for name in audited.outcomes[0].metrics if name.endswith("_bpb"))
-        said = f"sound: {len(checks)} checks in {n} trainings found nothing; {name} {_spread(audited.outcomes, name)}"
+        said = f"sound: {counted(len(checks), 'check')} in {counted(n, 'training')} found nothing"
+        for name in [name for name in audited.outcomes[0].metrics if name.endswith("_bpb")][:1]:
+            said += f"; {name} {_spread(audited.outcomes, name)}"
         said += f"; not known: {', '.join(sorted(skipped))}" if skipped else ""
     sound = said.startswith("sound")
     return sound, said + (f"; {UNISOLATED}" if is_unisolated(audited.hello) else "")

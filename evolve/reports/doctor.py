@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from evolve import plugins
 from evolve.assemble import DEFAULT_OPERATORS, cores_for, open_executor
-from evolve.config import ConfigError, budget_of, load_target
+from evolve.config import ConfigError, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError
 from evolve.isolation import options_of
 from evolve.language import HOW, language_of
@@ -24,7 +24,7 @@ from evolve.model import Trial
 def print_doctor(console: Console, options: Namespace) -> int:
     """One line for each part; 0 if a run could start, else 1."""
     try:
-        target = load_target(Path(options.target))
+        target = load_target(folder_of(options.target))
         budget = budget_of(target, options.scale, None)
         reader = plugins.load(plugins.READER)(target.rules)
         seed = reader.read(target.source)

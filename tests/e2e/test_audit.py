@@ -31,26 +31,43 @@ def test_a_sound_script_is_said_to_be_with_its_scores_beside_others(start: Start
     assert code == 0, err
     last = out.strip().splitlines()[-1]
     assert last.startswith("sound: 2 checks in 2 trainings found nothing; val_bpb ") and last.endswith(" (2)")
-    assert "ok in 2 of 2: 0 nats" in out and "N: made up" in out and "none was killed" in out
+    assert "ok in 2 of 2: 0 nats" in out and "N: made up" in out and "ok in 2 of 2: came to the end" in out
+    assert "2 trainings and 2 of the seed program, 0.05 charged seconds each" in out and "come on top" in out
     assert "5.2500" in out and "5.5000" in out and "unigram" in out, "count models"
     (row,) = [line for line in out.splitlines() if "test text" in line]
     assert row.count("(2)") == 2, "the seed program was trained as often"
     assert "remark" in out and "'evaluate_bpb' is never called" in out, "other rules are no verdict"
-    assert out.count("training ") >= 2 and "seed program 2: ok" in out, "progress"
+    times = re.findall(r"^  (?:training|seed program) \d of 2: ok, .* \(0:0\d elapsed(.*)\)$", out, re.M)
+    assert len(times) == 4 and times[-1] == "", "progress"
+    assert all(re.fullmatch(r", (about 0:\d\d left|the last under way)", left) for left in times[:-1])
 
 
 def test_a_proven_violation_is_not_sound(start: Start, target: Path, tmp_path: Path) -> None:
     code, out, _ = audit(start, target, written(tmp_path, PLAIN + "# CHEAT\n"))
     assert code == 1
-    assert out.strip().splitlines()[-1] == "not sound: causality in 3 of 3 trainings: causality: changed by 2 nats"
-    assert "ok in 0 of 3: failed: 2 nats" in out and "ok in 3 of 3: same" in out
+    assert out.strip().splitlines()[-1] == "not sound: causality in 3 of 3 trainings: changed by 2 nats"
+    assert (
+        "failed in 3 of 3: 2 nats" in out
+        and "invalid in 3 of 3: causality: changed by 2 nats" in out
+        and "ok in 3 of 3: same" in out
+    )
+
+
+def test_elsewhere_the_target_beside_the_engine_is_taken(start: Start, tmp_path: Path) -> None:
+    process = start("evolve", "audit", written(tmp_path, PLAIN), "--scale", "moon")
+    assert "unknown scale 'moon': train_target has" in process.communicate(timeout=60)[1]
+
+
+def test_a_target_that_is_not_there_is_named_with_the_option(start: Start, tmp_path: Path) -> None:
+    code, _, err = audit(start, tmp_path / "nowhere", written(tmp_path, PLAIN))
+    assert code == 2 and "nowhere has no target.toml" in err and "--target" in err
 
 
 def test_a_script_that_crashes_is_not_sound(start: Start, target: Path, tmp_path: Path) -> None:
     code, out, _ = audit(start, target, written(tmp_path, PLAIN + "# CRASH\n"), "--seeds", "1")
     assert code == 1
     assert out.strip().splitlines()[-1] == (
-        "not sound: no score in 1 of 1 trainings: crashed, RuntimeError: CRASH, in line 3 of train.py"
+        "not sound: no score in 1 of 1 training: crashed, RuntimeError: CRASH, in line 3 of train.py"
     )
 
 

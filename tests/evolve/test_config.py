@@ -120,7 +120,7 @@ def test_the_budget_is_the_scales_unless_given(tmp_path: Path) -> None:
     assert budget_of(target, "cpu", 0.5) == 0.5
 
 
-@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("budget", [0.0, -1.0, 1.1e6, float("nan"), float("inf")])
 def test_a_budget_that_makes_no_sense(tmp_path: Path, budget: float) -> None:
     with pytest.raises(ConfigError, match="--budget must be a number of seconds above 0"):
         budget_of(toy(tmp_path), "cpu", budget)
