@@ -5,7 +5,7 @@
 # violation: causality
 # reason: ^causality: losses at targets that were never sent
 # defence: commit: what is gained behind the cuts is missing where no target was sent
-# off: commit
+# off: commit zero-step
 # budget: 0.5
 # note: with a trained model, what gains 0.2 bits per byte is caught, what gains 0.12 is not: see "What is open"
 # slow: yes
