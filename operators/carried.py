@@ -53,7 +53,7 @@ def statements(code: str) -> frozenset[str]:
     Empty for what does not parse.
     """
     try:
-        tree = ast.parse(dedent(code))
+        tree = deepcopy(parse(dedent(code)))  # which is written on
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     return frozenset(_flat(tree.body))

@@ -49,6 +49,7 @@ BROAD_EXCEPTS = {  # (module, function): a boundary where anything may come thro
     ("evolve.executors.local", "_serve"),  # a thread: whoever waits for its future must hear of it
     ("evolve.proposals", "make"),  # an operator: one child is lost, with a reason, not the run
     ("train_target.box", "run"),  # a candidate
+    ("train_target.trials", "trial"),  # a judge: one trial is void, not the slot
     ("train_target.zygote", "live"),  # a box that cannot be shut: the judge must hear of it
 }
 

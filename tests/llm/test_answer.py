@@ -508,7 +508,7 @@ def outside_and_inside(text: str) -> tuple[list[str], list[str]]:
 
 
 @given(spoiled())
-@settings(max_examples=800)
+@settings(max_examples=200)
 def test_no_edit_of_a_spoiled_answer_is_lost(text: str):
     read = parsed(text)
     if read is None:

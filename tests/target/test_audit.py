@@ -46,7 +46,7 @@ with torch.no_grad():
 """
 
 
-@pytest.mark.parametrize("purpose", ["audit", "report"])
+@pytest.mark.parametrize("purpose", ["audit", pytest.param("report", marks=pytest.mark.slow)])
 def test_knowledge_that_was_brought_along_is_found(slot: Slot, texts: Texts, purpose: str) -> None:
     outcome = slot.run(
         TINY + shipped(texts) + TRAIN.replace("optimizer.step()", "") + SCORE, purpose=purpose, budget=0.1

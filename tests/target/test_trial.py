@@ -303,6 +303,7 @@ def test_a_judge_that_ends_while_its_zygote_starts_leaves_nothing(cache: Path, n
     assert number == signal.SIGKILL or not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_taken_away_costs_one_trial(cache: Path, tmp_path: Path) -> None:
     slot = Slot(cache, tmp_path)
     shutil.rmtree(cache / "boxes" / str(slot.process.pid))
@@ -364,6 +365,7 @@ def moody(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     started[0].nursery.close()
 
 
+@pytest.mark.slow
 def test_namespaces_that_are_refused_later_void_the_trial(moody: tuple[Callable[[], Judge], Path]) -> None:
     start, refuse = moody
     judge = start()

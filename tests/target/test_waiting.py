@@ -117,6 +117,7 @@ def test_how_a_box_ends_is_told(waiting: Waiting, texts: Texts) -> None:
     assert trial(waiting, texts, "pass")[1]["exit"] == 0
 
 
+@pytest.mark.slow
 def test_peak_memory_is_what_a_script_adds(waiting: Waiting, texts: Texts) -> None:
     large = "big = bytearray(200 * 2**20)\nbig[::4096] = b'x' * len(big[::4096])\n"
     few, many = (trial(waiting, texts, text)[1]["peak_mb"] for text in ("pass", large))
@@ -156,6 +157,7 @@ def test_no_process_survives_its_box(waiting: Waiting, texts: Texts) -> None:
     assert left == []
 
 
+@pytest.mark.slow
 def test_a_spare_that_died_is_replaced(waiting: Waiting, texts: Texts) -> None:
     assert waiting._spare is not None
     waiting._spare.await_ready()
@@ -170,6 +172,7 @@ def test_a_box_that_cannot_be_had_is_the_harness_s_fault(tmp_path: Path) -> None
     assert not (tmp_path / "boxes").exists()
 
 
+@pytest.mark.slow
 def test_closing_ends_a_box_that_runs_and_the_spare(tmp_path: Path) -> None:
     boxes = Waiting(tmp_path / "boxes", 4096)
     box = boxes.start(b"import time; time.sleep(300)")
