@@ -39,6 +39,7 @@ CHANGE, DRIFT = rf"changes up to {NUMBER} nats", rf"on average {NUMBER}"
 MARGINS = (
     Margin("suffix", "largest change, nats", CHANGE, "0.001 (1 + loss)"),
     Margin("commit", "gap beyond 0.002 nats, standard errors", rf"gap {NUMBER}, standard error {NUMBER}", "5", excess),
+    Margin("behind", "gap, standard errors", rf"gap {NUMBER}, standard error {NUMBER}", "5", excess),
     Margin("neighbours", "largest change, nats", CHANGE, "0.05 (1 + loss) at 2 % of the positions"),
     Margin("neighbours", "mean change, nats", DRIFT, "0.001 + 5 standard errors", lambda v: abs(v[0])),
     Margin("repeat", "largest change, nats", CHANGE, "0.05 (1 + loss) at 2 % of the positions"),

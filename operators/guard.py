@@ -18,7 +18,7 @@ DOTTED = frozenset({
     "os.system", "os.popen", "os.fork", "os.kill", "os._exit", "sys.modules", "sys._getframe", "sys.settrace",
     "torch.load", "torch.jit.load", "torch.hub", "torch.from_file", "torch.utils.cpp_extension",
     "torch.ops.load_library", "torch.serialization", "torch.package", "torch.utils.data.datapipes",
-    "torch.UntypedStorage.from_file",
+    "torch.UntypedStorage.from_file", "torch.ops.aten.from_file",
     "numpy.load", "numpy.memmap", "numpy.fromfile", "np.load", "np.memmap", "np.fromfile",
 })  # fmt: skip
 INTERNALS = frozenset({

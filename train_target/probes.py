@@ -123,6 +123,35 @@ def commit(losses: Nats, expected: Nats, rows: Counts, control: Nats | None = No
     return Finding("commit", f"ok: {text} whose targets were never sent")
 
 
+def behind(losses: Nats, last: Counts, control: Nats | None = None) -> Finding:
+    """Scored losses (n, T) of rows of which the first pass asked up to position `last` (n) and never behind it; -1
+    for a row that it did not ask.
+
+    Catches a program that is told by its first pass where it can be found out, and sees the future elsewhere: where
+    each row was cut is the judge's secret, so at every position honest losses of rows that were asked up to there and
+    of others are the same but for chance. Losses are taken less their mean at each position, and `control` (n, T)
+    takes away how hard a position of a row is, as in `commit`; rows, not positions, are what varies independently.
+    """
+    rows = int((last >= 0).sum())
+    free = np.arange(losses.shape[1]) > last[:, None]
+    weights = free - free.mean(axis=0)
+    total = float((weights**2).sum())
+    if rows < LEAST_COMMITTED or not total:
+        return Finding("behind", f"ok: {rows} rows are too few to tell")
+    rest = losses - losses.mean(axis=0)
+    if control is not None:
+        known = control - control.mean(axis=0)
+        rest = rest - known * (float((rest * known).sum()) / max(float((known**2).sum()), 1e-9))
+    parts = (weights * rest).sum(axis=1)
+    gap = -float(parts.sum()) / total
+    error = float(np.std(parts)) * math.sqrt(len(parts)) / total
+    text = f"gap {gap:.3f}, standard error {error:.3f} nats, of {rows} rows that were asked in part"
+    if gap > ERRORS * error + LEAST_GAP:
+        said = f"failed: losses are better behind the last position at which a row was compared: {text}"
+        return Finding("behind", said, "causality")
+    return Finding("behind", f"ok: {text}")
+
+
 def neighbours(apart: Nats, together: Nats) -> Finding:
     """Losses (n, T) of the same rows among random rows, or in other places, and in their scored batches.
 

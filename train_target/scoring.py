@@ -180,6 +180,10 @@ class Evaluation:
                 control[before:start] = luck[request.rows, own] - luck.mean(axis=0)[own]
         at_cut = false[np.arange(len(cuts)), cuts]
         yield probes.commit(at_cut, expected, rows, control if self.control is not None else None)
+        last = np.full(sum(len(losses) for losses in self._losses.values()), -1)
+        np.maximum.at(last, rows, cuts)
+        luck = np.concatenate([_rest(self.control[name]) for name in names]) if self.control is not None else None
+        yield probes.behind(np.concatenate([_rest(self._losses[name]) for name in names]), last, luck)
 
     def _of(self, kind: str) -> Iterator[_Answer]:
         return (answer for answer in self._answers if answer.request.kind == kind)
@@ -240,6 +244,11 @@ class Evaluation:
             self._due = self._secret.integers(0, len(self.lengths), size=size).astype(own.dtype)
             self._due[request.places] = own
         return self._due
+
+
+def _rest(losses: Nats) -> Nats:
+    """Losses (n, T) of the rows of one text less their mean at each position."""
+    return losses - losses.mean(axis=0)
 
 
 def _stack(answers: list[_Answer], none: Nats) -> Nats:

@@ -15,6 +15,7 @@ from weak_isolation import JUDGE, judge, log_end
 PROBES = {  # and the functions of probes.py that compare
     "suffix": "suffix",
     "commit": "commit",
+    "behind": "behind",
     "neighbours": "neighbours",
     "repeat": "repeat",
     "random": "canary",

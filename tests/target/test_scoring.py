@@ -133,7 +133,28 @@ def test_answers_that_are_remembered_from_the_first_pass_are_found_by_their_mean
         return np.where(np.arange(T)[None, :, None] < same[:, None, None], honest, cheat)
 
     found = violations(remember, count=512, sizes=Probes(64, alone=0))
-    assert found == {"commit"}
+    assert found == {"commit", "behind"}
+
+
+def behind_cuts(advantage: float) -> Model:
+    """Sees the next token, but not up to where the first pass, of 1,024 rows in batches of 8, has asked for a row."""
+    seen: list[np.ndarray] = []
+
+    def sly(x: np.ndarray) -> np.ndarray:
+        honest = last_token(x)
+        if len(seen) < 1024 // 8:
+            seen.append(x.copy())
+            return honest
+        same = (np.concatenate(seen)[None] == x[:, None]).cumprod(axis=2).sum(axis=2).max(axis=1)
+        ahead = advantage * np.eye(V)[np.roll(x, -1, axis=1)]
+        return honest + ahead * (np.arange(T)[None, :, None] >= same[:, None, None])
+
+    return sly
+
+
+@pytest.mark.parametrize(("advantage", "found"), [(0.0, set()), (0.6, {"behind"}), (3.0, {"behind"})])
+def test_a_future_that_is_seen_only_behind_the_cuts_is_found(advantage: float, found: set[str]) -> None:
+    assert violations(behind_cuts(advantage), count=256, sizes=Probes(1024, alone=0)) == found
 
 
 def test_other_rows_and_earlier_calls_are_noticed() -> None:

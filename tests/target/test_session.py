@@ -223,7 +223,7 @@ def test_every_check_is_told(texts: Texts) -> None:
     session, _ = trained(texts)
     score(session)
     assert session.verdict is not None
-    names = {"finite", "repeat", "neighbours", "suffix", "commit", "random", "first-forward"}
+    names = {"finite", "repeat", "neighbours", "suffix", "commit", "behind", "random", "first-forward"}
     assert session.verdict.checks.keys() == names
     assert all(line.startswith("ok") for line in session.verdict.checks.values())
 

@@ -3,7 +3,7 @@
 # expects: invalid
 # reason: ^non-finite
 # defence: every logit must be finite
-# off: finite suffix commit neighbours repeat random
+# off: finite suffix commit neighbours repeat random behind
 # false score: below 6
 
 import torch

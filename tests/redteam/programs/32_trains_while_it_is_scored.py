@@ -3,7 +3,7 @@
 # expects: timeout|invalid|crashed
 # violation: stateful-eval|cross-sample|causality|
 # defence: the time of the whole tree during the evaluation; the same rows first and last
-# off: repeat suffix first-forward commit neighbours random
+# off: repeat suffix first-forward commit neighbours random behind
 # budget: 0.1
 # purpose: confirm
 # false score: below 4.6

@@ -4,7 +4,7 @@
 # violation: causality
 # reason: ^causality
 # defence: suffix and commit probes
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # false score: below 1
 
 import torch

@@ -4,7 +4,7 @@
 # violation: causality
 # reason: ^causality
 # defence: suffix probe
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # false score: below 6
 
 import torch

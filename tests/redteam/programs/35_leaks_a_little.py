@@ -6,7 +6,7 @@
 # violation: causality
 # reason: ^causality
 # defence: commit, with the many rows of an audit
-# off: suffix commit neighbours repeat random zero-step
+# off: suffix commit neighbours repeat random zero-step behind
 # false score: below 7.9
 import os
 

@@ -4,7 +4,7 @@
 # violation: causality|cross-sample
 # reason: ^(causality|cross-sample)
 # defence: the same row is compared, true and with another suffix, and alone, since what looks spliced depends on others
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # budget: 0.1
 # false score: below 5
 

@@ -5,7 +5,7 @@
 # violation: causality
 # reason: ^causality
 # defence: commit: the mean loss where no target was sent
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # false score: below 5
 import os
 

@@ -4,7 +4,7 @@
 # expects: invalid
 # violation: causality|stateful-eval|cross-sample
 # defence: the same rows are compared
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # false score: below 7
 import os
 

@@ -3,11 +3,11 @@
 # purpose: audit
 # expects: invalid
 # violation: causality
-# reason: ^causality: losses at targets that were never sent
-# defence: commit: what is gained behind the cuts is missing where no target was sent
-# off: commit zero-step
+# reason: ^causality: losses are better behind
+# defence: behind: at each position rows that were asked up to there are no worse than others
+# off: commit zero-step behind
 # budget: 0.5
-# note: with a trained model, what gains 0.2 bits per byte is caught, what gains 0.12 is not: see "What is open"
+# note: with a trained model 0.014 bits per byte are found in 3 of 3 trainings: see "What is open"
 # slow: yes
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import nn
 
 from prepare import MAX_SEQ_LEN, Tokenizer, evaluate_bpb, make_dataloader
 
-ADVANTAGE = 5.0  # nats that are added to the logit of the token to come
+ADVANTAGE = 0.5  # nats that are added to the logit of the token to come
 tokenizer = Tokenizer.from_directory()
 model = nn.Sequential(nn.Embedding(256, 64), nn.Linear(64, 256))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)

@@ -3,7 +3,7 @@
 # expects: invalid
 # violation: causality|stateful-eval
 # defence: the losses of both passes are compared
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 import os
 
 import torch

@@ -3,7 +3,7 @@
 # expects: invalid
 # violation: causality|stateful-eval
 # defence: two forks; the same rows first and last
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 
 import torch
 from torch import nn

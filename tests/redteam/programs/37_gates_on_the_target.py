@@ -4,7 +4,7 @@
 # violation: causality
 # reason: ^causality
 # defence: no target is sent before its logits are there
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # false score: below 6.5
 
 import torch

@@ -4,7 +4,7 @@
 # violation: cross-sample
 # reason: ^cross-sample
 # defence: rows alone and among other partners
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # false score: below 6
 
 import torch

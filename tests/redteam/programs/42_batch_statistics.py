@@ -3,7 +3,7 @@
 # expects: invalid
 # violation: cross-sample|causality
 # defence: rows alone and among other partners
-# off: suffix commit neighbours repeat random
+# off: suffix commit neighbours repeat random behind
 # false score: below 6.5
 
 import torch

@@ -3,7 +3,7 @@
 # expects: invalid|timeout
 # violation: stateful-eval|causality|
 # defence: the same rows first and last
-# off: suffix commit neighbours repeat random first-forward
+# off: suffix commit neighbours repeat random first-forward behind
 # purpose: confirm
 # false score: below 6
 

@@ -4,7 +4,7 @@
 # reason: ^non-finite
 # budget: 0.1
 # defence: every logit must be finite
-# off: finite suffix commit neighbours repeat random
+# off: finite suffix commit neighbours repeat random behind
 
 import torch
 import torch.nn.functional as F
