@@ -338,7 +338,7 @@ def test_two_models(target: Path, run_dir: Path, capsys: pytest.CaptureFixture[s
     """In two halves, so that the second has parents to choose from; the draws of its seed are rich in crossovers."""
     change(target / "judge.py", "0.5 * draw(source)", '(0.5 + 0.1 * draw(source)) * ("gelu" not in source)')
     with FakeServer(says) as server:
-        options = ["--model", "a", "--model", "b", "--operator", "llm", "--offspring", "7", "--seed", "41"]
+        options = ["--model", "a", "--model", "b", "--operator", "llm", "--offspring", "14", "--seed", "41"]
         command = small_run(target, run_dir, "--llm-url", server.url, *options)
         shown(capsys, *command)
         shown(capsys, *command, "--generations", "2")
