@@ -129,6 +129,7 @@ def test_an_interrupt_finishes_running_trials_and_the_run_goes_on(tmp_path: Path
     assert resumed.outcomes.items() >= done.items() and resumed.statuses["lost"] == 0
 
 
+@pytest.mark.slow
 def test_resume_keeps_the_limits_of_the_run(tmp_path: Path, target: Path, start: Start) -> None:
     directory = tmp_path / "run"
     command = ["--stale-generations", "7", "--target-loss", "0.1", "--total", "500", "--time-limit", "99"]

@@ -334,6 +334,7 @@ def test_no_key_and_no_server(target: Path, run_dir: Path, capsys: pytest.Captur
     assert not bodies_or_none(run_dir, "run", "trial")
 
 
+@pytest.mark.slow
 def test_two_models(target: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In two halves, so that the second has parents to choose from; the draws of its seed are rich in crossovers."""
     change(target / "judge.py", "0.5 * draw(source)", '(0.5 + 0.1 * draw(source)) * ("gelu" not in source)')
@@ -444,6 +445,7 @@ def answerers(tmp_path: Path) -> Iterator[Callable[[Path, int], list[subprocess.
         process.wait()
 
 
+@pytest.mark.slow
 def test_several_answerers_of_a_mailbox(
     target: Path, run_dir: Path, tmp_path: Path, start: Start, answerers: Callable[..., list[subprocess.Popen[str]]]
 ) -> None:
@@ -462,6 +464,7 @@ def test_several_answerers_of_a_mailbox(
     assert not list(box.glob("open/*"))
 
 
+@pytest.mark.slow
 def test_a_mailbox_over_an_interruption(
     target: Path, run_dir: Path, tmp_path: Path, start: Start, answerers: Callable[..., list[subprocess.Popen[str]]]
 ) -> None:
