@@ -298,12 +298,12 @@ def test_more_generations_continue_a_finished_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("misleading", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_a_low_rung_that_tells_nothing_of_the_full_budget_is_raised(tmp_path: Path, misleading: bool) -> None:
+def test_a_low_rung_that_misleads_is_raised(tmp_path: Path, misleading: bool) -> None:
     def function(trial: Trial) -> Outcome:
         outcome = toy.run_trial(trial)
         if misleading and trial.rung == 0.25 and outcome.status == "ok":
             drawn = random.Random(f"{trial.genome.id}{sorted(trial.params.items())}").random()
-            return replace(outcome, metrics=outcome.metrics | {"loss": 3.0 + drawn})
+            return replace(outcome, metrics=outcome.metrics | {"loss": 4.0 + drawn - 0.4 * outcome.metrics["loss"]})
         return outcome
 
     _, loop = run(tmp_path, 56, function)
