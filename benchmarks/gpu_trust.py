@@ -62,32 +62,28 @@ def compiled():
 def shared_memory():
     fd = os.memfd_create("logits")
     os.ftruncate(fd, 4096)
-def transfer(register):
+def transfer():
     import mmap
     size = 2**28
     fd = os.memfd_create("buffer")
     os.ftruncate(fd, size)
     memory = mmap.mmap(fd, size)
     buffer = torch.frombuffer(memory, dtype=torch.float32)
-    if register:
-        code = int(torch.cuda.cudart().cudaHostRegister(buffer.data_ptr(), size, 0))
-        assert code == 0, f"cudaHostRegister {code}"
     logits = torch.ones(size // 4, device=DEVICE, dtype=torch.bfloat16)
     times = []
     for _ in range(4):
         torch.cuda.synchronize()
         began = time.perf_counter()
-        buffer.copy_(logits.float() if register else logits)
+        buffer.copy_(logits)
         times.append(time.perf_counter() - began)
-    found[f"256 MB of bf16 logits to the judge{', registered' if register else ''}"] = f"{1000 * min(times):.1f} ms"
+    found["256 MB of bf16 logits to the judge"] = f"{1000 * min(times):.1f} ms"
 def others():
     assert torch.cuda.device_count() <= 1, torch.cuda.device_count()
 if DEVICE == "cuda":
     attempt("cuInit", cuinit)
     attempt("one GPU at most", others)
     attempt("pinned memory", pinned)
-    attempt("transfer", lambda: transfer(False))
-    attempt("transfer, registered", lambda: transfer(True))
+    attempt("transfer", transfer)
 attempt("matrix product", product)
 attempt("memfd", shared_memory)
 attempt("torch.compile, cold", compiled)
