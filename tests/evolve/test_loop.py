@@ -297,7 +297,8 @@ def test_more_generations_continue_a_finished_run(tmp_path: Path) -> None:
     assert list(second.history.candidates)[: len(first.history.candidates)] == list(first.history.candidates)
 
 
-@pytest.mark.parametrize("misleading", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("misleading", [False, True])
 def test_a_low_rung_that_misleads_is_raised(tmp_path: Path, misleading: bool) -> None:
     def function(trial: Trial) -> Outcome:
         outcome = toy.run_trial(trial)

@@ -44,6 +44,7 @@ def test_prepare_makes_the_data(cache: Path, tmp_path: Path) -> None:
     assert run.returncode == 0 and "ready: " in run.stderr, run.stderr
 
 
+@pytest.mark.slow
 def test_counts_are_of_the_rows_that_a_report_scores(cache: Path, tmp_path: Path) -> None:
     run = python(str(TARGET / "judge.py"), "--counts", "--scale=cpu", f"--cache={cache}", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
@@ -118,6 +119,7 @@ finally:
     assert (run.returncode, run.stdout.split()) == (0, ["before", "caught", "after"]), run.stderr
 
 
+@pytest.mark.slow
 def test_a_model_that_sees_the_future_is_refused_by_hand(cache: Path, tmp_path: Path) -> None:
     script = """
 from prepare import Tokenizer, evaluate_bpb

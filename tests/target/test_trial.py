@@ -288,7 +288,7 @@ def test_the_folder_of_a_box_goes_whoever_it_is_closed_to() -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_judge_that_ends_while_its_zygote_starts_leaves_nothing(cache: Path, number: int) -> None:
     command = [sys.executable, str(TARGET / "judge.py"), "--scale=cpu", f"--cache={cache}"]
     judge = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

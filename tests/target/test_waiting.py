@@ -98,6 +98,7 @@ def test_each_box_has_a_folder_of_its_own_that_goes_with_it(waiting: Waiting, te
     assert all("['left', 'tmp', 'train.py']" in log for log in logs), logs
 
 
+@pytest.mark.slow
 def test_the_next_box_is_prepared_while_one_runs(waiting: Waiting) -> None:
     box = waiting.start(b"import time; time.sleep(60)")
     try:
