@@ -35,11 +35,16 @@ def rank(session: Session) -> int:
     return LEVELS.index(level) if level in LEVELS else len(LEVELS)
 
 
+def isolates_less(session: Session, than: Session) -> bool:
+    """Whether a process isolates less than another one; never if one of them does not say where it stands."""
+    return rank(session) < rank(than) < len(LEVELS)
+
+
 def weakness(began: Session, weakest: Session) -> str:
     """What every report of a run says of the process that isolated least; "" if none did less than the first one."""
     if is_unisolated(weakest):
         return UNISOLATED
-    if rank(weakest) < rank(began) < len(LEVELS):
+    if isolates_less(weakest, began):
         return f"measured in part at isolation level {weakest['level']}, begun at {began['level']}"
     return ""
 
@@ -47,7 +52,7 @@ def weakness(began: Session, weakest: Session) -> str:
 def check_isolation(began: Session, now: Session) -> None:
     """Raises `ConfigError` if a process isolates less than the first one of the run, which nobody allowed."""
     before, level, asked = began.get("level"), now.get("level"), now.get("asked", "auto")
-    if now.get("unsafe") or not rank(now) < rank(began) < len(LEVELS):
+    if now.get("unsafe") or not isolates_less(now, began):
         return
     cure = "Bring back what is missing (python -m evolve doctor says what there is)"
     raise ConfigError(

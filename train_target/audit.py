@@ -1,6 +1,6 @@
 """What is looked at more closely where a program is audited: what it knows before it has seen any text.
 
-A program is run once with no training step, in a box like any other, and may not predict better than counting the
+A program is run once with no step on text, in a box like any other, and may not predict better than counting the
 bytes of the training text does. What it says is evidence, not proof of innocence: a program can notice.
 """
 
@@ -17,7 +17,7 @@ from counts import target_bits
 from texts import Scale, Texts, evaluation_rows
 
 AUDITED = ("audit", "report")  # purposes whose programs are also run untrained
-UNTRAINED = "zero-step"  # the purpose of that run: its training stream ends at once
+UNTRAINED = "zero-step"  # the purpose of that run: its training stream is one batch of random tokens
 ALLOWED = 0.02  # bits per byte that an untrained program may be better than counts of single tokens: chance
 
 Outcome = dict[str, Any]

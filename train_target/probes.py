@@ -108,9 +108,7 @@ def commit(losses: Nats, expected: Nats, rows: Counts, control: Nats | None = No
     same row's, so an advantage there shows here as a gap, about as large. `control` (n), whose mean is 0, takes away
     what is plain luck of the positions: how hard a count model finds them. Rows count once, however often cut.
     """
-    gaps = losses - expected
-    if control is not None and (spread := float(np.var(control))) > 0:
-        gaps = gaps - control * (np.mean((gaps - gaps.mean()) * (control - control.mean())) / spread)
+    gaps = _freed(losses - expected, control)
     _, index = np.unique(rows, return_inverse=True)
     count, gap = int(index.max(initial=-1)) + 1, float(gaps.mean())
     if count < LEAST_COMMITTED:
@@ -123,26 +121,22 @@ def commit(losses: Nats, expected: Nats, rows: Counts, control: Nats | None = No
     return Finding("commit", f"ok: {text} whose targets were never sent")
 
 
-def behind(losses: Nats, last: Counts, control: Nats | None = None) -> Finding:
-    """Scored losses (n, T) of rows of which the first pass asked up to position `last` (n) and never behind it; -1
-    for a row that it did not ask.
+def behind(rest: Nats, last: Counts, control: Nats | None = None) -> Finding:
+    """Scored losses (n, T), less the mean at each position of their text, of rows of which the first pass asked up to
+    position `last` (n) and never behind it; -1 for a row that it did not ask.
 
     Catches a program that is told by its first pass where it can be found out, and sees the future elsewhere: where
     each row was cut is the judge's secret, so at every position honest losses of rows that were asked up to there and
-    of others are the same but for chance. Losses are taken less their mean at each position, and `control` (n, T)
-    takes away how hard a position of a row is, as in `commit`; rows, not positions, are what varies independently.
+    of others are the same but for chance. `control` (n, T), likewise less its means, takes away how hard a position of
+    a row is, as in `commit`; rows, not positions, are what varies independently.
     """
     rows = int((last >= 0).sum())
-    free = np.arange(losses.shape[1]) > last[:, None]
+    free = np.arange(rest.shape[1]) > last[:, None]
     weights = free - free.mean(axis=0)
     total = float((weights**2).sum())
     if rows < LEAST_COMMITTED or not total:
         return Finding("behind", f"ok: {rows} rows are too few to tell")
-    rest = losses - losses.mean(axis=0)
-    if control is not None:
-        known = control - control.mean(axis=0)
-        rest = rest - known * (float((rest * known).sum()) / max(float((known**2).sum()), 1e-9))
-    parts = (weights * rest).sum(axis=1)
+    parts = (weights * _freed(rest, control)).sum(axis=1)
     gap = -float(parts.sum()) / total
     error = float(np.std(parts)) * math.sqrt(len(parts)) / total
     text = f"gap {gap:.3f}, standard error {error:.3f} nats, of {rows} rows that were asked in part"
@@ -214,6 +208,13 @@ def first_answers(passes: Sequence[Sequence[float]], slack: float, step: float =
     said = " and ".join(f"{seconds:.2f}" for seconds in firsts)
     text = f"the first forward pass of each part of the evaluation took {said} s, the others {usual:.3f} s"
     return excess, Finding("first-forward", f"ok: {text}")
+
+
+def _freed(values: Nats, control: Nats | None) -> Nats:
+    """Values less what a control of the same shape explains of them, by least squares."""
+    if control is None or not (spread := float(np.var(control))):
+        return values
+    return values - control * (np.mean((values - values.mean()) * (control - control.mean())) / spread)
 
 
 def _mean(values: Nats) -> tuple[float, float]:

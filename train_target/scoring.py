@@ -164,26 +164,18 @@ class Evaluation:
         false, true = _stack(answers, np.empty((0, self.length))), self._scores(answers)
         cuts = np.concatenate([a.request.cuts for a in answers if a.request.cuts is not None])
         yield probes.suffix(true, false, cuts)
-        expected, control, rows = np.empty(len(cuts)), np.zeros(len(cuts)), np.empty(len(cuts), dtype=np.int64)
-        start = before = 0
         names = list(self.texts)
         offsets = dict(zip(names, np.cumsum([0, *(len(self.texts[name]) for name in names)]), strict=False))
-        means = {label: losses.mean(axis=0) for label, losses in self._losses.items()}
-        for answer in answers:
-            request, before = answer.request, start
-            start += len(request.rows)
-            own = cuts[before:start]
-            expected[before:start] = means[request.label][own]
-            rows[before:start] = offsets[request.label] + request.rows
-            if self.control is not None:
-                luck = self.control[request.label]
-                control[before:start] = luck[request.rows, own] - luck.mean(axis=0)[own]
-        at_cut = false[np.arange(len(cuts)), cuts]
-        yield probes.commit(at_cut, expected, rows, control if self.control is not None else None)
-        last = np.full(sum(len(losses) for losses in self._losses.values()), -1)
+        none = np.empty(0, dtype=np.int64)
+        rows = np.concatenate([none, *(offsets[a.request.label] + a.request.rows for a in answers)])
+        losses = np.concatenate([self._losses[name] for name in names])
+        rest = _rest(self._losses, names)
+        luck = _rest(self.control, names) if self.control is not None else None
+        at_cut, expected = false[np.arange(len(cuts)), cuts], (losses - rest)[rows, cuts]
+        yield probes.commit(at_cut, expected, rows, luck[rows, cuts] if luck is not None else None)
+        last = np.full(len(rest), -1)
         np.maximum.at(last, rows, cuts)
-        luck = np.concatenate([_rest(self.control[name]) for name in names]) if self.control is not None else None
-        yield probes.behind(np.concatenate([_rest(self._losses[name]) for name in names]), last, luck)
+        yield probes.behind(rest, last, luck)
 
     def _of(self, kind: str) -> Iterator[_Answer]:
         return (answer for answer in self._answers if answer.request.kind == kind)
@@ -246,9 +238,9 @@ class Evaluation:
         return self._due
 
 
-def _rest(losses: Nats) -> Nats:
-    """Losses (n, T) of the rows of one text less their mean at each position."""
-    return losses - losses.mean(axis=0)
+def _rest(losses: Mapping[str, Nats], names: list[str]) -> Nats:
+    """Losses (n, T) of the rows of texts, one after another, each less the mean at its position of its text."""
+    return np.concatenate([losses[name] - losses[name].mean(axis=0) for name in names])
 
 
 def _stack(answers: list[_Answer], none: Nats) -> Nats:

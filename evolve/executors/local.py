@@ -22,7 +22,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any
 
-from evolve.isolation import LEVELS, rank
+from evolve.isolation import isolates_less
 from evolve.model import Outcome, Trial
 
 GRACE = 10.0  # seconds that a judge gets to end by itself
@@ -182,7 +182,7 @@ class Judge:
             raise JudgeError(
                 (answer or {}).get("error", "the judge ended before it was ready; see judge.log in the run directory")
             )
-        if first and rank(answer) < rank(first) < len(LEVELS):
+        if first and isolates_less(answer, first):
             raise JudgeError(
                 f"a judge came up at isolation level {answer['level']} ({answer.get('isolation')}), where one began at "
                 f"{first['level']}: try again, or ask for less from the beginning with --isolation"

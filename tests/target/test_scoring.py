@@ -116,45 +116,33 @@ def test_future_within_a_block_is_found() -> None:
     assert "suffix" in violations(block)
 
 
-def test_answers_that_are_remembered_from_the_first_pass_are_found_by_their_mean() -> None:
-    """As if both passes ran in one process: where a row was asked before, the honest answer is given again."""
-    cuts: dict[bytes, int] = {}
-    seen: list[np.ndarray] = []
-
-    def remember(x: np.ndarray) -> np.ndarray:
-        honest = last_token(x)
-        if len(seen) < 64 // 8:
-            seen.append(x.copy())
-            return honest
-        known = np.concatenate(seen)
-        same = (known[None] == x[:, None]).cumprod(axis=2).sum(axis=2).max(axis=1)
-        cuts.update({row.tobytes(): int(n) for row, n in zip(x, same, strict=True)})
-        cheat = 9.0 * np.eye(V)[np.roll(x, -1, axis=1)]
-        return np.where(np.arange(T)[None, :, None] < same[:, None, None], honest, cheat)
-
-    found = violations(remember, count=512, sizes=Probes(64, alone=0))
-    assert found == {"commit", "behind"}
-
-
-def behind_cuts(advantage: float) -> Model:
-    """Sees the next token, but not up to where the first pass, of 1,024 rows in batches of 8, has asked for a row."""
+def beyond_what_was_asked(count: int, cheat: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Model:
+    """As if both passes ran in one process: honest up to where the first pass, of `count` rows in batches of 8, has
+    asked for a row; behind that what `cheat` makes of the honest logits and of the tokens to come (R, T, V)."""
     seen: list[np.ndarray] = []
 
     def sly(x: np.ndarray) -> np.ndarray:
         honest = last_token(x)
-        if len(seen) < 1024 // 8:
+        if len(seen) < count // 8:
             seen.append(x.copy())
             return honest
         same = (np.concatenate(seen)[None] == x[:, None]).cumprod(axis=2).sum(axis=2).max(axis=1)
-        ahead = advantage * np.eye(V)[np.roll(x, -1, axis=1)]
-        return honest + ahead * (np.arange(T)[None, :, None] >= same[:, None, None])
+        asked = np.arange(T)[None, :, None] < same[:, None, None]
+        return np.where(asked, honest, cheat(honest, np.eye(V)[np.roll(x, -1, axis=1)]))
 
     return sly
 
 
+def test_answers_that_are_remembered_from_the_first_pass_are_found_by_their_mean() -> None:
+    remember = beyond_what_was_asked(64, lambda _, ahead: 9.0 * ahead)
+    found = violations(remember, count=512, sizes=Probes(64, alone=0))
+    assert found == {"commit", "behind"}
+
+
 @pytest.mark.parametrize(("advantage", "found"), [(0.0, set()), (0.6, {"behind"}), (3.0, {"behind"})])
 def test_a_future_that_is_seen_only_behind_the_cuts_is_found(advantage: float, found: set[str]) -> None:
-    assert violations(behind_cuts(advantage), count=256, sizes=Probes(1024, alone=0)) == found
+    sly = beyond_what_was_asked(1024, lambda honest, ahead: honest + advantage * ahead)
+    assert violations(sly, count=256, sizes=Probes(1024, alone=0)) == found
 
 
 def test_other_rows_and_earlier_calls_are_noticed() -> None:
