@@ -264,6 +264,8 @@ def trial(options: argparse.Namespace) -> dict[str, Any]:
         found["device lost"] = guard.lost if guard else ""
     finally:
         judge.nursery.close()
+    for outcome in (found["trial"], found["a fault of the program's own"]):
+        del outcome["log_tail"]  # which names paths of a machine
     return found
 
 

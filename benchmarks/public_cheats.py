@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from evolve import plugins
@@ -176,13 +176,13 @@ def naive(text: str, budget: float, seed: int = 1) -> Naive:
 
 
 def judged(executor: LocalExecutor, text: str, budget: float, purpose: str, seed: int = 1) -> Outcome:
-    """The judge's outcome; what the machine spoilt is repeated."""
+    """The judge's outcome without its log, which names paths of a machine; what the machine spoilt is repeated."""
     for _ in range(GAVE_UP):
         trial = Trial(Genome(text), {}, budget, 1.0, "cpu", seed, purpose)  # type: ignore[arg-type]
         outcome = executor.submit(trial).result()
         if outcome.status != "infrastructure":
             break
-    return outcome
+    return replace(outcome, log_tail="")
 
 
 def loss(outcome: Outcome) -> float:
