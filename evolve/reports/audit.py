@@ -33,7 +33,7 @@ from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.isolation import UNISOLATED, is_unisolated, options_of
 from evolve.journal import cut, plain
 from evolve.model import Genome, Outcome, Trial
-from evolve.reports.progress import PLAIN_EVERY, clock
+from evolve.reports.progress import PLAIN_EVERY, clock, rewrites
 
 FIRST_SEED = 9_100_001  # no search draws from here
 ATTEMPTS = 4  # of a training that the machine spoils
@@ -162,7 +162,7 @@ class Pace:
         self._rounds = math.ceil(total / slots)
         self._total, self._slots = total, slots
         self._start = self._last = time.monotonic()
-        self._status = console.status("training …") if console.is_terminal else None
+        self._status = console.status("training …") if rewrites(console) else None
 
     def __enter__(self) -> Pace:
         if self._status:

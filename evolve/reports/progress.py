@@ -31,7 +31,7 @@ class Progress:
         self._last = 0.0
         self._ended: set[str] = set()  # operators of which it was said
         self._lost: set[int] = set()  # and slots
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._live = Live(console=console, auto_refresh=False, transient=True) if rewrites(console) else None
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -114,6 +114,11 @@ class Progress:
         for label, value in self.facts(loop).items():
             table.add_row(f"[bold]{label}", escape(value))
         return table
+
+
+def rewrites(console: Console) -> bool:
+    """Whether what is written can be written over. A dumb terminal cannot: rich shows nothing live on it."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def clock(seconds: float) -> str:

@@ -286,7 +286,10 @@ def test_an_operator_that_ends_is_spoken_of_at_once_and_once(tmp_path: Path, ter
     loop.store.close()
 
 
-def test_a_reason_is_no_markup_in_the_panel(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_a_reason_is_no_markup_in_the_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A dumb terminal has lines instead of a panel."""
+    monkeypatch.setenv("TERM", kind)
     executor, out = InlineExecutor(toy.run_trial), StringIO()
     loop = toy.make_loop(tmp_path, 1, executor)
     loop.history.refusals, loop.history.last_refusal = 9, "[/bold] is no tag"
