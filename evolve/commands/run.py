@@ -1,0 +1,156 @@
+"""`run` and `resume`: announce, search, summarise."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+
+from rich.console import Console
+
+from evolve import plugins
+from evolve.assemble import LIMITS, Run, assemble
+from evolve.commands.options import Commands, isolation_options, limit_options, place_options, run_option, target_option
+from evolve.commands.signals import ended_like_by_ctrl_c, interruptible
+from evolve.forecast import forecast
+from evolve.language_options import announce_operators, cap_options, model_options, resume_models
+from evolve.loop import Loop
+from evolve.reports.front import beats_seed, print_front
+from evolve.reports.journal import Journal
+from evolve.reports.open import find_run, open_history
+from evolve.reports.progress import Progress, clock
+from evolve.reports.proposals import print_proposals
+from evolve.reports.source import print_diff
+
+NO_MODEL = 3
+INTERRUPTED = 130
+CONTINUES = "the same command continues the run"
+
+
+def register(commands: Commands) -> None:
+    run = commands.add_parser("run", help="start a run, or continue it (the default)")
+    _run_options(run)
+    run.set_defaults(command=_run, interrupted=CONTINUES)
+    resume = commands.add_parser("resume", help="continue the run that was written last, with its own settings")
+    limit_options(resume)
+    cap_options(resume)
+    isolation_options(resume)
+    resume.add_argument("--slots", type=int, help="trials at a time (default: as before)")
+    run_option(resume)
+    target_option(resume)
+    resume.set_defaults(command=_resume, interrupted=CONTINUES)
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    place_options(parser)
+    limit_options(parser)
+    parser.add_argument("--slots", type=int, help="trials at a time (default: one for each core)")
+    parser.add_argument("--budget", type=float, help="charged seconds of a full trial (default: the scale's)")
+    parser.add_argument(
+        "--population", type=int, default=12, help="individuals that may be parents (default: %(default)s)"
+    )
+    parser.add_argument("--offspring", type=int, default=6, help="candidates in a generation (default: %(default)s)")
+    parser.add_argument("--tune-trials", type=int, default=4, help="trials at the low rung (default: %(default)s)")
+    parser.add_argument(
+        "--operator",
+        action="append",
+        metavar="NAME[=WEIGHT]",
+        help="auto (default), llm, catalogue, merge, tune or package.module:Class; repeatable",
+    )
+    model_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of the search (default: %(default)s)")
+    parser.add_argument("--run-dir", help="default: runs/ and a name made of target, scale, budget and seed")
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    with (
+        ended_like_by_ctrl_c(),
+        assemble(options, lambda line: console.print(line, highlight=False, markup=False)) as run,
+    ):
+        return _drive(run, console)
+
+
+def _resume(options: argparse.Namespace, console: Console) -> int:
+    directory = find_run(options.run_dir)
+    history = open_history(directory)
+    header = history.header
+    known = header["settings"]
+    for name in ("scale", "budget", "seed", "population", "offspring", "tune_trials"):
+        setattr(options, name, known[name])
+    options.operator = [f"{name}={weight}" for name, weight in known["operators"].items()]
+    resume_models(options, known["models"], history.harness.get("language"))
+    options.target = str(plugins.target_of(header, options.target))
+    options.data, options.run_dir = header.get("data"), str(directory)
+    for field, option in LIMITS.items():
+        before = history.harness.get("limits", {}).get(field)
+        if getattr(options, option) is None and (before or field != "generations"):  # 0 is no option there
+            setattr(options, option, before)
+    if options.slots is None and (slots := history.harness.get("slots")):
+        options.slots = min(slots, len(os.sched_getaffinity(0)))  # it may be another machine
+    return _run(options, console)
+
+
+def _drive(run: Run, console: Console) -> int:
+    """Announce, run, summarise."""
+    _announce(run, console)
+    journal = Journal(run.store.directory)
+
+    with Progress(console) as progress:
+
+        def watch(loop: Loop) -> None:
+            progress(loop)
+            journal(loop.history)
+
+        loop = Loop(run.log, run.executor, run.operators, run.plan, run.limits, watch, plugins.load(plugins.CARRIES))
+        with interruptible(loop, console):
+            reason = loop.run(run.seed)
+    ended = f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds."
+    console.print(ended, markup=False)
+    if run.history.seed is None or run.history.seed.verdict != "ok":
+        return INTERRUPTED if loop.interrupted else 1
+    journal(run.history)
+    _summary(run, console)
+    if loop.interrupted or reason == run.history.halted:
+        return INTERRUPTED if loop.interrupted else NO_MODEL
+    return 1 if loop.trouble else 0
+
+
+def _announce(run: Run, console: Console) -> None:
+    hello, history = run.executor.hello, run.history
+    settings = history.header["settings"]
+    console.print(announce_operators(settings["operators"], run.language), markup=False)
+    console.print(f"Isolation: {hello['isolation']}", markup=False)
+    text = f"{hello['corpus']['name']} ({hello['corpus']['sha256'][:12]})"
+    console.print(f"Text: {text}; device: {hello['device']}", markup=False)
+    total = (run.limits.generations or 1) * settings["offspring"]
+    left = max(0, total - history.finished) if run.limits.generations else total
+    scope = "" if run.limits.generations else " of one generation"
+    speed = float(hello.get("core_speed", 1.0))
+    done = history.finished if history.seed else None
+    expected = forecast(run.plan, left, run.executor.slots, done, speed)
+    most = [f"{run.limits.total:g} charged seconds"] if run.limits.total else []
+    most += [f"{clock(run.limits.wall)} in all"] if run.limits.wall else []
+    console.print(
+        f"Forecast{scope}: about {expected.trials} trials, {expected.charged:.0f} charged seconds, "
+        f"{clock(expected.wall)} on {run.executor.slots} slots{''.join(f', at most {m}' for m in most)}. "
+        f"Run directory: {run.store.directory}",
+        markup=False,
+    )
+    if history.trials:
+        so_far = f"{len(history.outcomes)} trials and {len(history.candidates)} candidates done"
+        console.print(
+            f"Resumed: {so_far}; {history.statuses['lost']} trials lost so far, repeated where they are needed."
+        )
+
+
+def _summary(run: Run, console: Console) -> None:
+    print_front(console, run.history)
+    if run.language:
+        print_proposals(console, run.history)
+    winners = [c for c in run.history.front if beats_seed(run.history, c)]
+    if winners and run.history.seed:
+        best = winners[0]
+        print_diff(console, plugins.load(plugins.READER)(run.target.rules), run.history.seed, best)
+        where = shlex.quote(str(run.store.directory))
+        command = f"python -m evolve export {best.id} -o train.py --run-dir {where}"
+        console.print(f"\nTake it home: {command}", markup=False, soft_wrap=True)
