@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import groupby
 
 import moocore
 import numpy as np
@@ -26,10 +27,8 @@ def ranked(
     candidates: Sequence[Candidate], objectives: Sequence[Objective], children: Mapping[str, int]
 ) -> list[Candidate]:
     """Best first: feasible before infeasible (Deb 2000); then rank, crowding (Deb et al. 2002), fewer children."""
-    boxes = [_box(c, objectives) for c in candidates if c.fitness and c.fitness.feasible]
     order: list[Candidate] = []
-    for front in emo.sortLogNondominated(boxes, len(boxes)) if boxes else []:
-        emo.assignCrowdingDist(front)
+    for front in _fronts([_box(c, objectives) for c in candidates if c.fitness and c.fitness.feasible]):
         front.sort(key=lambda b: (-b.fitness.crowding_dist, children.get(b.candidate.id, 0), b.candidate.index))
         order += [box.candidate for box in front]
     infeasible = [c for c in candidates if c.fitness and not c.fitness.feasible]
@@ -107,3 +106,19 @@ def _minimise(n: int) -> type[base.Fitness]:
 
 def _box(candidate: Candidate, objectives: Sequence[Objective]) -> _Box:
     return _Box(candidate, _minimise(len(objectives))(_minimised(candidate.fitness, objectives)))
+
+
+def _fronts(boxes: list[_Box]) -> list[list[_Box]]:
+    """By rank, best first, each with its crowding distances. With one objective equals share a rank, none is crowded.
+
+    deap sorts and measures two objectives or more (`sortLogNondominated` fails with one).
+    """
+    if boxes and len(boxes[0].fitness.values) == 1:
+        for box in boxes:
+            box.fitness.crowding_dist = 0.0
+        boxes.sort(key=lambda box: box.fitness.values)
+        return [list(equals) for _, equals in groupby(boxes, key=lambda box: box.fitness.values)]
+    found: list[list[_Box]] = emo.sortLogNondominated(boxes, len(boxes)) if boxes else []
+    for front in found:
+        emo.assignCrowdingDist(front)
+    return found

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolve.model import Candidate, Estimate, Fitness, Objective
+from evolve.executors.inline import InlineExecutor
+from evolve.model import Candidate, Estimate, Fitness, Objective, Outcome, Trial
+from evolve.reports.open import open_history
 from evolve.selection import FAMILY_LIMIT, front, hypervolume, ranked, survivors, would_enter
+from tests.evolve import toy
 from tests.evolve.individuals import TWO, individual
 
 
@@ -151,15 +156,72 @@ def test_more_can_be_better() -> None:
     assert ids(ranked([slow, fast], objectives, {})) == [2, 1]
 
 
+NAMES = ("loss", "memory", "lines")
+
+
+def several(points: list[tuple[int, ...]], count: int) -> tuple[list[Candidate], tuple[Objective, ...]]:
+    """Candidates of which the first `count` coordinates are objectives, to be minimised."""
+    made = [individual(i, *map(float, point[:count]), names=NAMES[:count]) for i, point in enumerate(points)]
+    return made, tuple(map(Objective, NAMES[:count]))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@given(points=st.lists(st.tuples(*[st.integers(1, 5)] * 3), min_size=1, max_size=24))
+@settings(max_examples=30, deadline=None)
+def test_any_number_of_objectives(count: int, points: list[tuple[int, ...]]) -> None:
+    """Against the definition: rank by rank, nobody of a rank is dominated by one of it or of a later one."""
+    pool, objectives = several(points, count)
+    left, ranks = dict(enumerate(p[:count] for p in points)), []
+    while left:
+        best = [i for i, p in left.items() if not any(q != p and all(map(int.__le__, q, p)) for q in left.values())]
+        ranks.append(set(best))
+        left = {i: p for i, p in left.items() if i not in best}
+    order = ids(ranked(pool, objectives, {}))
+    assert [set(order[sum(map(len, ranks[:i])) :][: len(rank)]) for i, rank in enumerate(ranks)] == ranks
+    members = front(pool, objectives)
+    assert set(ids(members)) == ranks[0]
+    for candidate in pool:
+        assert candidate.fitness
+        rivals = [m for m in members if m is not candidate]
+        dominated_or_equal = any(all(map(int.__le__, points[m.index][:count], points[candidate.index])) for m in rivals)
+        assert would_enter(candidate.fitness, rivals, objectives) is not dominated_or_equal
+
+
+def test_with_one_objective_equals_are_ordered_by_children_and_age() -> None:
+    pool, objectives = several([(2, 0, 0), (1, 0, 0), (1, 0, 0), (1, 0, 0), (3, 0, 0), (4, 0, 0), (5, 0, 0)], 1)
+    assert ids(ranked(pool, objectives, {"1": 2})) == [2, 3, 1, 0, 4, 5, 6]
+    assert ids(survivors(pool, objectives, {}, 2)) == [1, 2]
+    assert ids(front(pool, objectives)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("count", "volume"), [(1, 2.0), (2, 4.0), (3, 8.0)])
+def test_hypervolume_of_a_cube(count: int, volume: float) -> None:
+    (good, seed), objectives = several([(1, 1, 1), (3, 3, 3)], count)
+    assert seed.fitness
+    assert hypervolume([good], objectives, seed.fitness) == pytest.approx(volume)
+
+
 @pytest.mark.parametrize("count", [1, 3])
-def test_any_number_of_objectives(count: int) -> None:
-    objectives = tuple(Objective(name) for name in ("loss", "memory", "lines")[:count])
-    names = tuple(o.name for o in objectives)
-    good, bad = individual(1, *[1.0] * count, names=names), individual(2, *[2.0] * count, names=names)
-    assert front([bad, good], objectives) == [good]
-    assert ids(survivors([bad, good], objectives, {}, 2)) == [1, 2]
-    assert good.fitness and bad.fitness
-    assert hypervolume([good], objectives, bad.fitness) == pytest.approx(1.0)
+def test_a_run_with_another_number_of_objectives(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objectives = (Objective("loss"), Objective("seconds_to_target"), Objective("tokens_per_second", "maximize"))
+    monkeypatch.setattr(toy, "OBJECTIVES", objectives[:count])
+
+    def longer_is_faster(trial: Trial) -> Outcome:
+        outcome = toy.run_trial(trial)
+        speed = {"tokens_per_second": 100.0 + len(trial.genome.source)} if outcome.metrics else {}
+        return replace(outcome, metrics={**outcome.metrics, **speed})
+
+    executor = InlineExecutor(longer_is_faster)
+    loop = toy.make_loop(tmp_path, 6, executor)
+    assert loop.run(toy.SEED) == "6 generations done"
+    loop.store.close()
+    executor.close()
+    history = open_history(tmp_path)
+    best, seed = history.front[0], history.seed
+    assert best.fitness and seed and seed.fitness and len(best.fitness.values) == count
+    assert best.fitness.values["loss"].mean < seed.fitness.values["loss"].mean
+    assert history.hypervolume() == pytest.approx(loop.history.hypervolume()) and history.hypervolume() > 0
+    assert [c.id for c in history.front] == [c.id for c in loop.history.front]
 
 
 def test_hypervolume_by_hand() -> None:
