@@ -183,6 +183,7 @@ class History(Measured):
         self.refusals = 0
         self.ended.clear()
         self.halted = ""
+        self.stopped = ""
         self.search.arms.reopen()
         self.sessions.append((event.at, event.at, int(event.body.get("slots", 1))))
         self.harness = event.body
