@@ -15,7 +15,8 @@ from statistics import median
 
 from evolve.config import ConfigError
 from evolve.history import History
-from evolve.reports.front import beats_seed, gain, with_error
+from evolve.reports.columns import with_error
+from evolve.reports.front import beats_seed, gain
 from evolve.reports.open import open_history
 from evolve.reports.progress import clock
 from evolve.store import StoreError

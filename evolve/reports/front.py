@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import math
-from difflib import SequenceMatcher
+from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from rich.console import Console
-from rich.table import Table
 
+from evolve.config import ConfigError
 from evolve.correlation import of_objectives
 from evolve.history import SEED, History
 from evolve.isolation import UNISOLATED
-from evolve.model import Candidate, Estimate
+from evolve.model import Candidate
 from evolve.objectives import SECONDS_TO_TARGET
+from evolve.reports.columns import columns, estimate, ordered, table_of
+from evolve.reports.columns import lines_changed as lines_changed
+from evolve.reports.columns import with_error as with_error
+from evolve.reports.standing import being_confirmed, knee, measured, standing
 
 SIGNIFICANT = 2.0  # standard errors of the difference
-
-
-def with_error(value: Estimate | None, digits: int = 4) -> str:
-    """`3.1415±0.0012 (3)`: mean, standard error and n; `<` before a censored mean."""
-    if value is None:
-        return "-"
-    error = f"±{value.sem:.{digits}f}" if value.sem is not None else ""
-    return f"{'<' if value.censored else ''}{value.mean:.{digits}f}{error} ({value.n})"
 
 
 def gain(history: History, candidate: Candidate) -> tuple[float, float]:
@@ -42,54 +38,33 @@ def beats_seed(history: History, candidate: Candidate) -> bool:
     return difference > SIGNIFICANT * error
 
 
-def lines_changed(before: str, after: str) -> int:
-    """Lines added plus lines removed."""
-    blocks = SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False).get_opcodes()
-    return sum((i2 - i1) + (j2 - j1) for kind, i1, i2, j1, j2 in blocks if kind != "equal")
+@dataclass(frozen=True)
+class View:
+    """What of a front is shown, and in which order.
+
+    `everybody`: all that were measured at the full budget, with their standing. `sort` names a column; without it the
+    front has its best loss first, and everybody is by standing. `max_seconds` leaves out who reaches the target later,
+    or not. `knee` picks one.
+    """
+
+    everybody: bool = False
+    sort: str = ""
+    max_seconds: float | None = None
+    knee: bool = False
 
 
-def front_table(history: History) -> Table:
-    """One row for each member of the front, best loss first, then the seed."""
-    seed = history.seed
-    assert seed is not None
-    names = [o.name for o in history.search.objectives if o.name not in (history.loss, SECONDS_TO_TARGET)]
-    table = Table(
-        title="Pareto front: mean±standard error (seeds); memory above the start of a box; lines changed",
-        title_justify="left",
-    )
-    for column in ("id", history.loss, "s to target", "speed-up", "tokens/s", "MB", *names, "lines", "by", "of"):
-        table.add_column(column, justify="left" if column in ("id", "by", "of") else "right")
-    for candidate in [*(c for c in history.front if c.index > 0), seed]:
-        table.add_row(*_row(history, seed, candidate, names))
-    return table
-
-
-def _row(history: History, seed: Candidate, candidate: Candidate, names: list[str]) -> list[str]:
-    assert candidate.fitness is not None
-    values, metrics = candidate.fitness.values, candidate.metrics
-    seconds = values.get(SECONDS_TO_TARGET)
-    budget = float(history.header["settings"]["budget"])
-    return [
-        candidate.id + (" seed" if candidate.index == 0 else ""),
-        with_error(values.get(history.loss)),
-        with_error(seconds, 2),
-        f"{'>' if seconds.censored else ''}{budget / seconds.mean:.2f}x" if seconds else "-",
-        f"{metrics['tokens_per_second']:,.0f}" if "tokens_per_second" in metrics else "-",
-        f"{metrics['peak_memory_mb']:,.0f}" if "peak_memory_mb" in metrics else "-",
-        *(with_error(values.get(name)) for name in names),
-        str(lines_changed(seed.genome.source, candidate.genome.source)),
-        candidate.operator,
-        " ".join(candidate.parents) or "-",
-    ]
-
-
-def print_front(console: Console, history: History) -> None:
+def print_front(console: Console, history: History, view: View = View()) -> None:  # noqa: B008, it is frozen
     """The front, the baselines and one sentence on whether anything beats the seed."""
-    if history.seed is None or history.seed.fitness is None:
-        console.print("The seed has not been measured yet: there is no front.")
+    seed = history.seed
+    if seed is None:
+        console.print("The seed program has not been measured yet: there is no front.")
         return
-    console.print(front_table(history))
+    if seed.fitness is None:
+        console.print("The seed program failed, so there is no front: python -m evolve show seed says more.")
+        return
+    _print_table(console, history, seed, view)
     print_weakness(console, history)
+    _print_would_be(console, history)
     if baselines := history.harness.get("baselines"):
         counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
         console.print(f"Count models on the same text, in {history.loss}: {counts}.")
@@ -97,6 +72,60 @@ def print_front(console: Console, history: History) -> None:
     if said := controls(history):
         console.print(said)
     console.print(verdict(history))
+
+
+def _print_table(console: Console, history: History, seed: Candidate, view: View) -> None:
+    shown, said = chosen(history, view)
+    all_columns = columns(history)
+    rows = ordered(shown, all_columns, view.sort) if view.sort else shown
+    of = "Measured at the full budget" if view.everybody else "Pareto front"
+    console.print(f"{of}: mean±standard error of n trainings; time and speed-up to the seed's loss; lines changed")
+    kept = [c for c in all_columns if view.everybody or c.name != "status"]
+    console.print(table_of([c for c in rows if c.index > 0], seed, kept))
+    for line in said:
+        console.print(line, markup=False)
+
+
+def chosen(history: History, view: View) -> tuple[list[Candidate], list[str]]:
+    """The candidates of a view, and what is to be said of the choice. Raises `ConfigError` if it makes no sense."""
+    rows = measured(history) if view.everybody else list(history.front)
+    said = []
+    if view.max_seconds is not None:
+        rows = _within(history, rows, view.max_seconds)
+        if not [c for c in rows if c.index]:
+            said.append(_nobody_within(history, view.max_seconds))
+    if view.knee:
+        members = [c for c in rows if standing(history, c) == "front"]
+        if not members:
+            raise ConfigError("there is no knee: no member of the front is left to choose from")
+        picked, why = knee(members, history.search.objectives)
+        said.append(f"Knee: {picked.id}, {why}.")
+        rows = [picked]
+    return rows, said
+
+
+def _within(history: History, rows: list[Candidate], seconds: float) -> list[Candidate]:
+    """Those that are known to reach the target in so many seconds."""
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"--max-seconds must be a number above 0, not {seconds:g}")
+    if SECONDS_TO_TARGET not in {o.name for o in history.search.objectives}:
+        raise ConfigError(f"--max-seconds needs the objective {SECONDS_TO_TARGET}, which this run does not have")
+    return [c for c in rows if (value := estimate(c, SECONDS_TO_TARGET)) and value.mean <= seconds]
+
+
+def _nobody_within(history: History, seconds: float) -> str:
+    known = [(e.mean, c.id) for c in history.front if (e := estimate(c, SECONDS_TO_TARGET))]
+    soonest = " The soonest of the front is {1}, in {0:.2f} s.".format(*min(known)) if known else ""
+    return f"Nobody is known to reach the target within {seconds:g} s.{soonest}"
+
+
+def _print_would_be(console: Console, history: History) -> None:
+    """Who may enter the front, but was not trained often enough."""
+    if waiting := being_confirmed(history):
+        said = ", ".join(f"{name} ({mean:.4f} of {n})" for name, (mean, n) in waiting.items())
+        console.print(f"Waiting for confirmation, {history.loss} so far and of how many trainings: {said}.")
+    if once := [c.id for c in history.candidates.values() if standing(history, c) == "unconfirmed"]:
+        console.print(f"Measured too seldom to be on the front, and not dominated: {', '.join(once)} (--all).")
 
 
 def print_weakness(console: Console, history: History) -> None:

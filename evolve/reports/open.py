@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from evolve.config import ConfigError
 from evolve.history import History
 from evolve.model import Candidate, Objective
 from evolve.search import ParetoSearch
-from evolve.store import FILE, Store
+from evolve.store import FILE, Event, Store, StoreError
 
 
 def find_run(run_dir: str | None) -> Path:
@@ -29,6 +30,11 @@ def _written(path: Path) -> float:
 
 def open_history(directory: Path) -> History:
     """Everything that the log of a run says, also while it is written. Raises `StoreError` or `ConfigError`."""
+    return history_of(read_events(directory))
+
+
+def read_events(directory: Path) -> list[Event]:
+    """All that was written so far, at least the first event. Raises `StoreError` or `ConfigError`."""
     store = Store.read(directory)
     try:
         events = list(store.events())
@@ -36,9 +42,24 @@ def open_history(directory: Path) -> History:
         store.close()
     if not events:
         raise ConfigError(f"the run in {directory} has not begun: nothing is recorded yet")
+    return events
+
+
+def history_of(events: Sequence[Event]) -> History:
+    """A history that has seen the events of a run from the first one on, and may be applied further ones.
+
+    Raises `StoreError` if they make no sense.
+    """
     header = events[0].body
-    objectives = [Objective(**o) for o in header["objectives"]]
-    history = History(ParetoSearch(objectives, header["settings"]["population"], {}, header["settings"]["seed"]))
+    try:
+        objectives = [Objective(**o) for o in header["objectives"]]
+        settings = header["settings"]
+        history = History(ParetoSearch(objectives, settings["population"], {}, settings["seed"]))
+    except (LookupError, TypeError) as error:
+        raise StoreError(
+            f"the first event ({events[0].kind}) is not that of a run ({type(error).__name__}: {error}): "
+            f"{FILE} is damaged, or of another version. Restore it from a copy, or choose another --run-dir."
+        ) from error
     history.replay(events)
     return history
 

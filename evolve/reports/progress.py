@@ -14,7 +14,7 @@ from rich.table import Table
 
 from evolve.journal import plain
 from evolve.loop import Loop
-from evolve.reports.front import with_error
+from evolve.reports.columns import with_error
 from evolve.stopping import generation
 
 PLAIN_EVERY = 15.0  # seconds between two plain lines

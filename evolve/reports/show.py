@@ -10,7 +10,8 @@ from rich.tree import Tree
 from evolve.history import History
 from evolve.journal import plain
 from evolve.model import Candidate
-from evolve.reports.front import print_weakness, with_error
+from evolve.reports.columns import with_error
+from evolve.reports.front import print_weakness
 
 LOG = 4000  # characters of a log that are shown, at most
 

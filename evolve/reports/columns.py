@@ -1,0 +1,153 @@
+"""The columns of a table of individuals: how each is called, shown and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from evolve.config import ConfigError
+from evolve.history import History
+from evolve.journal import plain
+from evolve.model import Candidate, Estimate, Objective
+from evolve.objectives import SECONDS_TO_TARGET
+from evolve.reports.standing import STANDINGS, Standing, standing
+
+Key = float | str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """`key` is what is sorted by, best first: `falling` if more is better; those without one come last."""
+
+    name: str
+    header: str
+    text: Callable[[Candidate], str]
+    key: Callable[[Candidate], Key]
+    falling: bool = False
+    words: bool = False  # may be broken into lines; a number may not
+
+
+def number(value: Estimate | None, digits: int = 4) -> str:
+    """`3.1415±0.0012`: mean and standard error; `<` before a censored mean."""
+    if value is None:
+        return "-"
+    error = f"±{value.sem:.{digits}f}" if value.sem is not None else ""
+    return f"{'<' if value.censored else ''}{value.mean:.{digits}f}{error}"
+
+
+def with_error(value: Estimate | None, digits: int = 4) -> str:
+    """`3.1415±0.0012 (3)`: as `number`, with n."""
+    return "-" if value is None else f"{number(value, digits)} ({value.n})"
+
+
+@cache
+def lines_changed(before: str, after: str) -> int:
+    """Lines added plus lines removed."""
+    blocks = SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False).get_opcodes()
+    return sum((i2 - i1) + (j2 - j1) for kind, i1, i2, j1, j2 in blocks if kind != "equal")
+
+
+def estimate(candidate: Candidate, name: str) -> Estimate | None:
+    return candidate.fitness.values.get(name) if candidate.fitness else None
+
+
+def columns(history: History) -> list[Column]:
+    """All that there are; the objectives of the run are among them. Needs a measured seed."""
+    seed, budget = history.seed, float(history.header["settings"]["budget"])
+    assert seed is not None
+    metrics = {"tokens/s": ("tokens\n/s", "tokens_per_second", True), "memory": ("MB", "peak_memory_mb", False)}
+
+    def changed(candidate: Candidate) -> int:
+        return lines_changed(seed.genome.source, candidate.genome.source)
+
+    def sooner(candidate: Candidate) -> Estimate | None:
+        seconds = estimate(candidate, SECONDS_TO_TARGET)
+        return Estimate(budget / seconds.mean, seconds.n, None, seconds.censored) if seconds and seconds.mean else None
+
+    first, *others = [_of_objective(o) for o in history.search.objectives]
+    return [
+        Column("id", "id", lambda c: c.id + (" seed" if c.index == 0 else ""), lambda c: c.index),
+        first,
+        Column("n", "n", lambda c: str(_trainings(c) or "-"), _trainings, falling=True),
+        *others,
+        Column("speed-up", "speed\n-up", lambda c: _times(sooner(c)), lambda c: _mean(sooner(c)), falling=True),
+        *(_of_metric(name, *about) for name, about in metrics.items()),
+        Column("lines", "lines", lambda c: str(changed(c)), changed),
+        Column("operator", "by", lambda c: plain(c.operator), lambda c: c.operator, words=True),
+        Column("parents", "of", lambda c: " ".join(c.parents) or "-", _first_parent, words=True),
+        Column("status", "status", lambda c: standing(history, c) or "-", lambda c: _place(standing(history, c))),
+    ]
+
+
+def _of_objective(objective: Objective) -> Column:
+    name, digits = objective.name, 2 if objective.name == SECONDS_TO_TARGET else 4
+    header = "s to\ntarget" if name == SECONDS_TO_TARGET else name
+    return Column(
+        name,
+        header,
+        lambda c: number(estimate(c, name), digits),
+        lambda c: _mean(estimate(c, name)),
+        objective.direction == "maximize",
+    )
+
+
+def _of_metric(name: str, header: str, metric: str, falling: bool) -> Column:
+    def text(candidate: Candidate) -> str:
+        return f"{candidate.metrics[metric]:,.0f}" if metric in candidate.metrics else "-"
+
+    return Column(name, header, text, lambda c: c.metrics.get(metric), falling)
+
+
+def _trainings(candidate: Candidate) -> int | None:
+    """At the full budget."""
+    return min((e.n for e in candidate.fitness.values.values()), default=None) if candidate.fitness else None
+
+
+def _mean(value: Estimate | None) -> float | None:
+    return value.mean if value else None
+
+
+def _times(value: Estimate | None) -> str:
+    return f"{'>' if value.censored else ''}{value.mean:.2f}x" if value else "-"
+
+
+def _first_parent(candidate: Candidate) -> int | None:
+    return int(candidate.parents[0]) if candidate.parents else None
+
+
+def _place(found: Standing | None) -> int | None:
+    return STANDINGS.index(found) if found else None
+
+
+def ordered(rows: Sequence[Candidate], columns: Sequence[Column], by: str) -> list[Candidate]:
+    """Best first by the column called `by`; who has no value there comes last. Raises `ConfigError` without it."""
+    column = next((c for c in columns if c.name == by), None)
+    if column is None:
+        raise ConfigError(f"no column {by!r} to sort by: choose from {', '.join(c.name for c in columns)}")
+    keyed = [(column.key(c), c) for c in rows]
+    known = sorted(((k, c) for k, c in keyed if k is not None), key=lambda pair: pair[0], reverse=column.falling)
+    return [c for _, c in known] + [c for k, c in keyed if k is None]
+
+
+def table_of(rows: Sequence[Candidate], yardstick: Candidate, columns: Sequence[Column]) -> Table:
+    """A row for each candidate, and below a line the one that they are compared with; fits into 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for column in columns:
+        left = column.words or column.name in ("id", "status")
+        table.add_column(
+            escape(column.header),
+            justify="left" if left else "right",
+            no_wrap=not column.words,
+            overflow="fold",
+        )
+    for candidate in rows:
+        table.add_row(*(escape(c.text(candidate)) for c in columns))
+    table.add_section()
+    table.add_row(*(escape(c.text(yardstick)) for c in columns))
+    return table
