@@ -32,9 +32,9 @@ from evolve.executors.local import JudgeError
 from evolve.history import History
 from evolve.model import Candidate, Trial
 from evolve.objectives import crossing, next_rung
+from evolve.plots.progress import plot_progress
 from evolve.reports.front import print_front
 from evolve.reports.open import find_candidate, open_history
-from evolve.reports.plot import plot_progress
 from evolve.store import StoreError
 
 FIRST_SEED = 9_000_001  # no search draws from here: its seeds are random 31-bit numbers or small ones
