@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from evolve.commands import check, plot, run, take, view
+from evolve.commands import account, check, plot, run, take, view
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.store import StoreError
 
-THEMES = (run, view, plot, take, check)
+THEMES = (run, view, account, plot, take, check)
 BAD_INPUT = 2
 PIPE_WIDTH = 140  # columns where the output is not a terminal
 

@@ -13,6 +13,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,10 @@ class Store:
         return disk.f_bavail * disk.f_frsize >= FREE_SPACE_FLOOR
 
     def close(self) -> None:
+        """A writer leaves all in the one file, also where a reader keeps SQLite from doing so by itself."""
+        if self._lock is not None:
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
         if self._lock is not None:
             os.close(self._lock)

@@ -1,18 +1,20 @@
-"""What a person asks of a run: its front, one candidate, the difference of two, what became of proposals."""
+"""What a person asks of a run and of its candidates: front, one of them, lineage, the difference of two."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from rich.console import Console
 
 from evolve import plugins
 from evolve.commands.options import Commands, run_option, target_option
+from evolve.journal import plain
 from evolve.reports.front import View, print_front, print_weakness
+from evolve.reports.lineage import print_ancestors, print_descendants
 from evolve.reports.open import find_candidate, find_program, find_run, open_history
-from evolve.reports.proposals import print_proposals
 from evolve.reports.show import print_candidate
-from evolve.reports.source import print_diff
+from evolve.reports.source import patch, print_diff
 from evolve.reports.state import state_of
 
 WHO = "an id, `best` or `seed`"
@@ -32,14 +34,17 @@ def register(commands: Commands) -> None:
     show = commands.add_parser("show", help="one candidate in full")
     show.add_argument("id", help=WHO)
     show.set_defaults(command=_show)
+    lineage = commands.add_parser("lineage", help="the ancestors of a candidate, with what each step changed")
+    lineage.add_argument("id", help=WHO)
+    lineage.add_argument("--children", action="store_true", help="the descendants instead")
+    lineage.set_defaults(command=_lineage)
     diff = commands.add_parser("diff", help="what differs between two candidates")
     diff.add_argument("a", help=WHO)
     diff.add_argument("b", help=WHO)
+    diff.add_argument("--plain", action="store_true", help="nothing but a unified diff, as `patch` takes it")
     target_option(diff)
     diff.set_defaults(command=_diff)
-    proposals = commands.add_parser("proposals", help="what became of the children that were asked for, by operator")
-    proposals.set_defaults(command=_proposals)
-    for viewer in (front, show, diff, proposals):
+    for viewer in (front, show, lineage, diff):
         run_option(viewer)
 
 
@@ -57,14 +62,22 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _diff(options: argparse.Namespace, console: Console) -> int:
+def _lineage(options: argparse.Namespace, console: Console) -> int:
     history = open_history(find_run(options.run_dir))
-    pair = [find_program(history, name) for name in (options.a, options.b)]
+    candidate = find_candidate(history, options.id)
     print_weakness(console, history)
-    print_diff(console, plugins.reader_for(history.header, options.target), *pair)
+    (print_descendants if options.children else print_ancestors)(console, history, candidate)
     return 0
 
 
-def _proposals(options: argparse.Namespace, console: Console) -> int:
-    print_proposals(console, open_history(find_run(options.run_dir)))
+def _diff(options: argparse.Namespace, console: Console) -> int:
+    history = open_history(find_run(options.run_dir))
+    pair = [find_program(history, name) for name in (options.a, options.b)]
+    reader = plugins.reader_for(history.header, options.target)
+    if options.plain:
+        text = patch(reader, *pair)
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
+        return 0
+    print_weakness(console, history)
+    print_diff(console, reader, *pair)
     return 0

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from evolve.history import History
 from evolve.model import Candidate, Cost, Rejected
+from evolve.reports.cost import models_in_all, stood_empty
 from evolve.reports.front import print_weakness
 
 REFUSED_AT = ("answer", "format", "edits", "rules", "same", "known")
@@ -121,14 +122,10 @@ def print_proposals(console: Console, history: History) -> None:
     print_weakness(console, history)
     for operator, reason in history.ended.items():
         console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
-    tokens, usd = history.calls.spent()
-    if tokens:
-        dollars = f", {usd:.2f} USD" if usd else ""
-        console.print(f"Language models in all: {tokens:,} tokens{dollars}.", highlight=False)
+    if said := models_in_all(history):
+        console.print(said, highlight=False)
     if found := ideas(history):
         said = "; ".join(f"{name} {mean:+.4f} ({better} of {n} improved)" for name, n, better, mean in found)
         console.print(f"Notes that were used, by mean effect: {said}.", highlight=False, markup=False)
-    if history.sessions:
-        room = sum(slots * (end - start) for start, end, slots in history.sessions)
-        share = history.waited / room if room > 0 else 0.0
-        console.print(f"Slots stood empty while a child was being made: {share:.1%} of their time.", highlight=False)
+    if said := stood_empty(history):
+        console.print(said, highlight=False)

@@ -1,91 +1,173 @@
-"""One candidate in full: numbers, knobs against its parent's, hypothesis, lineage, rungs."""
+"""One candidate in full: numbers beside its parent's, whether its hypothesis held, knobs, rungs, lineage, log."""
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.tree import Tree
 
-from evolve.history import History
-from evolve.journal import plain
-from evolve.model import Candidate
+from evolve.history import SEED, History
+from evolve.journal import plain, verdict
+from evolve.model import Candidate, Number
 from evolve.reports.columns import with_error
-from evolve.reports.front import print_weakness
+from evolve.reports.front import beats_seed, gain, print_weakness
+from evolve.reports.lineage import print_ancestors
+from evolve.reports.standing import standing
 
 LOG = 4000  # characters of a log that are shown, at most
+LOG_LINES = 8
+STANDS = {
+    "front": "on the front",
+    "dominated": "dominated: another is at least as good in everything",
+    "unconfirmed": "not dominated, but trained too seldom to be on the front",
+    "infeasible": "infeasible: it does not reach the seed's loss",
+    "quarantined": "in quarantine: neither a parent nor on the front",
+}
 
 
 def print_candidate(console: Console, history: History, candidate: Candidate) -> None:
     parents = " and ".join(candidate.parents) or "nobody"
-    console.print(f"[bold]Candidate {candidate.id}[/bold]: {candidate.verdict}, by {candidate.operator} from {parents}")
+    operator = escape(plain(candidate.operator))
+    console.print(f"[bold]Candidate {candidate.id}[/bold]: {candidate.verdict}, by {operator} from {parents}")
     print_weakness(console, history)
-    for label, text in (("why", candidate.reason), ("hypothesis", candidate.hypothesis)):
+    for label, text in (
+        ("stands", _stands(history, candidate)),
+        ("why", candidate.reason),
+        ("hypothesis", candidate.hypothesis),
+        ("idea", candidate.idea),
+        ("verdict", judged(candidate)),
+        ("edits", ", ".join(f"{e.op} {e.target}" for e in candidate.edits)),
+    ):
         if text:
-            console.print(f"{label}: {escape(plain(text))}")
-    _print_trust(console, candidate)
-    if candidate.fitness:
-        for name, value in candidate.fitness.values.items():
-            console.print(f"{name}: {with_error(value)}")
-        if not candidate.fitness.feasible:
-            console.print(f"infeasible: {candidate.fitness.violation:.4f} above the seed's loss")
-    for rung, losses in candidate.losses.items():
-        console.print(f"loss at {rung} of the budget: {' '.join(f'{v:.4f}' for v in losses)}")
-    for name, number in candidate.metrics.items():
-        console.print(f"{name}: {number:,.4g}", highlight=False)
-    console.print(f"charged: {candidate.seconds:.1f} s in {candidate.trials} trials")
+            console.print(f"{label}: {plain(text)}", markup=False, highlight=False)
+    if candidate.fitness or candidate.metrics:
+        console.print(_numbers(history, candidate))
     if candidate.params:
         console.print(_knobs(history, candidate))
-    console.print(_lineage(history, candidate))
-    if tail := _log_tail(history, candidate):
-        console.print("last log:", tail, sep="\n", markup=False)
-
-
-def _print_trust(console: Console, candidate: Candidate) -> None:
-    """Whether it is out of the search, and what the probes of the trial that decided found."""
-    if candidate.quarantined:
-        console.print(f"in quarantine: {escape(candidate.quarantined)}; neither a parent nor on the front")
+    _print_rungs(console, history, candidate)
     for name, found in candidate.checks.items():
-        console.print(f"check {name}: {plain(found)}", markup=False, highlight=False)
+        console.print(f"check {plain(name)}: {plain(found)}", markup=False, highlight=False)
+    _print_cost(console, candidate)
+    console.print("\nlineage, from the candidate to the seed:")
+    print_ancestors(console, history, candidate, full=False)
+    if tail := _log_tail(history, candidate):
+        console.print("\nlast log:", tail, sep="\n", markup=False, highlight=False)
 
 
-def _knobs(history: History, candidate: Candidate) -> Table:
+def judged(candidate: Candidate) -> str:
+    """What was measured, and whether that is what the hypothesis predicted; "" for the seed."""
+    if candidate.index == 0:
+        return ""
+    effect, expected = candidate.effect, candidate.expected
+    if expected is None:
+        return verdict(candidate)
+    predicted = f"predicted {expected:+.3f}, {verdict(candidate)}"
+    if candidate.quarantined or effect is None:
+        return f"{predicted}; the prediction was not tested"
+    if effect.error is None:
+        return f"{predicted}; its error is not known, so neither is whether the prediction came true"
+    if abs(effect.delta - expected) <= 2 * effect.error:
+        return f"{predicted}; as predicted, within two standard errors"
+    if not effect.clear:
+        return f"{predicted}; the predicted effect did not come"
+    if effect.delta * expected < 0:
+        return f"{predicted}; the opposite came"
+    return f"{predicted}; it came, {'stronger' if abs(effect.delta) > abs(expected) else 'weaker'} than predicted"
+
+
+def _stands(history: History, candidate: Candidate) -> str:
+    """Where, how sure that is, and by how much it beats the seed."""
+    found = standing(history, candidate)
+    if found is None:
+        return ""
+    said = [STANDS[found] + (f" ({candidate.quarantined})" if candidate.quarantined else "")]
+    if found == "infeasible" and candidate.fitness:
+        said.append(f"{candidate.fitness.violation:.4f} above the seed's loss")
+    if candidate.index:
+        said.append("confirmed with three seeds" if candidate.confirmed else "not confirmed")
+    if beats_seed(history, candidate):
+        said.append("beats the seed by {:.4f}±{:.4f}".format(*gain(history, candidate)))
+    return "; ".join(said)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(escape(column), justify="right" if i else "left", overflow="fold")
+    return table
+
+
+def _numbers(history: History, candidate: Candidate) -> Table:
+    """Objectives and metrics, beside those of the nearest measured ancestor and of the seed."""
+    ancestor, seed = history.measured_ancestor(candidate), history.seed
+    others = [c for c in (ancestor, seed) if c and c is not candidate]
+    others = others[:1] if ancestor is seed else others
+    shown = [candidate, *others]
+    table = _table("number", *(f"{c.id} seed" if c.index == 0 else c.id for c in shown))
+    names = list(candidate.fitness.values) if candidate.fitness else []
+    for name in names:
+        table.add_row(escape(name), *(with_error(c.fitness.values.get(name)) if c.fitness else "-" for c in shown))
+    for name in sorted(set(candidate.metrics) - set(names)):
+        table.add_row(escape(plain(name)), *(_metric(c.metrics.get(name)) for c in shown))
+    return table
+
+
+def _knobs(history: History, candidate: Candidate) -> Table | str:
     """Tuned numbers beside the first parent's; only those that are not the default, or differ from the parent."""
     parent = history.candidates.get(candidate.parents[0]) if candidate.parents else None
-    table = Table("knob", "value", "parent", "default", title="Numbers that differ", title_justify="left")
+    table = _table("knob", candidate.id, *([f"parent {parent.id}"] if parent else []), "default", "range")
     for knob in candidate.genome.knobs:
         value = candidate.params.get(knob.address, knob.default)
         theirs = parent.params.get(knob.address) if parent else None
         if value != knob.default or theirs not in (None, value):
-            table.add_row(
-                escape(knob.address), f"{value:g}", "-" if theirs is None else f"{theirs:g}", f"{knob.default:g}"
-            )
-    return table
+            scale = "|".join(map(_short, knob.values)) or f"{_short(knob.low)}..{_short(knob.high)}"
+            known = [_short(theirs)] if parent else []
+            table.add_row(escape(plain(knob.address)), _short(value), *known, _short(knob.default), scale)
+    same = "the parent's and the program's own" if parent else "the program's own"
+    return table if table.row_count else f"its {len(candidate.genome.knobs)} knobs have {same} values"
 
 
-def _lineage(history: History, candidate: Candidate) -> Tree:
-    tree = Tree(_line(history, candidate))
-    seen = {candidate.id}
-
-    def grow(branch: Tree, child: Candidate) -> None:
-        for name in child.parents:
-            parent = history.candidates[name]
-            twig = branch.add(_line(history, parent) + (" (see above)" if name in seen else ""))
-            if name not in seen:
-                seen.add(name)
-                grow(twig, parent)
-
-    grow(tree, candidate)
-    return tree
+def _metric(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _line(history: History, candidate: Candidate) -> str:
-    loss = candidate.fitness.values.get(history.loss) if candidate.fitness else None
-    what = candidate.hypothesis.split(":")[0] if candidate.edits else ""
-    return escape(f"{candidate.id} {candidate.operator} {what} {with_error(loss) if loss else candidate.verdict}")
+def _short(value: Number | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _print_rungs(console: Console, history: History, candidate: Candidate) -> None:
+    """What it was trained at on the way up: the trials with their losses, and whether it went on from there."""
+    owner = f"ask/{candidate.index}"
+    trials = {n: trial for (name, n), trial in history.trials.items() if name == owner}
+    table = _table("budget", "for", "trainings", "failed", f"{history.loss}", "went on")
+    for rung, purpose in dict.fromkeys(sorted((t.rung, t.purpose) for t in trials.values() if t.purpose != "smoke")):
+        numbers = [n for n, t in trials.items() if (t.rung, t.purpose) == (rung, purpose)]
+        outcomes = [history.outcomes[owner, n] for n in numbers if (owner, n) in history.outcomes]
+        losses = [o.metrics[history.loss] for o in outcomes if o.status == "ok" and history.loss in o.metrics]
+        answer = history.answers.get((owner, f"{rung:g}")) if purpose == "tune" and owner != SEED else None
+        table.add_row(
+            f"{rung:g}",
+            purpose,
+            str(len(numbers)),
+            str(sum(o.status != "ok" for o in outcomes) or "-"),
+            " ".join(f"{loss:.4f}" for loss in losses) or "-",
+            "-" if answer is None else "yes" if answer else "no",
+        )
+    if table.row_count:
+        console.print(table)
+
+
+def _print_cost(console: Console, candidate: Candidate) -> None:
+    cost = candidate.cost
+    asked = f"; asked for {cost.seconds:.1f} s" if cost.seconds >= 0.05 else ""
+    asked += f", {cost.tokens:,} tokens in {cost.calls} calls" if cost.calls else ""
+    asked += f", {cost.usd:.4f} USD" if cost.usd else ""
+    console.print(f"charged: {candidate.seconds:,.1f} s in {candidate.trials} trials{asked}", highlight=False)
 
 
 def _log_tail(history: History, candidate: Candidate) -> str:
+    """The last lines of the last trial that printed any."""
     owner = f"ask/{candidate.index}"
     tails = [o.log_tail for (name, _), o in history.outcomes.items() if name == owner and o.log_tail]
-    return plain("\n".join(tails[-1][-LOG:].splitlines()[-8:])) if tails else ""
+    return plain("\n".join(tails[-1][-LOG:].splitlines()[-LOG_LINES:])) if tails else ""

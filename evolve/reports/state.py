@@ -34,7 +34,12 @@ def state_of(directory: Path, history: History) -> State:
     Running: a process holds the lock of the directory. Failed: it stopped without a measured seed program.
     Interrupted: a signal ended the last process, or it died without a word.
     """
-    if who := holder(directory):
+    return state_with(holder(directory), directory, history)
+
+
+def state_with(who: str, directory: Path, history: History) -> State:
+    """The same, where it is known who works on the run, as of `holder`."""
+    if who:
         return State("running", f"Running ({who}): {_so_far(history)}.")
     reason = cut(history.stopped, QUOTED)
     if not reason or reason == INTERRUPTED:

@@ -188,7 +188,7 @@ def test_odd_text_is_shown_and_does_no_harm(history: History, odd: str) -> None:
 def test_an_infeasible_candidate_is_called_so(history: History) -> None:
     fitness = Fitness({"loss": Estimate(3.5, 1)}, 0.25)
     candidate = replace(find_candidate(history, "1"), verdict="ok", fitness=fitness)
-    assert "infeasible: 0.2500" in printed(lambda console: print_candidate(console, history, candidate))
+    assert "infeasible: it does not reach the seed's loss; 0.2500 above" in printed(lambda console: print_candidate(console, history, candidate))
 
 
 def test_the_last_log_is_shown(tmp_path: Path) -> None:
