@@ -18,6 +18,7 @@ from evolve.config import ConfigError, Limits, Settings, Target, budget_of, fold
 from evolve.evaluation import Plan
 from evolve.executors.local import LocalExecutor
 from evolve.history import History
+from evolve.incoming import PERSON
 from evolve.isolation import check_isolation, check_versions, options_of
 from evolve.language import HOW, Language, language_of
 from evolve.log import Log
@@ -185,7 +186,8 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
                     settings.tune_trials,
                     SMOKE_SECONDS,
                 )
-                yield Run(target, seed, log, executor, operators | models, plan, limits, language)
+                person = {PERSON: plugins.load(plugins.PERSON)(reader, history.incoming.program)}
+                yield Run(target, seed, log, executor, operators | models | person, plan, limits, language)
             finally:
                 executor.close()
     finally:

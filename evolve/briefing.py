@@ -26,6 +26,7 @@ def briefing(history: History, mating: Mating) -> Briefing:
         logs={name: _last_log(history, c) for name, c in concerned.items()},
         importance=importance((knobs, history.study(name)) for knobs, name in history.recent),
         pending=tuple(_pending(history)),
+        elsewhere=history.incoming.lines(),
     )
 
 

@@ -13,7 +13,7 @@ from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.store import StoreError
 
-THEMES = (run, view, account, plot, take, check)
+THEMES = (run, view, account, plot, take, give, check)
 BAD_INPUT = 2
 PIPE_WIDTH = 140  # columns where the output is not a terminal
 

@@ -13,6 +13,7 @@ from typing import Any
 from evolve import records
 from evolve.calls import Calls
 from evolve.gains import Point, progress
+from evolve.incoming import PERSON, Incoming
 from evolve.isolation import rank, weakness
 from evolve.measured import Measured
 from evolve.model import (
@@ -76,6 +77,7 @@ class History(Measured):
         self.last_refusal = ""
         self.broken: dict[str, Candidate] = {}  # crashed at once, and nobody was asked to mend them
         self.calls = Calls()
+        self.incoming = Incoming()
         self.ended: dict[str, str] = {}  # operators that this process asks no longer, and why
         self.halted = ""  # why this process cannot go on
         self.last_gain = 0
@@ -197,7 +199,15 @@ class History(Measured):
     def _on_ask(self, event: Event) -> None:
         mating = records.mating_from(event.body, self.candidates)
         self.matings[mating.index] = mating
+        if mating.operator == PERSON:
+            self.incoming.on_ask(mating.index)
         self.broken.pop(mating.parents[0].id, None)
+
+    def _on_brought(self, event: Event) -> None:
+        self.incoming.on_brought(event.body)
+
+    def _on_learned(self, event: Event) -> None:
+        self.incoming.on_learned(event.body)
 
     def _on_proposal(self, event: Event) -> None:
         proposal = records.proposal_from(event.body["proposal"], self.genomes)

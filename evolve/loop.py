@@ -32,6 +32,7 @@ from evolve.evaluation import (
     evaluate_seed,
 )
 from evolve.history import SEED
+from evolve.incoming import PERSON, take_in
 from evolve.log import Log
 from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.proposals import Made, child_of
@@ -149,6 +150,7 @@ class Loop:
         After too many refusals in a row it waits for what is under way to bring new parents.
         """
         history = self.history
+        take_in(self.store.directory, history.candidates, history.incoming, self._record)
         if (
             history.seed is None
             or history.halted
@@ -158,13 +160,17 @@ class Loop:
             return
         room = self.limits.generations * self._offspring - history.finished if self.limits.generations else math.inf
         room = min(room, self._children_wanted())
-        while len(self._proposing) < PROPOSAL_THREADS and len(self._tasks) + len(self._proposing) < room:
+        while len(self._proposing) < PROPOSAL_THREADS and (
+            history.incoming.waiting or len(self._tasks) + len(self._proposing) < room
+        ):
             mating = self._next_mating(len(history.matings) + 1)
             self._record("ask", f"ask/{mating.index}", records.mating_record(mating))
             self._propose(mating)
 
     def _next_mating(self, index: int) -> Mating:
-        """Who crashed at once is mended, where the operator has someone for that; else the search decides."""
+        """A person's comes first; then who crashed at once is mended, if there is a mender; else the search decides."""
+        if waiting := self.history.incoming.waiting:
+            return Mating(index, PERSON, (self.history.candidates[waiting[0].parent],), None, index)
         for broken in self.history.broken.values():
             if mender := self._operators[broken.operator].mended_by:
                 return Mating(index, mender, (broken,), None, index)

@@ -291,7 +291,7 @@ class Briefing:
     `candidates` are all that were told, in that order, the seed first. The mappings are by candidate id and hold those
     whom the mating concerns: `losses` at each rung, `logs` what the program printed when it ran longest.
     `importance` is how much of the loss each knob explains, 0 to 1, by address. `pending` are the hypotheses of
-    children that are being measured.
+    children that are being measured, `elsewhere` what was tried in other runs, whose numbers cannot be compared.
     """
 
     objectives: tuple[Objective, ...] = ()
@@ -303,3 +303,4 @@ class Briefing:
     logs: Mapping[str, str] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()

@@ -16,6 +16,9 @@ OPERATORS = {
     "tune": "operators.retune:Retune",
 }
 READER = "operators.genome:Reader"
+UPSTREAM = "operators.upstream:convert"
+PERSON = "operators.person:Person"
+PERSONS_CHILD = "operators.person:child_of"
 CARRIES = "operators.carried:carries"
 LANGUAGE = "llm"  # stands for one operator for each way of asking each language model
 LANGUAGE_ARITY = "operators.llm.arms:ARITY"

@@ -1,4 +1,4 @@
-"""Numbers for one genome: Optuna's TPE, started from the parent. The only file that imports optuna.
+"""Numbers for one genome: Optuna's TPE, started from the parent. The only file that searches with optuna.
 
 A study lives for a few trials, too few for a sampler that starts at random. So it begins at the parent's parameters,
 its start-up trials are small steps from there, and trials of the parent (same rung) are imported, shifted so that the

@@ -31,7 +31,7 @@ MAY_IMPORT = {  # a package of ours, and what of ours it may import
 ONLY_IN = {  # a dependency, and the only modules that may import it
     "deap": {"evolve.selection"},
     "moocore": {"evolve.selection"},
-    "optuna": {"evolve.tuner"},
+    "optuna": {"evolve.tuner", "evolve.exports.optuna_journal"},
     "sqlite3": {"evolve.store"},
     "libcst": {"operators"},
     "ast": {"operators"},

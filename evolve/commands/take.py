@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -10,31 +11,115 @@ from rich.console import Console
 from evolve import plugins
 from evolve.commands.options import Commands, run_option, target_option
 from evolve.config import ConfigError
-from evolve.reports.open import find_program, find_run, open_history
+from evolve.exports.branch import export_branch
+from evolve.exports.git import Repository
+from evolve.exports.lines import events_jsonl
+from evolve.exports.optuna_journal import optuna_journal
+from evolve.exports.recorded import Recorded, open_recorded
+from evolve.exports.results import results_tsv
+from evolve.exports.tables import candidates_csv, trials_csv
+from evolve.history import History
+from evolve.model import Candidate
+from evolve.reports.open import find_program, find_run
 from evolve.reports.source import export_source
+
+FORMATS: Mapping[str, Callable[[Recorded], str]] = {
+    "results": results_tsv,
+    "csv": candidates_csv,
+    "trials": trials_csv,
+    "jsonl": events_jsonl,
+    "optuna": optuna_journal,
+}
+STDOUT = "-"
 
 
 def register(commands: Commands) -> None:
-    export = commands.add_parser("export", help="write a plain train.py with its tuned numbers")
-    export.add_argument("id", help="an id, `best` or `seed`")
-    export.add_argument("-o", "--output", default="-", help="a file; - for standard output")
+    export = commands.add_parser(
+        "export",
+        help="write a plain train.py with its tuned numbers, its lineage as a git branch, or the run as a table",
+        description="Write a plain train.py with its tuned numbers, or its lineage as a branch in git, or all of a run",
+    )
+    export.add_argument("id", nargs="?", help="an id, `best` (default) or `seed`")
+    export.add_argument("-o", "--output", default=STDOUT, help="a file; - for standard output")
     export.add_argument("--upstream", action="store_true", help="for karpathy/autoresearch: without our additions")
+    export.add_argument("--branch", metavar="NAME", help="a new branch with one commit for each edit of the lineage")
+    export.add_argument("--repo", metavar="DIR", help="of the branch (default: the repository around this folder)")
+    export.add_argument("--path", help="of the script in that repository (default: train.py)")
+    export.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="all of the run: results.tsv of autoresearch, candidates or trials as CSV, events as JSON Lines, or a "
+        "journal for optuna-dashboard",
+    )
+    export.add_argument("--force", action="store_true", help="with --format: overwrite the file")
     run_option(export)
     target_option(export)
     export.set_defaults(command=_export)
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
-    history = open_history(find_run(options.run_dir))
-    candidate = find_program(history, options.id)
-    text = export_source(plugins.reader_for(history.header, options.target), candidate, options.upstream)
-    text = (f"# {history.weakness}\n" if history.weakness else "") + text
-    if options.output == "-":
-        print(text, end="")
-        return 0
-    try:
-        Path(options.output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot write {options.output}: {error.strerror}") from error
-    console.print(f"wrote {options.output}: candidate {candidate.id} with its tuned numbers", markup=False)
+    _check(options)
+    recorded = open_recorded(find_run(options.run_dir))
+    if options.format:
+        _write(options.output, FORMATS[options.format](recorded), options.force)
+        said = f"wrote {options.output}: {len(recorded.history.candidates)} candidates of {recorded.directory}"
+    else:
+        candidate = find_program(recorded.history, options.id or "best")
+        reader = plugins.reader_for(recorded.history.header, options.target)
+        said = (_branch if options.branch else _program)(options, recorded, candidate, reader)
+    if options.branch or options.output != STDOUT:
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises `ConfigError` for options that do not go together."""
+    if options.format and (options.id or options.branch or options.upstream):
+        raise ConfigError("--format exports the whole run: leave out the ID, --branch and --upstream")
+    if options.branch and options.output != STDOUT:
+        raise ConfigError("--branch writes no file: leave out -o, or export twice")
+    if (options.repo or options.path) and not options.branch:
+        raise ConfigError("--repo and --path are about a branch: name it with --branch")
+
+
+def _program(options: argparse.Namespace, recorded: Recorded, candidate: Candidate, reader: object) -> str:
+    text = _text(recorded.history, candidate, reader, options.upstream)
+    _write(options.output, text, force=True)
+    return f"wrote {options.output}: candidate {candidate.id} with its tuned numbers"
+
+
+def _branch(options: argparse.Namespace, recorded: Recorded, candidate: Candidate, reader: object) -> str:
+    def structure(one: Candidate) -> str:
+        source = one.genome.source
+        return str(plugins.load(plugins.UPSTREAM)(source)) if options.upstream else source
+
+    def exported(one: Candidate) -> str:
+        return _text(recorded.history, one, reader, options.upstream)
+
+    folder, path = Path(options.repo or "."), options.path or "train.py"
+    texts = (structure, exported)
+    tip, made = export_branch(recorded, candidate, texts, Repository(folder), options.branch, path)
+    new = f"{made} new commit{'s' * (made != 1)}"
+    return (
+        f"made branch {options.branch}: {new}, the last one {tip[:9]} has candidate {candidate.id} as {path}. "
+        f"To see it: git log --stat {options.branch}. To have it: git merge {options.branch}"
+    )
+
+
+def _text(history: History, candidate: Candidate, reader: object, upstream: bool) -> str:
+    text = export_source(reader, candidate, upstream)
+    return (f"# {history.weakness}\n" if history.weakness else "") + text
+
+
+def _write(output: str, text: str, force: bool) -> None:
+    """Write a file as a whole. Raises `ConfigError` if that cannot be, or it is there and not to be overwritten."""
+    if output == STDOUT:
+        print(text, end="")
+        return
+    try:
+        with open(output, "w" if force else "x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(f"{output} is there already: choose another name, or --force to overwrite it") from error
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from evolve import elsewhere
 from evolve.history import History
 from evolve.journal import entry
 
@@ -25,15 +26,19 @@ class Journal:
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE
         self._written = 0
+        self._learned = 0
 
     def __call__(self, history: History) -> None:
-        told = len(history.candidates)
-        if told == self._written:
+        told, learned = len(history.candidates), len(history.incoming.rows)
+        if (told, learned) == (self._written, self._learned):
             return
-        lines = "".join(f"- {entry(c)}\n" for c in islice(history.candidates.values(), self._written, told))
+        rows = islice(history.incoming.rows.values(), self._learned, learned)
+        lines = "".join(f"- {elsewhere.entry(row)}\n" for row in rows)
+        lines += "".join(f"- {entry(c)}\n" for c in islice(history.candidates.values(), self._written, told))
         try:
-            with self._path.open("a" if self._written else "w", encoding="utf-8") as file:
-                file.write(lines if self._written else TITLE + _said(history) + lines)
+            begun = bool(self._written or self._learned)
+            with self._path.open("a" if begun else "w", encoding="utf-8") as file:
+                file.write(lines if begun else TITLE + _said(history) + lines)
         except OSError:
             return
-        self._written = told
+        self._written, self._learned = told, learned

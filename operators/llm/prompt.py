@@ -63,14 +63,15 @@ def system(briefing: Briefing, setting: Setting) -> tuple[Block, ...]:
 
 
 def journal(briefing: Briefing, setting: Setting) -> tuple[list[Block], list[str]]:
-    """The chunks of the journal that no longer change, and the lines that came after them."""
+    """What was tried elsewhere, the chunks of the journal that no longer change, and the lines that came after them."""
     if setting.brevity > FULL:
         return [], []
     tried = [c for c in briefing.candidates if c.edits and c.verdict not in ("rejected", "duplicate")]
     begin = max(0, -(-(len(tried) - JOURNAL) // 50) * 50)
     lines = [entry(c) for c in tried[begin:]]
     end = len(lines) // CHUNK * CHUNK
-    texts = [render("journal", first=i == 0, lines=lines[i : i + CHUNK]) for i in range(0, end, CHUNK)]
+    texts = [render("elsewhere", lines=briefing.elsewhere)] if briefing.elsewhere else []
+    texts += [render("journal", first=i == 0, lines=lines[i : i + CHUNK]) for i in range(0, end, CHUNK)]
     return [Block(text, cached=i == len(texts) - 1) for i, text in enumerate(texts)], lines[end:]
 
 

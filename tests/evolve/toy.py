@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evolve.arms import Arm
@@ -76,6 +76,21 @@ class Tune:
         return Proposal(mating.parents[0].genome, (), "better numbers", mating.parents[0].params)
 
 
+class Person:
+    """The program that a person brought for an ask."""
+
+    name, arity, mended_by = "person", 1, ""
+
+    def __init__(self, brought: Callable[[int], tuple[str, str]]) -> None:
+        self._brought = brought
+
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
+        source, hypothesis = self._brought(mating.index)
+        genome = read(source)
+        anchor = {k.address: mating.parents[0].params.get(k.address, 1.0) for k in genome.knobs}
+        return Proposal(genome, (Edit("insert_after", "lr", source.split()[-3]),), hypothesis, anchor)
+
+
 def carries(source: str, edit: Edit, known: Sequence[str]) -> bool:
     """Whether a program has the line that an edit brought in."""
     return edit.code in source.split() and not any(edit.code in other.split() for other in known)
@@ -120,4 +135,5 @@ def make_loop(directory: Path, generations: int, executor: InlineExecutor, seed:
         }
         history.apply(store.append("run", "run", header))
     limits_ = Limits(generations, **limits)  # type: ignore[arg-type]
-    return Loop(Log(store, history), executor, operators(), plan(), limits_, lambda loop: None, carries)
+    every = operators() | {"person": Person(history.incoming.program)}
+    return Loop(Log(store, history), executor, every, plan(), limits_, lambda loop: None, carries)

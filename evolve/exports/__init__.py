@@ -1,0 +1,1 @@
+"""What is taken home from a run: tables, lines, a journal for Optuna's dashboard, a branch in git."""
