@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from evolve.commands import account, check, plot, run, take, view
+from evolve.commands import account, check, give, plot, run, take, view
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.store import StoreError
