@@ -22,6 +22,12 @@ START_WALL = 120.0  # seconds for importing torch
 END_WALL = 30.0  # seconds for a killed box to be gone
 SEND_WALL = 5.0  # seconds for a box to take an answer that it asked for
 UNWRAPPED = Isolation("L")
+ENVIRONMENT = {  # what every box sees of the world outside
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "USER": "box",  # torch asks for it, and no table of users may have the one inside
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 HEAD, TAIL = 1024, 3000  # characters kept of a log
 
 
@@ -106,7 +112,7 @@ class Nursery:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1"},
+            env={**ENVIRONMENT, "HOME": str(folder)},
         )
         theirs.close()
         self.control = Wire(ours, takes_fds=True)

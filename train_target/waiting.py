@@ -17,11 +17,22 @@ from pathlib import Path
 from select import select
 
 from ladder import Isolation
-from nursery import END_WALL, FOLDER, SEND_WALL, START_WALL, UNWRAPPED, Box, Infrastructure, Log, number, remove
+from nursery import (
+    END_WALL,
+    ENVIRONMENT,
+    FOLDER,
+    SEND_WALL,
+    START_WALL,
+    UNWRAPPED,
+    Box,
+    Infrastructure,
+    Log,
+    number,
+    remove,
+)
 from wire import Message, Wire
 
 TERM_WALL = 5.0  # seconds for a keeper to sweep before it is killed itself
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass

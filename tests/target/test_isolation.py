@@ -119,6 +119,11 @@ def test_workers_of_a_data_loader_work(judge: Slot) -> None:
     assert outcome["status"] == "ok", outcome
 
 
+def test_a_library_that_asks_who_runs_it_has_an_answer(judge: Slot) -> None:
+    outcome = judge.run("import getpass\nassert getpass.getuser() == 'box'\n" + TINY + SCORE)
+    assert outcome["status"] == "ok", outcome
+
+
 def test_nothing_is_handed_on_in_shared_memory(judge: Slot) -> None:
     make = "import contextlib, os\nwith contextlib.suppress(OSError): os.makedirs('/dev/shm/evolve-left/below')\n"
     leave = make + "open('/dev/shm/evolve-note', 'w').write('x')\n"
