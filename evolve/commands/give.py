@@ -84,8 +84,9 @@ def _child(options: argparse.Namespace, history: History, reader: Any, source: s
     if child.edits and twin is not None:
         where = f"candidate {twin}" if twin in history.candidates else f"candidate {twin}, which is under way"
         raise ConfigError(f"{options.file} has the structure of {where}: the run would refuse it as seen before")
-    if not child.edits and child.anchor == parent.params:
-        raise ConfigError(f"{options.file} is candidate {parent.id} as it stands: there is nothing to try")
+    tried = [parent.params, *(params for params, _ in history.study_of_lineage(parent).trials)]
+    if not child.edits and child.anchor in tried:
+        raise ConfigError(f"{options.file} is candidate {parent.id} with numbers that were tried: nothing is new in it")
     return child, parent
 
 

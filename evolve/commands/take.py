@@ -66,19 +66,19 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     else:
         candidate = find_program(recorded.history, options.id or "best")
         reader = plugins.reader_for(recorded.history.header, options.target)
-        said = (_branch if options.branch else _program)(options, recorded, candidate, reader)
-    if options.branch or options.output != STDOUT:
+        said = (_program if options.branch is None else _branch)(options, recorded, candidate, reader)
+    if options.branch is not None or options.output != STDOUT:
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
 def _check(options: argparse.Namespace) -> None:
     """Raises `ConfigError` for options that do not go together."""
-    if options.format and (options.id or options.branch or options.upstream):
+    if options.format and (options.id or options.branch is not None or options.upstream):
         raise ConfigError("--format exports the whole run: leave out the ID, --branch and --upstream")
-    if options.branch and options.output != STDOUT:
+    if options.branch is not None and options.output != STDOUT:
         raise ConfigError("--branch writes no file: leave out -o, or export twice")
-    if (options.repo or options.path) and not options.branch:
+    if (options.repo or options.path) and options.branch is None:
         raise ConfigError("--repo and --path are about a branch: name it with --branch")
 
 

@@ -27,7 +27,7 @@ class Repository:
 
     def check_new(self, branch: str) -> None:
         """That there can be a new branch of this name."""
-        if self._git("check-ref-format", "--branch", branch, fails=True) != branch:
+        if not branch or self._git("check-ref-format", "--branch", branch, fails=True) != branch:
             raise ConfigError(f"{branch!r} is no name for a branch: see git help check-ref-format")
         if self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", fails=True):
             raise ConfigError(f"there is a branch {branch} already: choose another name, or git branch -D {branch}")
