@@ -127,12 +127,13 @@ class Store:
 
     def close(self) -> None:
         """A writer leaves all in the one file, also where a reader keeps SQLite from doing so by itself."""
-        if self._lock is not None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
             with suppress(sqlite3.Error):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
-        if self._lock is not None:
-            os.close(self._lock)
+        if lock is not None:
+            os.close(lock)
 
 
 def _connect(path: Path, mode: str, durable: bool = True) -> sqlite3.Connection:

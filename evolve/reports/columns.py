@@ -61,7 +61,7 @@ def columns(history: History) -> list[Column]:
     """All that there are; the objectives of the run are among them. Needs a measured seed."""
     seed, budget = history.seed, float(history.header["settings"]["budget"])
     assert seed is not None
-    metrics = {"tokens/s": ("tokens\n/s", "tokens_per_second", True), "memory": ("MB", "peak_memory_mb", False)}
+    metrics = {"tokens/s": ("tok/s", "tokens_per_second", True), "memory": ("MB", "peak_memory_mb", False)}
 
     def changed(candidate: Candidate) -> int:
         return lines_changed(seed.genome.source, candidate.genome.source)
@@ -72,7 +72,7 @@ def columns(history: History) -> list[Column]:
 
     first, *others = [_of_objective(o) for o in history.search.objectives]
     return [
-        Column("id", "id", lambda c: c.id + (" seed" if c.index == 0 else ""), lambda c: c.index),
+        Column("id", "id", lambda c: c.id if c.index else "seed", lambda c: c.index),
         first,
         Column("n", "n", lambda c: str(_trainings(c) or "-"), _trainings, falling=True),
         *others,
@@ -99,9 +99,17 @@ def _of_objective(objective: Objective) -> Column:
 
 def _of_metric(name: str, header: str, metric: str, falling: bool) -> Column:
     def text(candidate: Candidate) -> str:
-        return f"{candidate.metrics[metric]:,.0f}" if metric in candidate.metrics else "-"
+        return _short(candidate.metrics[metric]) if metric in candidate.metrics else "-"
 
     return Column(name, header, text, lambda c: c.metrics.get(metric), falling)
+
+
+def _short(value: float) -> str:
+    """Three digits and a unit, where that is shorter."""
+    if value < 9_999.5:
+        return f"{value:,.0f}"
+    scaled, unit = (value / 1e3, "k") if value < 999_500 else (value / 1e6, "M")
+    return f"{scaled:,.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f}{unit}"
 
 
 def _trainings(candidate: Candidate) -> int | None:
@@ -135,9 +143,14 @@ def ordered(rows: Sequence[Candidate], columns: Sequence[Column], by: str) -> li
     return [c for _, c in known] + [c for k, c in keyed if k is None]
 
 
+def bare_table() -> Table:
+    """Without a frame: what is shown beside each other has one column between."""
+    return Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+
+
 def table_of(rows: Sequence[Candidate], yardstick: Candidate, columns: Sequence[Column]) -> Table:
     """A row for each candidate, and below a line the one that they are compared with; fits into 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = bare_table()
     for column in columns:
         left = column.words or column.name in ("id", "status")
         table.add_column(

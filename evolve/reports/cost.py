@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,6 +13,7 @@ from rich.table import Table
 from evolve.history import SEED, History
 from evolve.journal import plain
 from evolve.model import Candidate, Cost
+from evolve.reports.columns import bare_table
 from evolve.reports.front import print_weakness
 
 PURPOSES = {  # of trials, and what they are for
@@ -112,13 +112,13 @@ def print_cost(console: Console, history: History) -> None:
         console.print("Nothing was charged yet: no trial has ended.")
         return
     console.print(f"{history.charged:,.1f} charged seconds in {history.statuses.total():,} trials, by purpose:")
-    console.print(_purposes(by_purpose(history), history.charged))
+    console.print("", _purposes(by_purpose(history), history.charged), "", sep="\n")
     operators = by_operator(history)
     console.print(f"By operator; gain: confirmed, in {history.loss}, against the best of the nearest ancestors:")
-    console.print(_spent(operators, history.charged, "operator"))
+    console.print("", _spent(operators, history.charged, "operator"), "", sep="\n")
     if models := by_model(operators):
         console.print("By language model:")
-        console.print(_spent(models, history.charged, "model"))
+        console.print("", _spent(models, history.charged, "model"), "", sep="\n")
     for said in (models_in_all(history), stood_empty(history)):
         if said:
             console.print(said, highlight=False, markup=False)
@@ -139,7 +139,7 @@ def stood_empty(history: History) -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = bare_table()
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left", no_wrap=i > 0, overflow="fold")
     return table

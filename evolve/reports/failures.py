@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,6 +14,7 @@ from rich.table import Table
 from evolve.history import History
 from evolve.journal import LOOKED_AT, QUOTED, cut
 from evolve.model import Candidate
+from evolve.reports.columns import bare_table
 from evolve.reports.front import print_weakness
 
 EXAMPLES = 2
@@ -78,7 +78,7 @@ def print_failures(console: Console, history: History) -> None:
             charged = sum(g.charged for g in found)
             seconds = f", {charged:,.1f} of {history.charged:,.1f} charged seconds" if charged else ""
             console.print(f"{title}: {count} of {len(told)} candidates{seconds}", highlight=False)
-            console.print(_table(history, found, count))
+            console.print("", _table(history, found, count), "", sep="\n")
     if not any(kinds.values()):
         console.print(f"No failure, no refusal and no repeat among {len(told)} candidates.", highlight=False)
     if said := _trials(history, failed):
@@ -86,7 +86,7 @@ def print_failures(console: Console, history: History) -> None:
 
 
 def _table(history: History, found: Sequence[Group], count: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = bare_table()
     for name in ("count", "share", "charged\ns"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("reason (numbers as #), by whom, examples", overflow="fold")

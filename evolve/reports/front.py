@@ -82,6 +82,7 @@ def _print_table(console: Console, history: History, seed: Candidate, view: View
     console.print(f"{of}: mean±standard error of n trainings; time and speed-up to the seed's loss; lines changed")
     kept = [c for c in all_columns if view.everybody or c.name != "status"]
     console.print(table_of([c for c in rows if c.index > 0], seed, kept))
+    console.print()
     for line in said:
         console.print(line, markup=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -10,7 +9,7 @@ from rich.table import Table
 from evolve.history import SEED, History
 from evolve.journal import plain, verdict
 from evolve.model import Candidate, Number
-from evolve.reports.columns import with_error
+from evolve.reports.columns import bare_table, with_error
 from evolve.reports.front import beats_seed, gain, print_weakness
 from evolve.reports.lineage import print_ancestors
 from evolve.reports.standing import standing
@@ -41,11 +40,14 @@ def print_candidate(console: Console, history: History, candidate: Candidate) ->
     ):
         if text:
             console.print(f"{label}: {plain(text)}", markup=False, highlight=False)
-    if candidate.fitness or candidate.metrics:
-        console.print(_numbers(history, candidate))
-    if candidate.params:
-        console.print(_knobs(history, candidate))
-    _print_rungs(console, history, candidate)
+    tables = [
+        _numbers(history, candidate) if candidate.fitness or candidate.metrics else None,
+        _knobs(history, candidate) if candidate.params else None,
+        _rungs(history, candidate),
+    ]
+    for table in filter(None, tables):
+        console.print("", table, sep="\n")
+    console.print()
     for name, found in candidate.checks.items():
         console.print(f"check {plain(name)}: {plain(found)}", markup=False, highlight=False)
     _print_cost(console, candidate)
@@ -92,7 +94,7 @@ def _stands(history: History, candidate: Candidate) -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = bare_table()
     for i, column in enumerate(columns):
         table.add_column(escape(column), justify="right" if i else "left", overflow="fold")
     return table
@@ -136,7 +138,7 @@ def _short(value: Number | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _print_rungs(console: Console, history: History, candidate: Candidate) -> None:
+def _rungs(history: History, candidate: Candidate) -> Table | None:
     """What it was trained at on the way up: the trials with their losses, and whether it went on from there."""
     owner = f"ask/{candidate.index}"
     trials = {n: trial for (name, n), trial in history.trials.items() if name == owner}
@@ -154,8 +156,7 @@ def _print_rungs(console: Console, history: History, candidate: Candidate) -> No
             " ".join(f"{loss:.4f}" for loss in losses) or "-",
             "-" if answer is None else "yes" if answer else "no",
         )
-    if table.row_count:
-        console.print(table)
+    return table if table.row_count else None
 
 
 def _print_cost(console: Console, candidate: Candidate) -> None:

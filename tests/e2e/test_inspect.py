@@ -157,6 +157,7 @@ def test_a_failed_seed_is_among_the_failures(runs: Path, tmp_path: Path, capsys:
     assert "0 at smoke in line 3 of train.py" in out and 'last printed "trained"' in out
 
 
+@pytest.mark.skipif(shutil.which("patch") is None, reason="there is no patch on this machine")
 def test_patch_makes_one_exported_program_of_another(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,8 +18,8 @@ from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.language_options import model_options
 from evolve.model import Candidate, Estimate, Fitness, Trial
-from evolve.reports.doctor import print_models
 from evolve.reports.columns import lines_changed, with_error
+from evolve.reports.doctor import print_models
 from evolve.reports.front import beats_seed, controls, gain, print_front, verdict
 from evolve.reports.open import find_candidate, find_program, find_run, open_history
 from evolve.reports.progress import Progress, clock
@@ -120,7 +120,7 @@ def test_the_front_shows_every_member_and_the_seed(history: History) -> None:
     text = printed(lambda console: print_front(console, history))
     for candidate in history.front:
         assert any(line.split()[:1] == [candidate.id] for line in text.splitlines())
-    assert "0 seed" in text and verdict(history) in text.replace("\n", " ")
+    assert "\nseed " in text and verdict(history) in text.replace("\n", " ")
 
 
 def test_a_run_of_which_only_the_beginning_is_known(tmp_path: Path) -> None:
@@ -188,7 +188,8 @@ def test_odd_text_is_shown_and_does_no_harm(history: History, odd: str) -> None:
 def test_an_infeasible_candidate_is_called_so(history: History) -> None:
     fitness = Fitness({"loss": Estimate(3.5, 1)}, 0.25)
     candidate = replace(find_candidate(history, "1"), verdict="ok", fitness=fitness)
-    assert "infeasible: it does not reach the seed's loss; 0.2500 above" in printed(lambda console: print_candidate(console, history, candidate))
+    text = printed(lambda console: print_candidate(console, history, candidate))
+    assert "stands: infeasible: it does not reach the seed's loss; 0.2500 above the seed's loss; not confirmed" in text
 
 
 def test_the_last_log_is_shown(tmp_path: Path) -> None:
