@@ -103,6 +103,12 @@ class History(Measured):
         return self.search.front
 
     @property
+    def confirming(self) -> list[str]:
+        """The asks whose children, with the seeds trained so far, would enter the front."""
+        passed = [ask for (ask, name), yes in self.answers.items() if yes and name.startswith("front")]
+        return [ask for ask in passed if ask.removeprefix("ask/") not in self.candidates]
+
+    @property
     def weakness(self) -> str:
         """That some process isolated less than the first one, or not at all; "" if none did."""
         return weakness(self.began, self._weakest)

@@ -38,7 +38,7 @@ from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, R
 from evolve.proposals import Made, child_of
 from evolve.protocols import Executor, Operator
 from evolve.quarantine import case_record
-from evolve.stopping import stop_reason
+from evolve.stopping import awaits_front, stop_reason
 from evolve.store import StoreError
 from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
 
@@ -126,7 +126,7 @@ class Loop:
         if not self.store.has_space():
             return NO_SPACE
         reason = stop_reason(self.history, self.limits)
-        return None if reason and self._audits.suspects() else reason  # a front is not final before they are done
+        return None if reason and (self._audits.suspects() or awaits_front(self.history, self.limits)) else reason
 
     def _resume(self, seed: Genome) -> None:
         """Start the seed, or finish what an earlier process left open."""

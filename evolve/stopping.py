@@ -29,3 +29,9 @@ def stop_reason(history: History, limits: Limits) -> str | None:
         (limits.refusals and refused >= limits.refusals, f"{refused} refusals or repeats in a row{last}"),
     ]
     return next((reason for met, reason in criteria if met), None)
+
+
+def awaits_front(history: History, limits: Limits) -> bool:
+    """Whether the front is not final: a child under way would enter it, and its other seeds can still be paid for."""
+    used_up = (limits.total and history.charged >= limits.total) or (limits.wall and history.wall >= limits.wall)
+    return not used_up and bool(history.confirming)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from evolve import records
+from evolve.config import Limits
 from evolve.executors import local
 from evolve.executors.inline import InlineExecutor
 from evolve.executors.local import LocalExecutor
 from evolve.history import History
 from evolve.loop import Loop
 from evolve.model import Briefing, Mating, Outcome, Rejected, Trial
+from evolve.stopping import awaits_front
 from evolve.store import Event, Store
 from tests.contracts import fake_judge
 from tests.evolve import toy
@@ -57,6 +60,27 @@ def test_a_generation_counts_candidates_that_finished_the_low_rung(tmp_path: Pat
     told = [c for c in loop.history.candidates.values() if c.index > 0]
     assert sum(c.rung > 0 for c in told) == 12
     assert all(c.rung == 0 for c in told if c.verdict in ("rejected", "duplicate"))
+
+
+def test_who_would_enter_the_front_is_confirmed_before_the_end(tmp_path: Path) -> None:
+    def slow_to_confirm(trial: Trial) -> Outcome:
+        time.sleep(0.05 if trial.purpose in ("confirm", "audit") else 0)
+        return toy.run_trial(trial)
+
+    executor = InlineExecutor(slow_to_confirm, 4)
+    for seed in range(4):
+        loop = toy.make_loop(tmp_path / str(seed), 99, executor, seed, stale_generations=2)
+        loop.run(toy.SEED)
+        loop.store.close()
+        assert loop.history.confirming == []
+    executor.close()
+
+
+def test_nobody_is_confirmed_at_more_cost_than_a_run_may_have(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 2)
+    loop.history.answers["ask/999", "front/1"] = True
+    assert awaits_front(loop.history, Limits(generations=2, total=1e6))
+    assert not awaits_front(loop.history, Limits(generations=2, total=1.0))
 
 
 def test_crashes_are_failures_without_fitness(tmp_path: Path) -> None:
