@@ -15,8 +15,6 @@ from evolve.isolation import UNISOLATED
 from evolve.model import Candidate
 from evolve.objectives import SECONDS_TO_TARGET
 from evolve.reports.columns import columns, estimate, ordered, table_of
-from evolve.reports.columns import lines_changed as lines_changed
-from evolve.reports.columns import with_error as with_error
 from evolve.reports.standing import being_confirmed, knee, measured, standing
 
 SIGNIFICANT = 2.0  # standard errors of the difference

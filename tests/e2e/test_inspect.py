@@ -39,6 +39,14 @@ READERS = [  # one line a command; {out} is a path that may be written
     "watch --once",
     "export best",
     "export best -o {out}",
+    "export --format results -o {out}",
+    "export --format csv -o {out}",
+    "export --format trials -o {out}",
+    "export --format jsonl -o {out}",
+    "export --format optuna -o {out}",
+    "plot front -o {out}.png",
+    "plot progress -o {out}.svg",
+    "plot lineage -o {out}.svg",
 ]
 SECONDS = 60.0  # that a run may take to be as far as a test needs it
 
@@ -122,7 +130,7 @@ def test_a_run_without_a_measured_seed_is_shown_or_it_is_said_that_there_is_noth
         assert out.strip() and not errors
     else:
         assert code == 2 and errors.startswith("evolve: ") and len(errors.splitlines()) == 1
-    assert not (tmp_path / "out").exists()
+        assert not list(tmp_path.iterdir()), "what cannot be written is not begun"
 
 
 @pytest.mark.parametrize("arguments", READERS)
