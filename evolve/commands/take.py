@@ -20,6 +20,7 @@ from evolve.exports.results import results_tsv
 from evolve.exports.tables import candidates_csv, trials_csv
 from evolve.history import History
 from evolve.model import Candidate
+from evolve.reports.front import print_weakness
 from evolve.reports.open import find_program, find_run
 from evolve.reports.source import export_source
 
@@ -69,6 +70,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         said = (_program if options.branch is None else _branch)(options, recorded, candidate, reader)
     if options.branch is not None or options.output != STDOUT:
         console.print(said, markup=False, highlight=False, soft_wrap=True)
+        print_weakness(console, recorded.history)
     return 0
 
 

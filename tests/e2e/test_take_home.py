@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -16,11 +17,12 @@ import pytest
 from evolve.cli import main
 from evolve.config import ConfigError
 from evolve.history import History
-from evolve.incoming import FOLDER, PERSON
+from evolve.incoming import FOLDER, PERSON, Brought, leave_program
 from evolve.model import Candidate
 from evolve.reports.open import open_history
 from evolve.store import FILE, Store, StoreError
 from tests.e2e.conftest import ROOT, TARGET, Start, make_target, small_run
+from tests.evolve import toy
 
 Say = Callable[..., str]
 
@@ -184,6 +186,27 @@ def test_a_variant_is_measured_while_the_run_is_on_in_another_process(
     assert list((directory / FOLDER).iterdir()) == []
     assert f"is candidate {one.id} with numbers that were tried" in say("inject", "mine.py", code=2)
     assert say("learn", "results.tsv") == "nothing new: the run has all 1 rows of results.tsv\n"
+
+
+def test_killed_at_random_moments_every_variant_is_taken_once(tmp_path: Path, start: Start) -> None:
+    directory, rng = tmp_path / "run", random.Random(3)
+    directory.mkdir()
+    ideas = [f"idea {n}" for n in range(6)]
+    for n, idea in enumerate(ideas):
+        leave_program(directory, Brought(f"{toy.SEED.source}\nt{n + 1} = 1.0", "0", idea))
+        process = start("tests.e2e.driver", directory, tmp_path / "trace", "12")
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        if idea != ideas[-1]:
+            time.sleep(rng.uniform(0, 0.3))
+            assert process.poll() is None, "the run was over before it could be killed"
+            process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    store, history = Store.read(directory), toy.new_history()
+    history.replay(store.events())
+    store.close()
+    assert sorted(c.hypothesis for c in of_a_person(history)) == ideas
+    assert list((directory / FOLDER).iterdir()) == []
 
 
 def begun(directory: Path) -> History | None:

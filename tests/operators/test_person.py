@@ -12,11 +12,24 @@ from evolve.model import Briefing, Candidate, Mating, Rejected
 from operators.genome import NotAllowed, Reader
 from operators.person import Person, child_of
 from operators.tree import apply
+from tests.contracts.suites import OperatorContract
 from tests.evolve.individuals import individual
 
 TARGET = load_target(Path(__file__).parents[2] / "train_target")
 READER = Reader(TARGET.rules)
 TUNED = {"DEPTH": 3, "LEARNING_RATE": 0.001482, "BATCH_SIZE": 4, "BETA1": 0.8111}
+
+
+class TestPersonAsAnOperator(OperatorContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def operator(cls) -> Person:
+        return Person(READER, lambda index: (exported().replace("F.gelu(x)", f"F.elu(x, {index}.0)"), "why"))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def parents(cls) -> list[Candidate]:
+        return [replace(parent(), id=str(i), index=i) for i in range(3)]
 
 
 def parent() -> Candidate:
