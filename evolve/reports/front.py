@@ -55,7 +55,7 @@ def print_front(console: Console, history: History, view: View = View()) -> None
     """The front, the baselines and one sentence on whether anything beats the seed."""
     seed = history.seed
     if seed is None:
-        console.print("The seed program has not been measured yet: there is no front.")
+        console.print("The seed has not been measured yet: there is no front.")
         return
     if seed.fitness is None:
         console.print("The seed program failed, so there is no front: python -m evolve show seed says more.")

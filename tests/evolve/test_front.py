@@ -197,7 +197,7 @@ def test_a_censored_time_is_a_bound_for_the_speed_up() -> None:
 
 def test_without_a_front_that_is_said(history: History) -> None:
     empty = toy.new_history()
-    assert printed(empty) == "The seed program has not been measured yet: there is no front.\n"
+    assert printed(empty) == "The seed has not been measured yet: there is no front.\n"
     empty.search.tell(individual(0, verdict="failed"))
     assert "The seed program failed, so there is no front" in printed(empty)
 
