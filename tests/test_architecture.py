@@ -38,9 +38,9 @@ ONLY_IN = {  # a dependency, and the only modules that may import it
     "torch": {"train_target"},
     "landlockpy": {"train_target"},
     "anthropic": {"operators.llm.messages"},
-    "jinja2": {"operators.llm"},
+    "jinja2": {"operators.llm", "evolve.page"},
 }
-IN_ONE_MODULE = ("matplotlib", "pyarrow", "rustbpe")  # whichever it is
+IN_ONE_MODULE = ("matplotlib", "pyarrow", "rustbpe", "bokeh", "tensorboardX", "mlflow")  # whichever it is
 
 IN_THE_BOX = ("box", "prepare")  # of train_target: runs beside a candidate, with all that it imports
 BOX_MAY_IMPORT = {"torch", "numpy", "landlockpy"}  # and the standard library, and each other

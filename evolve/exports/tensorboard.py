@@ -2,12 +2,14 @@
 
 Below the folder given, in a folder with the name of the run directory:
 
-* `search`: `best/LOSS` and `best/hypervolume` against charged seconds, `candidates/OBJECTIVE` of each candidate that was
-  measured at the full budget, at the charged seconds at which it was; as text the run and its front.
+* `search`: `best/LOSS` and `best/hypervolume` against charged seconds, `candidates/OBJECTIVE` of each candidate that
+  was measured at the full budget, at the charged seconds at which it was; the front as text.
 * `candidates/ID`, for each of these: its knobs and where it stands as hyperparameters, its objectives as their metrics,
   its hypothesis as text, and `curve/LOSS`, whose step is the share of the budget in per cent.
 
-The bytes follow from the log alone. Written again, the files are replaced, so nothing is there twice.
+What the columns of all hyperparameters are is left to TensorBoard to find: where it is written down, only the first run
+of several is looked at. The bytes follow from the log alone. Written again, the files are replaced, so that nothing is
+there twice.
 """
 
 from __future__ import annotations
@@ -103,15 +105,7 @@ def _events(path: Path, began: float) -> Iterator[_Events]:
 
 
 def _write_search(history: History, measured: list[Moment], path: Path) -> None:
-    *_, summary = _imported()
-    began = measured[0].at
-    names = [objective.name for objective in history.search.objectives]
-    hyper: dict[str, float | str] = {}
-    for moment in measured:
-        hyper |= _hyperparameters(history, moment.candidate)
-    with _events(path, began) as events:
-        experiment, *_ = summary.hparams(hyper, dict.fromkeys(map(_metric, names)))
-        events.add(began, 0, experiment)
+    with _events(path, measured[0].at) as events:
         for moment in measured:
             events.scalars(
                 moment.at,

@@ -1,4 +1,4 @@
-"""When each candidate of a run was told, and how far the run had come by then: for trackers, which plot against steps."""
+"""When each candidate of a run was told, and how far the run had come by then: for trackers."""
 
 from __future__ import annotations
 
