@@ -1,0 +1,198 @@
+"""The served page: live, on loopback, read-only, and nothing but the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from evolve.page.server import Server
+from evolve.store import Store
+from tests.page.conftest import Open
+from tests.page.synthetic import Run, write
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return write(tmp_path / "run", Run(12).events())
+
+
+@pytest.fixture
+def server(directory: Path) -> Iterator[Server]:
+    yield from serving(directory)
+
+
+def serving(directory: Path) -> Iterator[Server]:
+    with Server(directory, 0) as found:
+        thread = threading.Thread(target=lambda: found.serve_forever(0.02))
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def ask(server: Server, method: str = "GET", path: str = "/", host: str = "") -> tuple[HTTPResponse, str]:
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection.putrequest(method, path, skip_host=True)
+    connection.putheader("Host", host or f"127.0.0.1:{server.server_port}")
+    connection.endheaders()
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return response, text
+
+
+def revision(server: Server) -> str:
+    return str(json.loads(ask(server, path="/revision")[1])["revision"])
+
+
+def test_the_page_is_served_to_this_machine_only(server: Server) -> None:
+    response, text = ask(server)
+    assert response.status == 200 and response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Pareto front" in text and f'data-revision="{revision(server)}"' in text
+    assert "connect-src &#39;self&#39;" in text
+    assert response.headers["X-Content-Type-Options"] == "nosniff" and response.headers["Cache-Control"] == "no-store"
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert server.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "ANYTHING"])
+def test_it_is_read_only(server: Server, method: str) -> None:
+    response, _ = ask(server, method)
+    assert response.status == 405 and response.headers["Allow"] == "GET, HEAD"
+
+
+def test_head_has_the_headers_without_the_page(server: Server) -> None:
+    response, text = ask(server, "HEAD")
+    assert response.status == 200 and int(response.headers["Content-Length"]) > 100_000 and text == ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/run.sqlite",
+        "/../run.sqlite",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/..%2f..%2fetc/passwd",
+        "//etc/passwd",
+        "/static/page.js",
+        "/index.html",
+        "/revision/../run.sqlite",
+        "/revision?x=/etc/passwd",
+        "http://127.0.0.1/etc/passwd",
+        "/\\..\\run.sqlite",
+        "*",
+    ],
+)
+def test_no_other_file_can_be_reached(server: Server, path: str) -> None:
+    response, text = ask(server, path=path)
+    assert (response.status, text) == (404, "there is only /\n")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "127.0.0.1", "[::1]"]
+)
+def test_another_name_of_this_machine_is_refused(server: Server, host: str) -> None:
+    response, text = ask(server, host=host.format(port=server.server_port))
+    assert response.status == 421 and "Pareto" not in text
+    assert ask(server, host=f"localhost:{server.server_port}")[0].status == 200
+
+
+def test_a_request_without_a_host_is_refused(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b" 421 " in connection.recv(200)
+
+
+def test_the_page_follows_the_run(tmp_path: Path) -> None:
+    """From before it began to its end; a page that is open learns of it."""
+    rows = Run(12).events()
+    directory = tmp_path / "run"
+    for server in serving(directory):
+        assert "The run has not begun" in ask(server)[1]
+        waiting = revision(server)
+        store = Store.open(directory, durable=False)
+        for kind, key, body in islice(rows, 3):
+            store.append(kind, key, body)
+        begun = revision(server)
+        assert "Nothing is measured yet" in ask(server)[1] and "running" in ask(server)[1]
+        for kind, key, body in rows:
+            store.append(kind, key, body)
+        going = revision(server)
+        assert "Pareto front" in ask(server)[1]
+        store.close()
+        ended = revision(server)
+        assert len({waiting, begun, going, ended}) == 4
+        assert ended == revision(server)
+        assert "stopped" in ask(server)[1]
+
+
+def test_a_new_run_in_the_same_place_is_shown_afresh(server: Server, directory: Path) -> None:
+    before = ask(server)[1]
+    (directory / "run.sqlite").unlink()
+    assert "The run has not begun" in ask(server)[1]
+    write(directory, Run(30).events())
+    after = ask(server)[1]
+    assert "Pareto front" in after and after != before
+
+
+def test_a_log_that_cannot_be_read_is_told_as_such(server: Server, directory: Path) -> None:
+    (directory / "run.sqlite").unlink()
+    (directory / "run.sqlite").write_bytes(b"<b>no database</b>" * 100)
+    response, text = ask(server)
+    assert response.status == 200 and "cannot be read" in text
+
+
+def test_an_open_page_offers_to_reload(visit: Open, server: Server, directory: Path) -> None:
+    found = visit(server.url + "#1")
+    assert found.page.locator("#news").is_hidden()
+    later = next(row for row in islice(Run(13).events(), 10_000) if row[0] == "session")
+    store = Store.open(directory, durable=False)
+    store.append("session", "session/2", later[2])
+    store.close()
+    found.page.locator("#news").wait_for()
+    found.page.locator("#individual-close").click()
+    with found.page.expect_navigation():
+        found.page.locator("#news-reload").click()
+    found.page.wait_for_selector("body[data-ready]", state="attached")
+    assert found.page.locator("#news").is_hidden()
+    assert [m for m in found.messages if m.startswith("error")] == []
+
+
+def begin(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "evolve", "serve", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def test_the_command_serves_until_ctrl_c(directory: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = begin(directory, "--port", "0")
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    port = int(said.partition("http://127.0.0.1:")[2].partition("/")[0])
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/revision")
+    assert connection.getresponse().status == 200
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0 and err == "" and "Traceback" not in out
+
+
+def test_a_port_that_is_taken_is_told_with_the_cure(server: Server, directory: Path) -> None:
+    process = begin(directory, "--port", str(server.server_port))
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.count("\n") == 1 and "choose another --port; 0 is any" in err
