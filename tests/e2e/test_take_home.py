@@ -218,7 +218,7 @@ def begun(directory: Path) -> History | None:
 
 def test_a_variant_for_a_run_that_has_stopped_waits_and_is_taken_when_it_goes_on(home: Path, say: Say) -> None:
     parent = child(open_history(Path("runs/night")))
-    said = say("inject", variant(say, parent.id, "BETA2", "OTHER_BETA"), "-m", "a name says more")
+    said = say("inject", variant(say, parent.id, "INIT_STD", "SPREAD"), "-m", "a name says more")
     assert f"a variant of candidate {parent.id}: " in said and "Stopped: 3 generations done" in said
     assert "It is taken when the run goes on." in said
     assert "To go on: python -m evolve resume --run-dir runs/night --generations N" in said
@@ -230,8 +230,9 @@ def test_a_variant_for_a_run_that_has_stopped_waits_and_is_taken_when_it_goes_on
 
 def test_numbers_of_a_persons_own_go_on_with_the_structure_that_has_them(home: Path, say: Say) -> None:
     parent = child(open_history(Path("runs/night")))
-    text = say("export", parent.id)
-    Path("mine.py").write_text(re.sub(r"^GRAD_CLIP = \S+", "GRAD_CLIP = 0.77", text, flags=re.M))
+    text, found = re.subn(r"^LEARNING_RATE = \S+", "LEARNING_RATE = 0.000777", say("export", parent.id), flags=re.M)
+    Path("mine.py").write_text(text)
+    assert found == 1
     assert f"candidate {parent.id}: the same structure with other numbers" in say("inject", "mine.py")
 
 
