@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from evolve.commands import account, check, give, plot, run, take, track, view
+from evolve.commands import account, check, give, page, plot, run, take, track, view
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.store import StoreError
 
-THEMES = (run, view, account, plot, take, track, give, check)
+THEMES = (run, view, account, plot, page, take, track, give, check)
 BAD_INPUT = 2
 PIPE_WIDTH = 140  # columns where the output is not a terminal
 
