@@ -20,6 +20,7 @@ from typing import Any
 
 SCHEMA = 2
 FILE = "run.sqlite"
+LOCK_WALL = 0.2  # seconds to wait for the lock: who asks whether a run is on has a share of it for an instant
 FREE_SPACE_FLOOR = 8 << 20  # bytes that must be free before new work is started
 
 _CREATE = """
@@ -179,17 +180,24 @@ def _tables(db: sqlite3.Connection) -> bool:
 def _take_lock(directory: Path) -> int:
     """An exclusive lock for the life of the process; the kernel drops it however the process ends."""
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 100).decode(errors="replace").strip() or "another process"
-        os.close(lock)
-        raise StoreError(
-            f"{directory} is in use by {holder}. Wait for it, stop it, or choose another --run-dir."
-        ) from None
+    deadline = time.monotonic() + LOCK_WALL
+    while not _locked(lock):
+        if time.monotonic() > deadline:
+            holder = os.read(lock, 100).decode(errors="replace").strip() or "another process"
+            os.close(lock)
+            raise StoreError(f"{directory} is in use by {holder}. Wait for it, stop it, or choose another --run-dir.")
+        time.sleep(LOCK_WALL / 20)
     os.ftruncate(lock, 0)
     os.write(lock, f"pid {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
     return lock
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _explain(error: Exception, directory: Path) -> StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -78,6 +80,14 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_run(tmp_path: Path) -
         Store.open(tmp_path)
     store.append("a", "a", {})
     store.close()
+    Store.open(tmp_path).close()
+
+
+def test_who_only_asks_whether_a_run_is_on_keeps_nobody_out(tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    asking = os.open(tmp_path / "lock", os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    Timer(0.02, os.close, [asking]).start()
     Store.open(tmp_path).close()
 
 
