@@ -7,6 +7,7 @@ Whoever is at this machine may read it. A page of another site may not: a browse
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -98,6 +99,11 @@ class Server(ThreadingHTTPServer):
     def hosts(self) -> set[str]:
         """What a browser at this machine sends as the host."""
         return {f"{name}:{self.server_port}" for name in NAMES} | set(NAMES if self.server_port == 80 else ())
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser may go away in the middle of an answer: nobody needs to hear of that."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def server_close(self) -> None:
         super().server_close()

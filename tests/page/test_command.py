@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,13 @@ def test_without_any_run_the_way_to_start_one_is_told(
     monkeypatch.chdir(tmp_path)
     assert main(["report"]) == 2
     assert "no run under runs/" in capsys.readouterr().err
+
+
+def test_without_bokeh_the_way_to_install_it_is_told(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("evolve.page.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "bokeh.embed", None)
+    assert main(["report", str(directory)]) == 2
+    assert "pip install -c constraints.txt -e '.[page]'" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -241,3 +242,11 @@ def test_five_thousand_individuals_stay_below_two_megabytes_and_open_soon(visit:
     found.page.keyboard.press("PageDown")
     assert slider.input_value() != slider.get_attribute("max")
     assert errors(found) == []
+
+
+def test_a_browser_that_is_too_old_is_told_so(chromium: Any, page_of_thousand: Path) -> None:
+    page = chromium.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(page_of_thousand.as_uri())
+    assert "try a newer one" in page.get_by_role("alert").inner_text()
+    page.close()

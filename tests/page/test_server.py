@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -114,6 +115,16 @@ def test_a_request_without_a_host_is_refused(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert b" 421 " in connection.recv(200)
+
+
+def test_a_browser_that_goes_away_is_no_error(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(5):
+        connection = socket.create_connection(("127.0.0.1", server.server_port))
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode())
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        connection.close()
+    assert ask(server)[0].status == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_the_page_follows_the_run(tmp_path: Path) -> None:

@@ -104,4 +104,7 @@ async function begin() {
   document.body.dataset.ready = "yes";
 }
 
-begin();
+begin().catch((error) => {
+  const said = `The plots and the individuals cannot be shown in this browser (${error.message}): try a newer one.`;
+  document.getElementById("main").prepend(element("p", { className: "weakness", role: "alert" }, said));
+});
