@@ -48,7 +48,6 @@ READERS = [  # one line a command; {out} is a path that may be written
     "plot progress -o {out}.svg",
     "plot lineage -o {out}.svg",
     "track tensorboard {out}",
-    "track mlflow {out}",
 ]
 SECONDS = 60.0  # that a run may take to be as far as a test needs it
 

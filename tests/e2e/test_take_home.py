@@ -83,7 +83,6 @@ def child(history: History) -> Candidate:
 # ------------------------------------------------------------------------------------------------ export
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the README is to get this section; then this line goes")
 def test_a_morning_as_the_readme_has_it(home: Path) -> None:
     """Its commands, run as they stand there, end with a branch that holds the best program."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,6 +29,8 @@ from evolve.model import Candidate
 from evolve.reports.open import history_of
 from tests.e2e.conftest import ROOT, make_target, small_run
 from tests.evolve import toy
+
+needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra mlflow")
 
 
 def toy_run(directory: Path, seed: int = 0) -> Recorded:
@@ -208,6 +211,7 @@ def tracked(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> tup
     return folder, [first, *(write_mlflow(recorded, str(folder), source) for _ in range(2))], cut_off
 
 
+@needs_mlflow
 def test_mlflow_is_given_an_experiment_with_a_run_for_each_candidate(recorded: Recorded, tracked: Any) -> None:
     folder, (written, *_), _ = tracked
     assert written.uri == f"sqlite:///{folder}/mlflow.db" and written.experiment.startswith("night ")
@@ -219,6 +223,7 @@ def test_mlflow_is_given_an_experiment_with_a_run_for_each_candidate(recorded: R
     assert {(m.step, m.value) for m in best} == {(round(m.charged), m.best) for m in timeline(recorded)}
 
 
+@needs_mlflow
 def test_mlflow_is_given_what_is_known_of_a_candidate(recorded: Recorded, tracked: Any, tmp_path: Path) -> None:
     folder, (written, *_), _ = tracked
     reader, (_, found) = client(folder), children(folder, written.experiment)
@@ -236,6 +241,7 @@ def test_mlflow_is_given_what_is_known_of_a_candidate(recorded: Recorded, tracke
     assert path.read_text() == member.genome.source
 
 
+@needs_mlflow
 def test_mlflow_again_adds_what_is_new_and_nothing_twice(recorded: Recorded, tracked: Any) -> None:
     folder, (first, second, third), cut_off = tracked
     early = half(recorded)
@@ -254,6 +260,7 @@ def test_mlflow_again_adds_what_is_new_and_nothing_twice(recorded: Recorded, tra
     assert len(steps) == len(recorded.history.candidates)
 
 
+@needs_mlflow
 def test_what_mlflow_complains_of_is_said(recorded: Recorded, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="MLflow at nonsense://x: "):
         write_mlflow(recorded, "nonsense://x", source)
@@ -268,6 +275,7 @@ def test_the_command_for_tensorboard(run_dir: Path, tmp_path: Path, capsys: pyte
     assert f"candidates to {tmp_path}/tb/run" in said and f"tensorboard --logdir {tmp_path}/tb" in said
 
 
+@needs_mlflow
 def test_the_command_for_mlflow_which_reports_no_usage(
     run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
