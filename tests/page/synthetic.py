@@ -211,7 +211,7 @@ class Run:
             f"        x = x + {name} * F.relu(self.proj(x)).square()",
             f"        x = F.rms_norm(x, (DIM,))  # attempt {rng.randint(0, 999)}",
         ][: rng.randint(1, 3)]
-        lines[at : at + (3 if len(lines) > 290 else 0)] = block
+        lines[at : at + (3 if len(lines) > 290 else rng.randint(0, 1))] = block
         return "\n".join(lines)
 
     def numbers(self, anchor: dict[str, Number]) -> dict[str, Number]:
