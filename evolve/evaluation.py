@@ -277,6 +277,7 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -
     """
     assert plan.target is not None
     loss = plan.objectives[0].name
+    timed = any(o.name == SECONDS_TO_TARGET for o in plan.objectives)
     curve: dict[float, list[float]] = {1.0: []}
     full: list[Outcome] = []
     value: Fitness | None = None
@@ -286,7 +287,7 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -
         full.append(outcomes[0])
         for (rung, _), outcome in zip(jobs, outcomes, strict=True):
             curve[rung].append(outcome.metrics[loss])
-        while (lower := next_rung(curve, plan.target)) is not None:
+        while timed and (lower := next_rung(curve, plan.target)) is not None:
             extra = yield from _run(plan, genome, params, [(lower, s) for s in seeds[:n]], "rung")
             curve[lower] = [o.metrics[loss] for o in extra]
         value = fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.target, plan.budget)

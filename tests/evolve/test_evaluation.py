@@ -148,6 +148,13 @@ def test_the_low_rung_is_halved_to_a_sixteenth_and_then_censored() -> None:
     assert result.fitness.values["seconds_to_target"].mean == pytest.approx(0.5)
 
 
+def test_no_lower_rung_is_trained_for_an_objective_that_is_none() -> None:
+    plan = Plan((Objective("loss"),), "toy", 8.0, (0.25, 0.5, 1.0), 4, 0.1, target=2.0)
+    result, trials, _ = drive(child(plan=plan))
+    assert result.fitness and set(result.fitness.values) == {"loss"}
+    assert {t.rung for t in trials if t.purpose in ("rung", "confirm", "audit")} == {1.0}
+
+
 def crashing(where: Callable[[Trial], bool]) -> Callable[[Trial], Outcome]:
     return lambda trial: Outcome("crashed", reason="ValueError in line 3") if where(trial) else falling(trial)
 
