@@ -54,8 +54,8 @@ def test_an_individual_opens_from_the_table_by_keyboard_and_has_an_address(thous
     assert [part for part in parts if part not in said] == []
     assert f"python -m evolve export {name} -o train.py --run-dir runs/made-up" in said
     thousand.page.keyboard.press("Escape")
-    assert not thousand.dialog.is_visible()
-    assert "#" not in thousand.page.url
+    thousand.dialog.wait_for(state="hidden")
+    thousand.page.wait_for_function("() => !location.hash")
 
 
 def test_everything_that_is_told_can_be_reached_by_keyboard(thousand: Visit) -> None:
@@ -67,6 +67,7 @@ def test_everything_that_is_told_can_be_reached_by_keyboard(thousand: Visit) -> 
     here = "() => [document.activeElement.textContent, getComputedStyle(document.activeElement).outlineStyle]"
     assert thousand.page.evaluate(here) == ["Skip to the content", "solid"]
     thousand.page.keyboard.press("Enter")
+    thousand.page.wait_for_function("() => document.activeElement.id === 'main'")
     thousand.page.keyboard.press("Tab")
     assert thousand.page.evaluate("() => document.activeElement.id") == "generation"
 
@@ -77,14 +78,18 @@ def test_the_slider_moves_by_keyboard_and_shows_the_front_of_a_generation(thousa
     slider = thousand.page.locator("#generation")
     slider.focus()
     thousand.page.keyboard.press("Home")
-    assert "0 of" in thousand.page.locator("#generation-said").inner_text()
+    thousand.page.wait_for_function("() => document.getElementById('generation-said').textContent.startsWith('0 of')")
     assert thousand.page.evaluate(drawn)[1:] == [0, 0]
     for _ in range(3):
         thousand.page.keyboard.press("ArrowRight")
+    thousand.page.wait_for_function("() => document.getElementById('generation-said').textContent.startsWith('3 of')")
     assert slider.input_value() == "3"
     early = thousand.page.evaluate(drawn)
     assert early[0] > 0 and 0 < sum(early) < sum(before)
     thousand.page.keyboard.press("End")
+    last = f"{slider.get_attribute('max')} of"
+    said = "(last) => document.getElementById('generation-said').textContent.startsWith(last)"
+    thousand.page.wait_for_function(said, arg=last)
     assert thousand.page.evaluate(drawn) == before
 
 
@@ -114,27 +119,26 @@ def test_the_lineage_leads_from_the_seed_to_the_front(thousand: Visit) -> None:
     assert {*front, "0"} <= set(nodes)
     graph.locator("a.seed").focus()
     thousand.page.keyboard.press("Enter")
+    thousand.dialog.wait_for()
     assert "Individual 0" in thousand.dialog.inner_text()
 
 
 def test_colours_follow_the_wish_for_a_dark_page(thousand: Visit) -> None:
-    paper = "() => getComputedStyle(document.body).backgroundColor"
-    label = """() => [...Bokeh.documents[0]._all_models.values()].find((m) => m.properties.axis_label_text_color)
-                     .axis_label_text_color"""
+    look = """() => [getComputedStyle(document.body).backgroundColor,
+      [...Bokeh.documents[0]._all_models.values()].map((model) => model.axis_label_text_color).find(Boolean)]"""
+    same = f"(wanted) => JSON.stringify(({look})()) === JSON.stringify(wanted)"
     thousand.page.emulate_media(color_scheme="dark")
-    dark = thousand.page.evaluate(paper), thousand.page.evaluate(label)
+    thousand.page.wait_for_function(same, arg=["rgb(20, 22, 26)", "#a4abb6"])
     thousand.page.emulate_media(color_scheme="light")
-    light = thousand.page.evaluate(paper), thousand.page.evaluate(label)
-    assert dark[0] == "rgb(20, 22, 26)" and light[0] == "rgb(251, 251, 249)"
-    assert dark[1] != light[1]
+    thousand.page.wait_for_function(same, arg=["rgb(251, 251, 249)", "#5b616b"])
 
 
 def test_nothing_is_wider_than_a_phone(thousand: Visit) -> None:
     thousand.page.evaluate("() => { location.hash = 'best'; }")
     thousand.dialog.wait_for()
     thousand.page.set_viewport_size({"width": 360, "height": 740})
-    widths = "() => [document.documentElement, document.getElementById('individual')].map((e) => e.scrollWidth)"
-    assert max(thousand.page.evaluate(widths)) <= 360
+    parts = "[document.documentElement, document.getElementById('individual')]"
+    thousand.page.wait_for_function(f"() => {parts}.every((part) => part.scrollWidth <= 360)")
     thousand.page.set_viewport_size({"width": 1200, "height": 900})
 
 
