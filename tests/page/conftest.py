@@ -62,7 +62,7 @@ def chromium() -> Iterator[Any]:
             pytest.fail(f"{REQUIRED} is set, and there is no Chromium or no Playwright")
         pytest.skip("no Chromium or no Playwright here: apt-get install chromium, pip install playwright")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
 
