@@ -20,6 +20,7 @@ from evolve.executors.local import LocalExecutor
 from evolve.history import History
 from evolve.incoming import PERSON
 from evolve.isolation import check_isolation, check_versions, options_of
+from evolve.judges import cores_for, judge_command
 from evolve.language import HOW, Language, language_of
 from evolve.log import Log
 from evolve.model import Genome, Trial
@@ -104,12 +105,6 @@ def directory_of(options: Namespace, settings: Settings) -> Path:
     if options.run_dir:
         return Path(options.run_dir)
     return Path("runs") / f"{settings.target}-{settings.scale}-{settings.budget:g}s-seed{settings.seed}"
-
-
-def judge_command(target: Target, scale: str, data: str | None, isolation: Sequence[str] = ()) -> list[str]:
-    """How the judge of a target is called, after the interpreter; `isolation` are options for that."""
-    text = ["--data", str(Path(data).resolve())] if data else []
-    return [str(target.judge), "--scale", scale, *text, *isolation]
 
 
 def open_executor(
@@ -312,11 +307,3 @@ def weights_of(names: Sequence[str] | None, language: Language | None) -> dict[s
     if language and plugins.LANGUAGE not in weights:
         raise ConfigError(f"a language model is named, and no operator asks it: add --operator {plugins.LANGUAGE}")
     return weights
-
-
-def cores_for(slots: int | None) -> list[int]:
-    """The cores to run on, one trial each."""
-    cores = sorted(os.sched_getaffinity(0))
-    if slots is not None and not 1 <= slots <= len(cores):
-        raise ConfigError(f"--slots must be between 1 and the {len(cores)} cores of this machine, not {slots}")
-    return cores[:slots]

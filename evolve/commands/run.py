@@ -11,7 +11,7 @@ from rich.console import Console
 from evolve import plugins
 from evolve.assemble import LIMITS, Run, assemble
 from evolve.commands.options import Commands, isolation_options, limit_options, place_options, run_option, target_option
-from evolve.commands.signals import ended_like_by_ctrl_c, interruptible
+from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c, interruptible
 from evolve.forecast import forecast
 from evolve.language_options import announce_operators, cap_options, model_options, resume_models
 from evolve.loop import Loop
@@ -23,7 +23,6 @@ from evolve.reports.proposals import print_proposals
 from evolve.reports.source import print_diff
 
 NO_MODEL = 3
-INTERRUPTED = 130
 CONTINUES = "the same command continues the run"
 
 
