@@ -14,8 +14,8 @@ from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.store import StoreError
 
-THEMES = ("run", "view", "account", "plot", "take", "give", "check")  # modules of evolve.commands
-WITHOUT_A_SEARCH: dict[str, str] = {}  # commands for machines that lack what a search needs, and their theme
+THEMES = ("run", "view", "account", "plot", "take", "give", "check", "spool")  # modules of evolve.commands
+WITHOUT_A_SEARCH = {"worker": "spool", "spool": "spool"}  # commands for machines that lack what a search needs
 BAD_INPUT = 2
 PIPE_WIDTH = 140  # columns where the output is not a terminal
 
