@@ -103,11 +103,14 @@ class Spool:
             return None, 0.0
         except OSError as error:
             raise Damaged(f"it cannot be opened: {error.strerror}") from error
-        with os.fdopen(file, "rb") as opened:
+        try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
                 raise Damaged("no ordinary file, or a huge one")
-            return opened.read(LARGEST + 1), status.st_mtime
+            with os.fdopen(file, "rb", closefd=False) as opened:
+                return opened.read(LARGEST + 1), status.st_mtime
+        finally:
+            os.close(file)
 
     def write(self, part: str, name: str, data: bytes) -> None:
         """All of it or nothing, also when the power fails."""

@@ -1,6 +1,6 @@
 """A spool with what works at it: the engine's end, and workers with the contract's judge in threads or as processes.
 
-Run as `python -m tests.evolve.spooled FOLDER TRACE SLOTS` it is a worker, to be killed, until no job is left; each
+Run as `python -m tests.evolve.spooled FOLDER TRACE SLOTS` it is a worker, to be killed; each
 trial that it begins is appended to TRACE by the name of its job.
 """
 
@@ -30,7 +30,7 @@ JUDGE = str(Path(fake_judge.__file__))
 CONDITIONS = Conditions("f" * 16, "toy", "c" * 64, "", "N", {"torch": "2.13", "python": "3.12.1"})
 HELLO = {"isolation": "N: made up", "level": "N", "device": "fake", "corpus": {"name": "toy", "sha256": "c" * 64}}
 INTRODUCTION = Introduction(HELLO, CONDITIONS)
-FAST = {"BEAT": 0.1, "STALE": 1.0, "POLL": 0.02, "LOOK": 0.05}
+FAST = {"BEAT": 0.1, "STALE": 2.0, "POLL": 0.02, "LOOK": 0.05}
 
 
 def trial(lr: float = 1.0, sleep: float = 0.0, seed: int = 0, budget: float = 2.0) -> Trial:
@@ -121,7 +121,7 @@ def main(folder: str, trace: str, slots: str) -> None:
     executor = judges(int(slots))
     try:
         print("ready", flush=True)
-        Worker(Traced(Path(folder), Path(trace)), executor, INTRODUCTION, lambda line: None, once=True).run()
+        Worker(Traced(Path(folder), Path(trace)), executor, INTRODUCTION, lambda line: None).run()
     finally:
         executor.close()
 
