@@ -85,8 +85,8 @@ def _worker(options: argparse.Namespace, console: Console) -> int:
 
 
 def _pack(options: argparse.Namespace, console: Console) -> int:
-    if not (folder := Path(options.folder)).is_dir():
-        raise ConfigError(f"no such spool: {folder}")
+    if not ((folder := Path(options.folder)) / "jobs").is_dir():
+        raise ConfigError(f"no such spool: {folder} has no folder jobs")
     counts = pack(Spool(folder), Path(options.output))
     size = Path(options.output).stat().st_size
     console.print(f"{options.output}, {size:,} bytes: {_counted(counts)}", markup=False, highlight=False)

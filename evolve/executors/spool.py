@@ -17,6 +17,7 @@ from pathlib import Path
 
 from evolve.config import ConfigError
 from evolve.isolation import is_unisolated, rank
+from evolve.journal import QUOTED, cut
 from evolve.model import Outcome, Trial
 from evolve.spool.attendance import Attendance
 from evolve.spool.conditions import Conditions, check
@@ -171,7 +172,7 @@ class SpoolExecutor:
             outcome, conditions = outcome_from(record, job, trial)
             check(self._conditions, conditions)
         except (Damaged, ValueError, ConfigError) as error:
-            return Outcome("infrastructure", reason=f"an outcome in the spool was refused: {error}")
+            return Outcome("infrastructure", reason=cut(f"an outcome in the spool was refused: {error}", QUOTED))
         except OSError:  # of a file system that is away for a moment
             return None
         return outcome

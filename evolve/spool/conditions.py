@@ -9,6 +9,8 @@ from typing import Any
 from evolve.config import ConfigError, Target
 from evolve.isolation import check_versions, isolates_less
 
+LONGEST_TEXT = 200  # characters
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -53,8 +55,9 @@ def conditions_from(record: Mapping[str, Any]) -> Conditions:
         versions = dict(record["versions"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"the conditions are not complete: {error}") from error
-    if wrong := [value for value in (*texts.values(), *versions, *versions.values()) if not isinstance(value, str)]:
-        raise ValueError(f"the conditions hold {str(wrong[0])[:40]!r} where a text belongs")
+    every = (*texts.values(), *versions, *versions.values())
+    if wrong := [v for v in every if not isinstance(v, str) or not v.isprintable() or len(v) > LONGEST_TEXT]:
+        raise ValueError(f"the conditions hold {str(wrong[0])[:40]!r} where a word belongs")
     return Conditions(**texts, versions=versions)
 
 

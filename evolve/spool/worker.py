@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from evolve.config import ConfigError
 from evolve.executors.local import LocalExecutor
-from evolve.journal import cut
+from evolve.journal import QUOTED, cut
 from evolve.model import Outcome, Trial
 from evolve.spool import attendance
 from evolve.spool.attendance import Attendance
@@ -143,7 +143,7 @@ class Worker:
             return
         except (Damaged, ValueError) as error:
             if self._spool.claim(name, self.name):
-                self._finish(name, Outcome("infrastructure", reason=f"the job cannot be read: {error}"))
+                self._finish(name, Outcome("infrastructure", reason=cut(f"the job cannot be read: {error}", QUOTED)))
             return
         if self._limit and job.trial.budget + self._overhead > self._left():
             self._leave(name, "the time limit leaves no room for it")

@@ -199,6 +199,8 @@ ODD_OUTCOMES: dict[str, Any] = {
     "a log that is a number": {"outcome": {"log_tail": 7}},
     "checks that are numbers": {"outcome": {"checks": {"suffix": 1}}},
     "no conditions": {"conditions": None},
+    "conditions that steer a terminal": {"conditions": {"corpus": "\x1b[2J"}},
+    "a word of a million letters": {"outcome": {"seconds": "x" * 1_000_000}},
     "conditions with a list": {"conditions": {"versions": {"torch": [2]}}},
     "another text": {"conditions": {"corpus": "d" * 64}},
 }
@@ -217,6 +219,7 @@ def test_an_outcome_that_is_none_spoils_its_trial_and_breaks_nothing(bench: Benc
     os.utime(bench.spool.path("outcomes", job), (time.time() - 60,) * 2)
     outcome = result(future)
     assert (outcome.status, outcome.metrics) == ("infrastructure", {}) and "was refused: " in outcome.reason
+    assert outcome.reason.isprintable() and len(outcome.reason) < 500
     again = executor.submit(trial())
     bench.work()
     assert result(again).status == "ok"
