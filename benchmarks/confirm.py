@@ -26,10 +26,11 @@ from rich.console import Console
 from scipy import stats
 
 from evolve import plugins
-from evolve.assemble import executor_of, judge_command
+from evolve.assemble import executor_of
 from evolve.config import ConfigError, load_target
 from evolve.executors.local import JudgeError
 from evolve.history import History
+from evolve.judges import judge_command
 from evolve.model import Candidate, Trial
 from evolve.objectives import crossing, next_rung
 from evolve.plots.progress import plot_progress

@@ -27,7 +27,7 @@ sys.path.insert(0, str(TARGET))
 import corpus  # noqa: E402
 import devices  # noqa: E402
 import trials  # noqa: E402
-from benchmarks.streaming import bound, warmed  # noqa: E402
+from benchmarks.streaming import bound  # noqa: E402
 from benchmarks.trust_cost import Quiet  # noqa: E402
 from ladder import candidates, lacking  # noqa: E402
 from nursery import Infrastructure  # noqa: E402
@@ -251,8 +251,7 @@ def trial(options: argparse.Namespace) -> dict[str, Any]:
     settled = settle(open_boxes(options, "trial"), "auto", False, hidden, say)  # type: ignore[arg-type]
     guard = trials.open_guard(options.scale, options.gpu)
     judge = trials.Judge(options.scale, texts, Quiet(), settled, 60.0, guard)  # type: ignore[arg-type]
-    name = options.scale.name
-    (options.work / "train.py").write_text(warmed(name) if guard else bound(name))
+    (options.work / "train.py").write_text(bound(options.scale.name))
     request = {"job": str(options.work), "budget": options.budget, "rung": 0.25, "purpose": "tune"}
     found: dict[str, Any] = {"isolation": settled.line, "device": judge.device}
     try:

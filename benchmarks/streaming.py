@@ -100,23 +100,6 @@ def bound(scale: str) -> str:
     return source
 
 
-WARM = """
-for x, y, _ in make_dataloader(tokenizer, BATCH_SIZE, MAX_SEQ_LEN, "warmup"):
-    train_step(x, y)
-    with torch.no_grad():
-        model.eval()(x[:8])
-    model.train()
-    if (warmed := globals().get("warmed", 0) + 1) == 3:
-        break
-"""
-
-
-def warmed(scale: str) -> str:
-    """train.py at a scale with its compilation before the clock, for budgets that are shorter than that takes."""
-    before, mark, after = bound(scale).partition(LOOP)
-    return f"{before}# Compilation, before the clock starts\n{WARM}\n\n{mark}{after}"
-
-
 def load(scale: str) -> dict[str, Any]:
     """The names of train.py at a scale, as they are before its training loop."""
     names: dict[str, Any] = {"__name__": "train"}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,14 +18,18 @@ from evolve.calls import CallWriter
 from evolve.config import ConfigError, Limits, Settings, Target, budget_of, folder_of, load_target
 from evolve.evaluation import Plan
 from evolve.executors.local import LocalExecutor
+from evolve.executors.spool import SpoolExecutor, meet, spool_of, wanted_of
 from evolve.history import History
 from evolve.incoming import PERSON
 from evolve.isolation import check_isolation, check_versions, options_of
+from evolve.judges import cores_for, judge_command
 from evolve.language import HOW, Language, language_of
 from evolve.log import Log
 from evolve.model import Genome, Trial
 from evolve.replies import replies
 from evolve.search import ParetoSearch
+from evolve.spool.conditions import conditions_of
+from evolve.spool.folder import Spool
 from evolve.store import Store, StoreError
 
 AUTO = "auto"
@@ -39,6 +44,7 @@ LIMITS = {  # fields of `Limits` by the options that set them
     "stale_generations": "stale_generations",
     "refusals": "refusals",
 }
+MOST_IN_A_SPOOL = 1024  # trials at a time
 WHOLE = ("generations", "stale_generations", "refusals")
 PACKAGES = ("torch", "numpy", "libcst", "deap", "moocore", "optuna")
 
@@ -50,7 +56,7 @@ class Run:
     target: Target
     seed: Genome
     log: Log
-    executor: LocalExecutor
+    executor: LocalExecutor | SpoolExecutor
     operators: dict[str, Any]
     plan: Plan
     limits: Limits
@@ -106,12 +112,6 @@ def directory_of(options: Namespace, settings: Settings) -> Path:
     return Path("runs") / f"{settings.target}-{settings.scale}-{settings.budget:g}s-seed{settings.seed}"
 
 
-def judge_command(target: Target, scale: str, data: str | None, isolation: Sequence[str] = ()) -> list[str]:
-    """How the judge of a target is called, after the interpreter; `isolation` are options for that."""
-    text = ["--data", str(Path(data).resolve())] if data else []
-    return [str(target.judge), "--scale", scale, *text, *isolation]
-
-
 def open_executor(
     target: Target,
     scale: str,
@@ -152,46 +152,83 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
     operators = plugins.load_operators(settings.operators, reader)
     arms = plugins.arms_of(settings.operators, operators, settings.models)
     seed = read_seed(reader, target, settings.scale)
-    cores = cores_for(options.slots)
     history = History(ParetoSearch(target.objectives, settings.population, arms, settings.seed))
     store = Store.open(directory_of(options, settings))
     log = Log(store, history)
     try:
         history.replay(store.events())
         _same_run(history, settings, store.directory)
-        with _judge_log(store.directory) as (judge_log, said), _models(language, target, log, reader, say) as models:
-            executor = open_executor(
-                target,
-                options.scale,
-                options.data,
-                cores,
-                reader,
-                judge_log,
-                lambda: _pass_on(said, say),
-                options_of(options.isolation, options.unsafe_no_sandbox),
+        with (
+            _models(language, target, log, reader, say) as models,
+            _judges(options, target, log, reader, say) as judges,
+        ):
+            settings = replace(settings, corpus=judges.hello["corpus"]["sha256"])
+            _begin(log, settings, target, options.data)
+            _session(log, judges, limits, language)
+            plan = Plan(
+                target.objectives,
+                settings.scale,
+                settings.budget,
+                target.rungs,
+                settings.tune_trials,
+                SMOKE_SECONDS,
             )
-            try:
-                _introduced(executor.hello, target)
-                executor.hello |= {"asked": options.isolation, "unsafe": options.unsafe_no_sandbox}
-                check_isolation(history.began, executor.hello)
-                check_versions(history.began, executor.hello)
-                settings = replace(settings, corpus=executor.hello["corpus"]["sha256"])
-                _begin(log, settings, target, options.data)
-                _session(log, executor, limits, language)
-                plan = Plan(
-                    target.objectives,
-                    settings.scale,
-                    settings.budget,
-                    target.rungs,
-                    settings.tune_trials,
-                    SMOKE_SECONDS,
-                )
-                person = {PERSON: plugins.load(plugins.PERSON)(reader, history.incoming.program)}
-                yield Run(target, seed, log, executor, operators | models | person, plan, limits, language)
-            finally:
-                executor.close()
+            person = {PERSON: plugins.load(plugins.PERSON)(reader, history.incoming.program)}
+            yield Run(target, seed, log, judges, operators | models | person, plan, limits, language)
     finally:
         log.close()
+
+
+@contextmanager
+def _judges(
+    options: Namespace, target: Target, log: Log, reader: Any, say: Callable[[str], None]
+) -> Iterator[LocalExecutor | SpoolExecutor]:
+    """Judges of this machine, or a spool with those of others: known, fit to go on with the run, closed at the end.
+
+    Raises `ConfigError`, `StoreError` or `JudgeError`.
+    """
+    began = log.history.began
+    given = {"asked": options.isolation, "unsafe": options.unsafe_no_sandbox}
+    executor: LocalExecutor | SpoolExecutor
+    with ExitStack() as closing:
+        if folder := spool_of(options.executor):
+            executor = _spool(options, folder, target, log, reader, say)
+            given |= {"executor": f"spool:{executor.spool.folder}", "outlived": True}
+        else:
+            cores = cores_for(options.slots)
+            judge_log, said = closing.enter_context(_judge_log(log.store.directory))
+            isolation = options_of(options.isolation, options.unsafe_no_sandbox)
+            told = (target, options.scale, options.data, cores, reader, judge_log)
+            executor = open_executor(*told, lambda: _pass_on(said, say), isolation)
+        closing.callback(executor.close)
+        _introduced(executor.hello, target)
+        executor.hello |= given
+        check_isolation(began, executor.hello)
+        check_versions(began, executor.hello)
+        yield executor
+
+
+def _spool(
+    options: Namespace, folder: Path, target: Target, log: Log, reader: Any, say: Callable[[str], None]
+) -> SpoolExecutor:
+    """A spool in whose folder a judge that fits has introduced itself. Raises `ConfigError` if there is none."""
+    if options.slots is not None and not 1 <= options.slots <= MOST_IN_A_SPOOL:
+        raise ConfigError(f"--slots must be between 1 and {MOST_IN_A_SPOOL} for a spool, not {options.slots}")
+    if not 0 <= options.wait < math.inf:
+        raise ConfigError(f"--wait must be a number of seconds from 0 on, not {options.wait}")
+    history, spool = log.history, Spool(folder)
+    began = conditions_of(target, options.scale, history.began) if history.began else None
+    where = ["--target", options.target] if options.target else []
+    how = shlex.join(["python", "-m", "evolve", "worker", "--spool", str(folder), "--scale", options.scale, *where])
+    introduction = meet(spool, wanted_of(began, options.unsafe_no_sandbox), options.wait, say, how)
+    return SpoolExecutor(
+        spool,
+        lambda trial: str(reader.bind(trial.genome, trial.params)),
+        introduction,
+        run=log.store.run,
+        place=lambda trial: history.submitted,
+        slots=options.slots or 0,
+    )
 
 
 @contextmanager
@@ -263,7 +300,7 @@ def _begin(log: Log, settings: Settings, target: Target, data: str | None) -> No
         )
 
 
-def _session(log: Log, executor: LocalExecutor, limits: Limits, language: Language | None) -> None:
+def _session(log: Log, executor: LocalExecutor | SpoolExecutor, limits: Limits, language: Language | None) -> None:
     """Write that a process works on the run, where, until when, and which language models it may ask."""
     packages = {package: version(package) for package in PACKAGES}
     session = executor.hello | {"slots": executor.slots, "packages": packages, "limits": asdict(limits)}
@@ -312,11 +349,3 @@ def weights_of(names: Sequence[str] | None, language: Language | None) -> dict[s
     if language and plugins.LANGUAGE not in weights:
         raise ConfigError(f"a language model is named, and no operator asks it: add --operator {plugins.LANGUAGE}")
     return weights
-
-
-def cores_for(slots: int | None) -> list[int]:
-    """The cores to run on, one trial each."""
-    cores = sorted(os.sched_getaffinity(0))
-    if slots is not None and not 1 <= slots <= len(cores):
-        raise ConfigError(f"--slots must be between 1 and the {len(cores)} cores of this machine, not {slots}")
-    return cores[:slots]

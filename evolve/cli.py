@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from rich.console import Console
 
-from evolve.commands import account, check, give, page, plot, run, take, track, view
+from evolve.commands.signals import INTERRUPTED
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.store import StoreError
 
-THEMES = (run, view, account, plot, page, take, track, give, check)
+THEMES = ("run", "view", "account", "plot", "page", "take", "track", "give", "check", "spool")  # of evolve.commands
+WITHOUT_A_SEARCH = {"worker": "spool", "spool": "spool"}  # commands for machines that lack what a search needs
 BAD_INPUT = 2
 PIPE_WIDTH = 140  # columns where the output is not a terminal
 
@@ -21,12 +23,13 @@ PIPE_WIDTH = 140  # columns where the output is not a terminal
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code.
 
-    0, 1 (the run failed), 2 (bad input), 3 (no language model can be asked any more), 130 (interrupted).
+    0, 1 (the run failed), 2 (bad input), 3 (no language model can be asked any more), 4 (trials wait in a spool), 130
+    (interrupted).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["run", *arguments]
-    options = _parser().parse_args(arguments)
+    options = _parser(arguments[0]).parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
     try:
         return int(options.command(options, console))
@@ -35,13 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"evolve: stopped at once; {options.interrupted}", file=sys.stderr)
-        return run.INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m evolve",
         description="Improve a training script by evolution. Without a command: run.",
@@ -49,6 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(interrupted="nothing was changed")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for theme in THEMES:
-        theme.register(commands)
+    for theme in [WITHOUT_A_SEARCH[command]] if command in WITHOUT_A_SEARCH else THEMES:
+        import_module(f"evolve.commands.{theme}").register(commands)
     return parser

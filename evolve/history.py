@@ -58,6 +58,7 @@ class History(Measured):
         self.proposals: dict[int, Proposal | Rejected] = {}
         self.trials: dict[Place, Trial] = {}
         self.running: set[Place] = set()
+        self.submitted: Place = ("", 0)  # the trial that was written last, which is submitted next
         self.attempts: Counter[Place] = Counter()
         self.spoiled: Counter[Place] = Counter()
         self.spoiled_in_row = 0
@@ -181,8 +182,11 @@ class History(Measured):
         self.header = event.body
 
     def _on_session(self, event: Event) -> None:
-        """A process begins. What an earlier one had under way is lost, and charged in full for want of knowing."""
-        for owner, n in sorted(self.running):
+        """A process begins. What an earlier one had under way is lost, and charged in full for want of knowing.
+
+        Trials in a spool outlive the process: they are asked for again, and charged when they are done.
+        """
+        for owner, n in sorted(self.running) if not self.harness.get("outlived") else []:
             self._charge(owner, self.trials[owner, n].budget)
             self.statuses["lost"] += 1
         self.running.clear()
@@ -243,6 +247,7 @@ class History(Measured):
 
     def _on_trial(self, event: Event) -> None:
         place = (event.body["owner"], event.body["n"])
+        self.submitted = place
         self.trials[place] = records.trial_from(event.body["trial"], self.genomes)
         self.running.add(place)
         self.attempts[place] += 1

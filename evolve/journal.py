@@ -8,7 +8,12 @@ from evolve.model import Candidate
 
 QUOTED = 300  # characters of what a program said, at most
 HYPOTHESIS = 240
+POINTS = 10  # of a loss curve
+LOG = 1_000_000  # characters of a log that are read, from its end
+LARGEST_LOSS, LONGEST_LOSS = 100, 8  # others are left out, or a log could spell a text in numbers
 LOOKED_AT = 20  # times as many characters of a text as may be kept of it: a program may say megabytes
+
+_LOSS = re.compile(r"\bloss\b[ =:]*(\d+\.\d+)", re.I)
 
 
 def entry(candidate: Candidate) -> str:
@@ -56,6 +61,16 @@ def crash(reason: str) -> str:
     if not found:
         return f'"{cut(reason, QUOTED)}"'
     return f'{cut(found["when"], 80)}: {found["what"]}, quoted: "{cut(found["message"], QUOTED)}"'
+
+
+def loss_curve(log: str) -> list[float]:
+    """At most `POINTS` of the losses in a log, evenly spaced, the first and the last among them: a program's own words,
+    to be shown and never to be judged by."""
+    found = [number for number in _LOSS.findall(log[-LOG:]) if len(number) <= LONGEST_LOSS]
+    losses = [loss for loss in map(float, found) if loss < LARGEST_LOSS]
+    if len(losses) <= POINTS:
+        return losses
+    return [losses[round(i * (len(losses) - 1) / (POINTS - 1))] for i in range(POINTS)]
 
 
 def plain(text: str) -> str:

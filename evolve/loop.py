@@ -80,6 +80,7 @@ class Loop:
         self.history = log.history
         self.limits = limits
         self.interrupted = False
+        self.ending = ""  # why to end, if whoever watches found a reason
         self.waited = 0.0  # seconds of slots that stood empty while children were being made
         self._record = log.record
         self.executor = executor
@@ -117,8 +118,8 @@ class Loop:
         return reason
 
     def _reason(self) -> str | None:
-        if self.interrupted:
-            return "interrupted"
+        if self.interrupted or self.ending:
+            return self.ending or "interrupted"
         if self.history.seed and self.history.seed.verdict != "ok":
             return f"the seed program failed: {self.history.seed.reason}"
         if self.trouble:

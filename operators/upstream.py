@@ -1,8 +1,9 @@
 """Takes an evolved script back to karpathy/autoresearch, whose `prepare` knows nothing of our additions.
 
 There the script keeps the clock, loaders never end, and `evaluate_bpb` asks the model for per-token losses. So a
-prelude before the first import of `prepare` makes `_target`: what is in `prepare`, with `DEVICE`, `progress()`, a
-loader that ends when TIME_BUDGET is used, and an evaluation that gets the model in the form that it expects there.
+prelude before the first import of `prepare` makes `_target`: what is in `prepare`, with `DEVICE`, `EVAL_ROWS`,
+`progress()`, a loader that ends when TIME_BUDGET is used, and an evaluation that gets the model in the form that it
+expects there.
 What the script imports of these, or as a whole `prepare`, comes from `_target`. The rest of it stays as it is.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 import libcst as cst
 import libcst.matchers as m
 
-REPLACED = ("DEVICE", "progress", "make_dataloader", "evaluate_bpb")
+REPLACED = ("DEVICE", "EVAL_ROWS", "progress", "make_dataloader", "evaluate_bpb")
 
 PRELUDE = '''
 # What this script expects of `prepare` beyond karpathy/autoresearch's: a device, a clock, loaders that end.
@@ -67,7 +68,7 @@ def _evaluate_bpb(model, tokenizer, batch_size):
 
 
 _target = _types.SimpleNamespace(**vars(_prepare))
-_target.DEVICE, _target.progress = _device, _progress
+_target.DEVICE, _target.EVAL_ROWS, _target.progress = _device, 2**31, _progress  # there a batch is as large as is asked
 _target.make_dataloader, _target.evaluate_bpb = _make_dataloader, _evaluate_bpb
 '''
 

@@ -1,4 +1,4 @@
-"""What holds for every test: one thread for a tensor operation, property tests that draw the same few examples, two workers."""
+"""What holds for every test: one thread for a tensor operation, the same few examples for properties, two workers."""
 
 from __future__ import annotations
 

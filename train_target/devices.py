@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nursery import Infrastructure
+from telemetry import State, Telemetry, mfu_reported
 
 FOREIGN_MB = 512  # device memory above the baseline that a trial is not begun with
 RETURN_WALL = 30.0  # seconds for the device memory of a killed box to be free again
@@ -27,6 +28,7 @@ SAMPLE_EVERY = 0.5  # seconds between two looks at the memory in use
 LOST_XIDS = {48, 61, 62, 63, 64, 74, 79, 92, 94, 95, 119, 120, 140}  # of the driver: hardware, not a program
 OUT_OF_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation")
 NAMES_DEVICE = re.compile(r"cuda|cudnn|cublas|nccl|nvml|AcceleratorError|Xid\b|device-side|killed by SIG|triton", re.I)
+HELD_BACK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80  # power cap, slowdown by hardware, heat (software, hardware), power brake
 WORDLESS = "messages are not passed on"  # of a crash in the evaluation
 PROBE = """
 import torch
@@ -67,6 +69,7 @@ class Source(Protocol):
     def used_mb(self, device: Device) -> float: ...
     def users(self, device: Device) -> list[User]: ...
     def xids(self, device: Device) -> list[int]: ...
+    def state(self, device: Device) -> State | None: ...
 
 
 class Nvml:
@@ -119,6 +122,20 @@ class Nvml:
         except nvml.NVMLError:
             return []
 
+    def state(self, device: Device) -> State | None:
+        """Energy, clock and whether it is held back; None where the driver does not tell."""
+        nvml, handle = self._nvml, self._handle(device)
+        try:
+            clock = float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
+            reasons = int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+        except nvml.NVMLError:
+            return None
+        try:
+            joules = float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
+        except nvml.NVMLError:  # not before Volta, nor for a part of a device
+            joules = None
+        return State(joules, clock, bool(reasons & HELD_BACK))
+
 
 class Smi:
     """The program nvidia-smi, for where NVML's module is not installed. `run` is given the arguments, for tests."""
@@ -146,6 +163,9 @@ class Smi:
 
     def xids(self, device: Device) -> list[int]:
         return []
+
+    def state(self, device: Device) -> State | None:
+        return None
 
 
 def _number(text: str) -> float:
@@ -233,6 +253,7 @@ class Guard:
     lost: str = ""
     peak_mb: float = 0.0
     baseline_mb: float = field(init=False)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     _sampled: float = 0.0
 
     def __post_init__(self) -> None:
@@ -248,14 +269,25 @@ class Guard:
                 f"{self._over():,.0f} MiB of {self.device.name} are in use by others: {_named(users)}; "
                 "the trial is run again when they are free"
             )
-        self.peak_mb = 0.0
+        self.peak_mb, self.telemetry = 0.0, Telemetry()
 
-    def sample(self) -> None:
-        """Note the memory in use now, at most twice a second; where only nvidia-smi tells it, this is left out."""
+    def sample(self, training: bool = False) -> None:
+        """Note the memory in use now and, in `training`, what the device does, at most twice a second.
+
+        Where only nvidia-smi tells it, this is left out.
+        """
         now = time.monotonic()
         if now - self._sampled >= SAMPLE_EVERY and getattr(self.source, "cheap", True):
             self._sampled = now
             self.peak_mb = max(self.peak_mb, self._over())
+            if training and (state := self.source.state(self.device)):
+                self.telemetry.note(state)
+
+    def metrics(self, trained: Mapping[str, float], charged: float) -> dict[str, float]:
+        """What is to be said of the device besides what was measured of the training, which took `charged` seconds."""
+        return (
+            {"peak_device_mb": self.peak_mb} | self.telemetry.metrics(charged) | mfu_reported(self.device.name, trained)
+        )
 
     def after(self, crashed: str = "", box: int = 0) -> str:
         """Look at the device after a trial whose box, process `box`, is gone; returns why the trial is void, or "".

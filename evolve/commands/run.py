@@ -10,8 +10,10 @@ from rich.console import Console
 
 from evolve import plugins
 from evolve.assemble import LIMITS, Run, assemble
+from evolve.commands.away import Patience, leave
 from evolve.commands.options import Commands, isolation_options, limit_options, place_options, run_option, target_option
-from evolve.commands.signals import ended_like_by_ctrl_c, interruptible
+from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c, interruptible
+from evolve.executors.spool import SpoolExecutor, spool_of
 from evolve.forecast import forecast
 from evolve.language_options import announce_operators, cap_options, model_options, resume_models
 from evolve.loop import Loop
@@ -23,7 +25,8 @@ from evolve.reports.proposals import print_proposals
 from evolve.reports.source import print_diff
 
 NO_MODEL = 3
-INTERRUPTED = 130
+TRIALS_WAIT = 4
+LOCAL = "local"
 CONTINUES = "the same command continues the run"
 
 
@@ -36,6 +39,7 @@ def register(commands: Commands) -> None:
     cap_options(resume)
     isolation_options(resume)
     resume.add_argument("--slots", type=int, help="trials at a time (default: as before)")
+    _executor_options(resume, "as before")
     run_option(resume)
     target_option(resume)
     resume.set_defaults(command=_resume, interrupted=CONTINUES)
@@ -44,7 +48,10 @@ def register(commands: Commands) -> None:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     place_options(parser)
     limit_options(parser)
-    parser.add_argument("--slots", type=int, help="trials at a time (default: one for each core)")
+    parser.add_argument(
+        "--slots", type=int, help="trials at a time (default: one for each core; in a spool as many as its workers do)"
+    )
+    _executor_options(parser, "local")
     parser.add_argument("--budget", type=float, help="charged seconds of a full trial (default: the scale's)")
     parser.add_argument(
         "--population", type=int, default=12, help="individuals that may be parents (default: %(default)s)"
@@ -62,12 +69,27 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-dir", help="default: runs/ and a name made of target, scale, budget and seed")
 
 
+def _executor_options(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--executor", metavar="WHERE", help=f"local, or spool:DIR for workers on other machines (default: {default})"
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="for a spool at which nobody works, until the run ends and says what to carry; 0: as soon as there is "
+        "nothing else to do (default: %(default)g)",
+    )
+
+
 def _run(options: argparse.Namespace, console: Console) -> int:
+    options.executor = options.executor or LOCAL
     with (
         ended_like_by_ctrl_c(),
         assemble(options, lambda line: console.print(line, highlight=False, markup=False)) as run,
     ):
-        return _drive(run, console)
+        return _drive(run, console, options.wait)
 
 
 def _resume(options: argparse.Namespace, console: Console) -> int:
@@ -85,34 +107,44 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
         before = history.harness.get("limits", {}).get(field)
         if getattr(options, option) is None and (before or field != "generations"):  # 0 is no option there
             setattr(options, option, before)
-    if options.slots is None and (slots := history.harness.get("slots")):
+    options.executor = options.executor or history.harness.get("executor", LOCAL)
+    away = spool_of(options.executor) is not None
+    if options.slots is None and not away and (slots := history.harness.get("slots")):
         options.slots = min(slots, len(os.sched_getaffinity(0)))  # it may be another machine
     return _run(options, console)
 
 
-def _drive(run: Run, console: Console) -> int:
+def _drive(run: Run, console: Console, wait: float) -> int:
     """Announce, run, summarise."""
     _announce(run, console)
     journal = Journal(run.store.directory)
+    spool = run.executor if isinstance(run.executor, SpoolExecutor) else None
+    patience = Patience(spool, wait, console) if spool else None
 
     with Progress(console) as progress:
 
         def watch(loop: Loop) -> None:
             progress(loop)
             journal(loop.history)
+            if patience:
+                patience(loop)
 
         loop = Loop(run.log, run.executor, run.operators, run.plan, run.limits, watch, plugins.load(plugins.CARRIES))
         with interruptible(loop, console):
             reason = loop.run(run.seed)
     ended = f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds."
     console.print(ended, markup=False)
-    if run.history.seed is None or run.history.seed.verdict != "ok":
-        return INTERRUPTED if loop.interrupted else 1
-    journal(run.history)
-    _summary(run, console)
-    if loop.interrupted or reason == run.history.halted:
-        return INTERRUPTED if loop.interrupted else NO_MODEL
-    return 1 if loop.trouble else 0
+    measured = run.history.seed is not None and run.history.seed.verdict == "ok"
+    if measured:
+        journal(run.history)
+        _summary(run, console)
+    if spool:
+        leave(console, spool, loop, run.plan.scale)
+    if loop.interrupted or loop.ending:
+        return INTERRUPTED if loop.interrupted else TRIALS_WAIT
+    if measured and reason == run.history.halted:
+        return NO_MODEL
+    return 1 if loop.trouble or not measured else 0
 
 
 def _announce(run: Run, console: Console) -> None:

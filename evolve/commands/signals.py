@@ -6,10 +6,18 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from rich.console import Console
 
-from evolve.loop import Loop
+INTERRUPTED = 130  # exit code
+AGAIN = "The same command continues."
+
+
+class Interruptible(Protocol):
+    """A loop or a worker: looks now and then whether it should end."""
+
+    interrupted: bool
 
 
 def _ends() -> list[signal.Signals]:
@@ -30,14 +38,14 @@ def ended_like_by_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(loop: Loop, console: Console) -> Iterator[None]:
+def interruptible(loop: Interruptible, console: Console, then: str = AGAIN) -> Iterator[None]:
     """Ctrl-C once (or SIGTERM, SIGHUP) finishes the running trials; twice stops now."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if loop.interrupted:
             raise KeyboardInterrupt
         loop.interrupted = True
-        console.print("Finishing the running trials; once more to stop now. The same command continues.")
+        console.print(f"Finishing the running trials; once more to stop now. {then}", markup=False)
 
     before = {s: signal.signal(s, stop) for s in _ends()}
     try:

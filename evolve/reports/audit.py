@@ -27,11 +27,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from evolve import plugins
-from evolve.assemble import cores_for, judge_command, read_seed
+from evolve.assemble import read_seed
 from evolve.config import ConfigError, Target, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.isolation import UNISOLATED, is_unisolated, options_of
 from evolve.journal import cut, plain
+from evolve.judges import cores_for, judge_command
 from evolve.model import Genome, Outcome, Trial
 from evolve.reports.progress import PLAIN_EVERY, clock, rewrites
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from evolve import plugins
-from evolve.assemble import DEFAULT_OPERATORS, cores_for, open_executor
+from evolve.assemble import DEFAULT_OPERATORS, open_executor
 from evolve.config import ConfigError, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError
 from evolve.isolation import options_of
+from evolve.judges import cores_for
 from evolve.language import HOW, language_of
 from evolve.model import Trial
 

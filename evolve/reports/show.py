@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evolve.history import SEED, History
-from evolve.journal import plain, verdict
+from evolve.journal import loss_curve, plain, verdict
 from evolve.model import Candidate, Number
 from evolve.reports.columns import bare_table, with_error
 from evolve.reports.front import beats_seed, gain, print_weakness
@@ -53,7 +53,13 @@ def print_candidate(console: Console, history: History, candidate: Candidate) ->
     _print_cost(console, candidate)
     console.print("\nlineage, from the candidate to the seed:")
     print_ancestors(console, history, candidate, full=False)
-    if tail := _log_tail(history, candidate):
+    log = _last_log(history, candidate)
+    if curve := loss_curve(log):
+        console.print(
+            "\ntraining loss as it printed it, from start to end:", *(f"{v:.3f}" for v in curve), highlight=False
+        )
+    if log:
+        tail = plain("\n".join(log[-LOG:].splitlines()[-LOG_LINES:]))
         console.print("\nlast log:", tail, sep="\n", markup=False, highlight=False)
 
 
@@ -167,8 +173,7 @@ def _print_cost(console: Console, candidate: Candidate) -> None:
     console.print(f"charged: {candidate.seconds:,.1f} s in {candidate.trials} trials{asked}", highlight=False)
 
 
-def _log_tail(history: History, candidate: Candidate) -> str:
-    """The last lines of the last trial that printed any."""
+def _last_log(history: History, candidate: Candidate) -> str:
+    """The log of the last trial that printed anything."""
     owner = f"ask/{candidate.index}"
-    tails = [o.log_tail for (name, _), o in history.outcomes.items() if name == owner and o.log_tail]
-    return plain("\n".join(tails[-1][-LOG:].splitlines()[-LOG_LINES:])) if tails else ""
+    return next((o.log_tail for (name, _), o in reversed(history.outcomes.items()) if name == owner and o.log_tail), "")

@@ -13,6 +13,7 @@ from evolve.history import History
 from evolve.journal import QUOTED, cut, plain
 
 INTERRUPTED = "interrupted"  # the reason that the loop gives when a signal ended it
+AWAY = "its trials wait in a spool"  # how a reason begins when the run could only wait
 CURE = "python -m evolve resume --run-dir"
 
 
@@ -42,8 +43,8 @@ def state_with(who: str, directory: Path, history: History) -> State:
     if who:
         return State("running", f"Running ({who}): {_so_far(history)}.")
     reason = cut(history.stopped, QUOTED)
-    if not reason or reason == INTERRUPTED:
-        how = "by a signal" if reason else "its process ended before the run did"
+    if not reason or reason == INTERRUPTED or reason.startswith(AWAY):
+        how = "by a signal" if reason == INTERRUPTED else reason or "its process ended before the run did"
         cure = f"{CURE} {plain(shlex.quote(str(directory)))}"
         return State("interrupted", f"Interrupted ({how}): {_so_far(history)}. To continue: {cure}")
     if history.seed is None or history.seed.verdict != "ok":

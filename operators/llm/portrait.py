@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from evolve.journal import cut, verdict
+from evolve.journal import cut, loss_curve, verdict
 from evolve.model import Briefing, Candidate, Estimate
 
-POINTS = 10  # of a loss curve
 ANCESTORS = 8
 IN_SHORT = 100  # characters of a hypothesis that stands in the journal too
 METRICS = {  # those that are shown, and how
@@ -16,11 +14,8 @@ METRICS = {  # those that are shown, and how
     "steps": "{:,.0f} steps",
     "parameters": "{:,.0f} parameters",
     "peak_memory_mb": "{:,.0f} MB of memory at most",
-    "mfu": "{:.1%} of the device's arithmetic",
+    "mfu_reported": "{:.1%} of the device's arithmetic",
 }
-_LOSS = re.compile(r"\bloss\b[ =:]*(\d+\.\d+)", re.I)
-LOG = 1_000_000  # characters of a log that are read, from its end
-LARGEST_LOSS, LONGEST_LOSS = 100, 8  # others are left out, or a log could spell a text in numbers
 
 
 def score(candidate: Candidate, briefing: Briefing) -> str:
@@ -45,15 +40,6 @@ def facts(candidate: Candidate, briefing: Briefing) -> list[str]:
     if curve := loss_curve(briefing.logs.get(candidate.id, "")):
         lines.append("training loss as it printed it, from start to end: " + " ".join(f"{v:.2f}" for v in curve))
     return lines
-
-
-def loss_curve(log: str) -> list[float]:
-    """At most `POINTS` of the losses in a log, evenly spaced, the first and the last among them."""
-    found = [number for number in _LOSS.findall(log[-LOG:]) if len(number) <= LONGEST_LOSS]
-    losses = [loss for loss in map(float, found) if loss < LARGEST_LOSS]
-    if len(losses) <= POINTS:
-        return losses
-    return [losses[round(i * (len(losses) - 1) / (POINTS - 1))] for i in range(POINTS)]
 
 
 def numbers(candidate: Candidate, importance: Mapping[str, float]) -> list[str]:

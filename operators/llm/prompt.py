@@ -148,7 +148,8 @@ def only_place(request: Request) -> str:
 
 
 def _is_function(text: str) -> bool:
-    return text.lstrip().startswith("def ")
+    """Whether a text is a function of something: those of nothing only set up."""
+    return bool(re.match(r"\s*def \w+\((?!\))", text))
 
 
 def crossing(

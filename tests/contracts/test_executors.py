@@ -13,9 +13,11 @@ import pytest
 from evolve.executors import local
 from evolve.executors.inline import InlineExecutor
 from evolve.executors.local import JudgeError, LocalExecutor
+from evolve.executors.spool import SpoolExecutor
 from evolve.model import Outcome, Trial
 from tests.contracts import fake_judge
 from tests.contracts.suites import ExecutorContract
+from tests.evolve.spooled import Bench
 
 JUDGE = str(Path(fake_judge.__file__))
 
@@ -58,6 +60,18 @@ class TestLocalExecutor(ExecutorContract):
     @pytest.fixture
     def executor(self, make: Callable[[int], LocalExecutor]) -> LocalExecutor:
         return make(2)
+
+
+class TestSpoolExecutor(ExecutorContract):
+    """The folder, with a worker that has two slots beside it."""
+
+    @pytest.fixture
+    def executor(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolExecutor]:
+        with Bench(tmp_path / "spool", monkeypatch) as bench:
+            bench.work(slots=2)
+            executor = bench.executor(bind, slots=2)
+            yield executor
+            executor.close()
 
 
 def run(executor: LocalExecutor, seed: int = fake_judge.OK, lr: float = 1.0) -> Outcome:

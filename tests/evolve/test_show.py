@@ -121,3 +121,15 @@ def test_patch_takes_the_plain_diff(tmp_path: Path, before: str, after: str) -> 
     subprocess.run(["patch", "-s", "-p1"], input=diff.encode(), cwd=tmp_path, check=True)
     assert (tmp_path / "train.py").read_bytes() == after.encode()
     assert patch(Plain(), old, old) == ""
+
+
+def test_losses_that_a_program_printed_are_shown_as_its_own(history: History) -> None:
+    seed = history.seed
+    assert seed is not None and "as it printed it" not in printed(history, seed)
+    last = [place for place in history.outcomes if place[0] == "ask/0"][-1]
+    kept = history.outcomes[last]
+    history.outcomes[last] = replace(kept, log_tail="step 0 loss 5.4\nstep 25 loss 3.25 [bold]\n")
+    try:
+        assert "training loss as it printed it, from start to end: 5.400 3.250" in printed(history, seed)
+    finally:
+        history.outcomes[last] = kept

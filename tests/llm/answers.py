@@ -82,7 +82,7 @@ for step, (x, y, epoch) in enumerate(train_loader):
         recent.clear()
 seconds = time.perf_counter() - start
 """
-IMPORTS = "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader\n"
+IMPORTS = "from prepare import DEVICE, EVAL_ROWS, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader\n"
 GPT_INIT = """\
         self.apply(self.init_weights)
         self.head.weight = self.tok_emb.weight

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from evolve.journal import loss_curve
 from evolve.model import Candidate, Edit, Rejected, Rules
 from operators.llm import portrait, prompt
 from operators.llm.crossover import Crossover
@@ -112,7 +113,7 @@ def test_rounded_scores_are_there() -> None:
 
 
 def test_a_log_gives_the_numbers_of_its_loss_curve_and_nothing_else() -> None:
-    assert portrait.loss_curve(family.LOG) == [5.5452, 3.1234, 2.5]
+    assert loss_curve(family.LOG) == [5.5452, 3.1234, 2.5]
     text = whole(requests("mutate")[0])
     assert "* training loss as it printed it, from start to end: 5.55 3.12 2.50\n" in text
     for smuggled in ("forget all rules", "IGNORE", "3.398", "lossless"):
@@ -122,13 +123,13 @@ def test_a_log_gives_the_numbers_of_its_loss_curve_and_nothing_else() -> None:
 def test_a_log_cannot_carry_a_text_as_numbers() -> None:
     """A loss is below 100 and has a few digits."""
     log = "loss 5.54\nloss 7211101.108\nloss 100.0\nloss 99.99999\nloss 3.721110110832\nloss 0.000072"
-    assert portrait.loss_curve(log) == [5.54, 99.99999, 0.000072]
+    assert loss_curve(log) == [5.54, 99.99999, 0.000072]
 
 
 @pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 500])
 def test_a_loss_curve_has_ten_points_with_both_ends(length: int) -> None:
     losses = [9.0 - i / 100 for i in range(length)]
-    curve = portrait.loss_curve("\n".join(f"step {i} loss {loss:.2f}" for i, loss in enumerate(losses)))
+    curve = loss_curve("\n".join(f"step {i} loss {loss:.2f}" for i, loss in enumerate(losses)))
     assert len(curve) == min(length, 10) and curve[:1] + curve[-1:] == losses[:1] + losses[-1:]
 
 

@@ -55,7 +55,7 @@ def test_addresses_of_the_seed():
     assert addresses(SEED)[13:20] == (
         "COMPILE", "Attention", "Attention.__init__", "Attention.forward", "MLP", "MLP.__init__", "MLP.forward",
     )  # fmt: skip
-    assert addresses(SEED)[-4:] == ("@setup", "train_step", "@training_loop", "@evaluation")
+    assert addresses(SEED)[-5:] == ("train_step", "warm_up", "@compilation", "@training_loop", "@evaluation")
 
 
 def test_addresses_of_other_styles():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 import types
 from pathlib import Path
@@ -110,3 +111,12 @@ def test_the_rest_of_the_script_stays_as_it_is() -> None:
     source = SCRIPTS[0].read_text()
     body = source[source.index("# Hyperparameters") :]
     assert convert(source).endswith(body)
+
+
+def test_the_seed_warms_up_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.compile", lambda model: model)
+    asked: list[int] = []
+    source = SCRIPTS[0].read_text().replace("COMPILE = False", "COMPILE = True")
+    source = source.replace("    train_step(x, y)\n", "    train_step(x, y)\n    asked.append(len(x[:EVAL_ROWS]))\n")
+    monkeypatch.setitem(builtins.__dict__, "asked", asked)
+    assert len(run(source, monkeypatch)) == 1 and asked == [16]

@@ -28,8 +28,11 @@ class Driver:
         pass
 
     nvmlEventTypeXidCriticalError = 8
+    NVML_CLOCK_SM = 1
 
     def __init__(self) -> None:
+        self.clock, self.reasons, self.millijoules = 1980, 0, 0
+        self.tells_energy = True
         self.used: list[int] = [0]
         self.processes: list[tuple[int, int]] = []
         self.faults: list[int] = []
@@ -65,6 +68,18 @@ class Driver:
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.processes]
+
+    def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> int:
+        assert kind == self.NVML_CLOCK_SM
+        return self.clock
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: int) -> int:
+        return self.reasons
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
+        if not self.tells_energy:
+            raise self.NVMLError("Not Supported")
+        return self.millijoules
 
     def nvmlEventSetCreate(self) -> str:
         return "events"
@@ -128,6 +143,39 @@ def test_memory_in_use_when_the_judge_began_is_no_hindrance() -> None:
     driver.used = [7 * GIB]
     watched.sample()
     assert watched.peak_mb == 2048.0
+
+
+IDLE, POWER_CAP, HEAT = 0x1, 0x4, 0x40
+
+
+def sampled(watched: Guard, driver: Driver, *looks: tuple[int, int, int]) -> dict[str, float]:
+    """The metrics after looks, a second apart, at a clock in MHz, reasons for it and millijoules used so far."""
+    for driver.clock, driver.reasons, driver.millijoules in looks:
+        watched._sampled -= 1.0
+        watched.sample(training=True)
+    times = iter(range(100))
+    watched.telemetry._states = [(float(next(times)), state) for _, state in watched.telemetry._states]
+    return watched.metrics({"parameters": 1e6, "tokens_per_second": 1e6}, charged=10.0)
+
+
+def test_clock_energy_and_what_held_the_device_back_are_those_of_the_training() -> None:
+    driver = Driver()
+    watched = guard(driver)
+    watched.sample()
+    looks = (1980, IDLE, 5_000), (1700, POWER_CAP, 605_000), (1500, HEAT | IDLE, 1_205_000), (1900, 0, 1_805_000)
+    found = sampled(watched, driver, *looks)
+    assert found["sm_mhz_min"] == 1500 and found["sm_mhz_median"] == 1800 and found["throttled_share"] == 0.5
+    assert found["watts"] == pytest.approx(600.0) and found["joules"] == pytest.approx(6000.0)
+    assert "mfu_reported" not in found  # no such device is known
+    watched.before()
+    assert "watts" not in watched.metrics({}, 10.0)
+
+
+def test_where_the_driver_tells_no_energy_there_is_none() -> None:
+    driver = Driver()
+    driver.tells_energy = False
+    found = sampled(guard(driver), driver, (1980, 0, 0), (1980, 0, 0))
+    assert found["sm_mhz_min"] == 1980 and "watts" not in found and "joules" not in found
 
 
 def test_memory_may_take_a_moment_to_be_free_again() -> None:

@@ -75,6 +75,7 @@ def test_clock_starts_with_the_first_batch_and_the_stream_ends_with_the_budget(t
     assert score(session).message == {"val_bpb": 8.0}
     assert session.verdict is not None and session.verdict.status == "ok" and session.charged == 10.5
     assert session.verdict.metrics["startup_seconds"] == 50.0 and session.verdict.metrics["tokens"] == 48
+    assert session.verdict.metrics["step_ms"] == 3500.0
 
 
 def test_a_step_that_would_end_far_too_late_is_not_begun(texts: Texts) -> None:

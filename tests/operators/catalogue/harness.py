@@ -29,6 +29,7 @@ PATHS = {
 ARGUMENTS = "model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY"
 OPTIMIZER = f"optimizer = torch.optim.AdamW({ARGUMENTS})"  # a line of the plain script
 SCRIPTS = {name: path.read_text() for name, path in PATHS.items()}
+IMPORTS = next(line for line in SCRIPTS["plain"].splitlines() if line.startswith("from prepare "))
 VOCABULARY, LENGTH, ROWS, BATCHES = 61, 32, 2, 8
 
 
@@ -116,10 +117,10 @@ def _prepare(report: Report) -> ModuleType:
 
     def make_dataloader(tokenizer: _Tokenizer, B: int, T: int, split: str) -> Iterator[tuple[Any, Any, int]]:
         nonlocal served
-        count = 2 if split == "warmup" else BATCHES
-        for _ in range(count):
-            served += split != "warmup"
-            tokens = torch.randint(VOCABULARY, (min(B, ROWS), T + 1))
+        warm_up = torch.Generator().manual_seed(1) if split == "warmup" else None
+        for _ in range(2 if warm_up else BATCHES):
+            served += not warm_up
+            tokens = torch.randint(VOCABULARY, (min(B, ROWS), T + 1), generator=warm_up)
             yield tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), 0
 
     @torch.no_grad()
@@ -135,6 +136,7 @@ def _prepare(report: Report) -> ModuleType:
     stub.__dict__.update(
         DEVICE="cpu",
         MAX_SEQ_LEN=LENGTH,
+        EVAL_ROWS=ROWS,
         TIME_BUDGET=1.0,
         Tokenizer=_Tokenizer,
         make_dataloader=make_dataloader,

@@ -1,16 +1,16 @@
 """`batch_size_schedule`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import batch_size_schedule
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import IMPORTS, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = batch_size_schedule.CODE.splitlines()
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(batch_size_schedule, SCRIPTS["plain"]))
-    assert gone == ["from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader"]
+    assert gone == [IMPORTS]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
-        "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress",
+        f"{IMPORTS}, progress",
         "SMALL_BATCH_UNTIL = 0.3  # knob: 0.05..0.7",
         "SMALL_BATCH_PARTS = 2  # knob: 2|4|8",
         "    if progress() < SMALL_BATCH_UNTIL:",

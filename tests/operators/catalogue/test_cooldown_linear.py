@@ -1,14 +1,14 @@
 """`cooldown_linear`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import cooldown_linear
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import IMPORTS, SCRIPTS, changed_lines, refusal, transformed
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(cooldown_linear, SCRIPTS["plain"]))
-    assert gone == ["from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader"]
+    assert gone == [IMPORTS]
     assert [line for line in new if line.strip()] == [
-        "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress",
+        f"{IMPORTS}, progress",
         "COOLDOWN = 0.5  # knob: 0.1..1.0",
         "FINAL_LR = 0.05  # knob: 0.001..0.3 log",
         "def lr_cooldown(done):",

@@ -1,16 +1,16 @@
 """`momentum_schedule`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import momentum_schedule
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import IMPORTS, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = momentum_schedule.CODE.splitlines()
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(momentum_schedule, SCRIPTS["plain"]))
-    assert gone == ["from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader"]
+    assert gone == [IMPORTS]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
-        "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress",
+        f"{IMPORTS}, progress",
         "BETA1_START = 0.8  # knob: 0.5..0.95",
         "BETA1_WARMUP = 0.1  # knob: 0.01..0.5 log",
         "    for group in optimizer.param_groups:",

@@ -1,16 +1,16 @@
 """`sequence_length_schedule`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import sequence_length_schedule
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import IMPORTS, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = sequence_length_schedule.CODE.splitlines()
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(sequence_length_schedule, SCRIPTS["plain"]))
-    assert gone == ["from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader"]
+    assert gone == [IMPORTS]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
-        "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress",
+        f"{IMPORTS}, progress",
         "SHORT_SEQUENCES_UNTIL = 0.3  # knob: 0.05..0.7",
         "SEQUENCE_PARTS = 2  # knob: 2|4|8",
         "    if progress() < SHORT_SEQUENCES_UNTIL:",

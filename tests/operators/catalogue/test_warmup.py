@@ -1,16 +1,16 @@
 """`warmup`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import warmup
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import IMPORTS, SCRIPTS, changed_lines, refusal, transformed
 
 DEFINED = warmup.CODE.splitlines()
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(warmup, SCRIPTS["plain"]))
-    assert gone == ["from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader"]
+    assert gone == [IMPORTS]
     assert [line for line in new if line.strip() and line not in DEFINED] == [
-        "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress",
+        f"{IMPORTS}, progress",
         "LR_WARMUP = 0.05  # knob: 0.005..0.3 log",
         "LR_START = 0.05  # knob: 0.01..0.5 log",
         "    for group in optimizer.param_groups:",

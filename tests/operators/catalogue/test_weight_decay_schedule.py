@@ -1,14 +1,14 @@
 """`weight_decay_schedule`: before and after on one script, which scripts it takes, and that it happens once."""
 
 from operators.catalogue import weight_decay_schedule
-from tests.operators.catalogue.harness import SCRIPTS, changed_lines, refusal, transformed
+from tests.operators.catalogue.harness import IMPORTS, SCRIPTS, changed_lines, refusal, transformed
 
 
 def test_changes_these_lines_and_no_others() -> None:
     gone, new = changed_lines(SCRIPTS["plain"], transformed(weight_decay_schedule, SCRIPTS["plain"]))
-    assert gone == ["from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader"]
+    assert gone == [IMPORTS]
     assert [line for line in new if line.strip()] == [
-        "from prepare import DEVICE, MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader, progress",
+        f"{IMPORTS}, progress",
         "FINAL_WEIGHT_DECAY = 0.1  # knob: 0.01..3.0 log",
         "    for group in optimizer.param_groups:",
         '        initial = group.setdefault("initial_weight_decay", group["weight_decay"])',
