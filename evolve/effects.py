@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from statistics import fmean, variance
 
 from evolve.model import Candidate, Effect
 
 
-def noise(seed: Candidate) -> float | None:
-    """Standard deviation of one training's loss: that of the seed program over seeds, pooled over its rungs."""
-    spreads = [(len(losses) - 1, variance(losses)) for losses in seed.losses.values() if len(losses) > 1]
+def noise(candidates: Iterable[Candidate], rung: float) -> float | None:
+    """Standard deviation of one training's loss at `rung`: over seeds within a candidate, pooled over candidates.
+
+    The within-group mean square of a one-way analysis of variance. The seed program alone would give two degrees of
+    freedom. None where nobody was trained there twice.
+    """
+    groups = (c.losses.get(f"{rung:g}", ()) for c in candidates if not c.quarantined)
+    spreads = [(len(losses) - 1, variance(losses)) for losses in groups if len(losses) > 1]
     freedom = sum(n for n, _ in spreads)
     return math.sqrt(sum(n * v for n, v in spreads) / freedom) if freedom else None
 
@@ -21,9 +26,11 @@ def effect(
     losses: Mapping[str, float],
     parent: Candidate,
     parents_losses: Mapping[str, float],
-    sd: float | None,
+    noise_at: Callable[[float], float | None],
 ) -> Effect | None:
     """The change at the highest rung of both, given by name with its loss; None without one.
+
+    `noise_at` gives the standard deviation of one training's loss at a rung.
 
     At the full budget the losses are means over seeds; below it one seed is shared by all, and each loss is the best
     of the numbers that were tried there.
@@ -33,6 +40,7 @@ def effect(
         return None
     rung = max(shared, key=float)
     counts = [len(c.losses.get(rung, ())) or 1 for c in (child, parent)]
+    sd = noise_at(float(rung))
     error = None if sd is None else sd * math.sqrt(sum(1 / n for n in counts))
     return Effect(losses[rung] - parents_losses[rung], float(rung), error)
 

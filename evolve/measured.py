@@ -37,6 +37,10 @@ class Measured:
         """Name of the first objective."""
         return self.search.objectives[0].name
 
+    def noise(self, rung: float) -> float | None:
+        """Standard deviation of one training's loss at a rung; None where nobody was trained there twice."""
+        return noise(self.candidates.values(), rung)
+
     def rung_losses(self, candidate: Candidate) -> dict[str, float]:
         """The best loss of a candidate at each rung on the way up, and its mean at the full budget."""
         names = [f"{rung:g}" for rung in self.all_rungs]
@@ -56,9 +60,9 @@ class Measured:
         """
         if self.seed is None:
             return None
-        sd, losses = noise(self.seed), self.losses_of(candidate)
+        losses = self.losses_of(candidate)
         against = [(parent, self.losses_of(parent)) for parent in self._measured_ancestors(candidate)]
-        return least_gain(effect(candidate, losses, parent, known, sd) for parent, known in against)
+        return least_gain(effect(candidate, losses, parent, known, self.noise) for parent, known in against)
 
     def _measured_ancestors(self, candidate: Candidate) -> list[Candidate]:
         """The nearest ones on every line that have a loss that was not cheated; the first parent's come first."""

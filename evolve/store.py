@@ -84,15 +84,16 @@ class Store:
     def read(cls, directory: Path) -> Store:
         """Open for reading, also while a run is on. Raises `StoreError` if there is no run or it cannot be read.
 
-        SQLite wants to write beside a log even to read it; where it may not, and no write-ahead log is left, nobody
-        writes, and the file is opened as one that does not change.
+        SQLite wants to write beside a log even to read it; where it may not, and nothing is left in a write-ahead log,
+        nobody writes, and the file is opened as one that does not change.
         """
         path = directory / FILE
         if not path.exists():
             raise StoreError(
                 f"no run in {directory} (no {FILE}). Start one with: python -m evolve --run-dir {directory}"
             )
-        idle = not os.access(directory, os.W_OK) and not path.with_name(f"{FILE}-wal").exists()
+        ahead = path.with_name(f"{FILE}-wal")
+        idle = not os.access(directory, os.W_OK) and not (ahead.exists() and ahead.stat().st_size)
         return cls(directory, _connect(path, "ro&immutable=1" if idle else "ro"), None)
 
     def append(self, kind: str, key: str, body: dict[str, Any]) -> Event:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evolve.effects import noise
 from evolve.history import History
 from evolve.journal import cut, plain
 from evolve.model import Candidate, Estimate
@@ -178,7 +177,7 @@ def _remarks(history: History) -> list[str]:
         found.append(f"Count models on the same text, in {history.loss}: {counts}.")
     found.append(correlations(history))
     found.append(controls(history))
-    if history.seed and (sd := noise(history.seed)):
+    if history.seed and (sd := history.noise(1.0)):
         found.append(f"One training of the seed program differs from the next by {sd:.4f} (standard deviation).")
     found.append(
         "Members of the front were trained with three seeds, but the first of these chose them: "

@@ -14,7 +14,6 @@ from statistics import quantiles
 from typing import Any
 
 from evolve.config import ConfigError
-from evolve.effects import noise
 from evolve.history import History
 from evolve.journal import plain
 from evolve.model import Candidate, Knob, Objective
@@ -182,7 +181,7 @@ def _loss(history: History) -> Any:
     """Best confirmed loss against charged seconds, with the seed and how far one training of it is from the next."""
     seed = history.seed
     assert seed and seed.fitness
-    mine, sd = seed.fitness.values[history.loss].mean, noise(seed) or 0.0
+    mine, sd = seed.fitness.values[history.loss].mean, history.noise(1.0) or 0.0
     losses = [loss for _, loss, _ in history.progress]
     low, high = min(losses) - sd, mine + sd
     room = 0.08 * (high - low) or 0.1

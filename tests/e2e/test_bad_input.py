@@ -325,6 +325,7 @@ def test_a_run_on_a_disk_that_is_read_only_can_be_viewed_and_not_continued(
     target: Path, run_dir: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(run_dir, small_disk / "run")
+    (small_disk / "run" / "run.sqlite-wal").touch()  # as a copy may have it; nothing is in it
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     assert main(["front", "--run-dir", str(small_disk / "run")]) == 0
     assert "Pareto front" in capsys.readouterr().out

@@ -19,43 +19,50 @@ def trained(index: int, losses: dict[str, tuple[float, ...]]) -> Candidate:
 @pytest.mark.parametrize(
     ("losses", "expected"),
     [
-        ({}, None),
-        ({"1": (3.0,), "0.5": ()}, None),
-        ({"1": (3.0, 3.2)}, math.sqrt(0.02)),
-        ({"1": (3.0, 3.2), "0.5": (4.0,)}, math.sqrt(0.02)),
-        ({"1": (3.0, 3.2), "0.5": (4.0, 4.0, 4.0)}, math.sqrt((0.02 + 2 * 0.0) / 3)),
-        ({"1": (3.0, 3.1, 3.2), "0.25": (5.0, 5.4)}, math.sqrt((2 * 0.01 + 0.08) / 3)),
+        ([], None),
+        ([(3.0,), ()], None),
+        ([(3.0, 3.2)], math.sqrt(0.02)),
+        ([(3.0, 3.2), (4.0,)], math.sqrt(0.02)),
+        ([(3.0, 3.2), (4.0, 4.0, 4.0)], math.sqrt((0.02 + 2 * 0.0) / 3)),
+        ([(3.0, 3.1, 3.2), (5.0, 5.4)], math.sqrt((2 * 0.01 + 0.08) / 3)),
     ],
 )
-def test_noise_is_pooled_over_the_rungs_of_the_seed(
-    losses: dict[str, tuple[float, ...]], expected: float | None
+def test_noise_is_pooled_within_those_who_were_trained_with_several_seeds(
+    losses: list[tuple[float, ...]], expected: float | None
 ) -> None:
-    found = noise(trained(0, losses))
+    found = noise([trained(i, {"1": own, "0.5": (0.0, 9.0)}) for i, own in enumerate(losses)], 1.0)
     assert found is None if expected is None else found == pytest.approx(expected)
+
+
+def test_a_cheat_says_nothing_of_noise() -> None:
+    cheat = replace(trained(1, {"1": (0.0, 9.0)}), quarantined="causality")
+    assert noise([trained(0, {"1": (3.0, 3.2)}), cheat], 1.0) == pytest.approx(math.sqrt(0.02))
 
 
 def test_an_effect_is_taken_at_the_highest_rung_of_both() -> None:
     child, parent = trained(1, {"0.5": (3.5,)}), trained(0, {"1": (3.0, 3.1, 3.2)})
-    found = effect(child, {"0.25": 4.0, "0.5": 3.5}, parent, {"0.25": 4.1, "0.5": 3.7, "1": 3.1}, 0.1)
-    assert found == Effect(pytest.approx(-0.2), 0.5, pytest.approx(0.1 * math.sqrt(2)))
+    found = effect(
+        child, {"0.25": 4.0, "0.5": 3.5}, parent, {"0.25": 4.1, "0.5": 3.7, "1": 3.1}, lambda rung: 0.1 * rung
+    )
+    assert found == Effect(pytest.approx(-0.2), 0.5, pytest.approx(0.05 * math.sqrt(2)))
 
 
 def test_rungs_are_compared_as_numbers() -> None:
     child = parent = trained(0, {})
-    found = effect(child, {"9": 1.0, "10": 2.0}, parent, {"9": 3.0, "10": 3.5}, None)
+    found = effect(child, {"9": 1.0, "10": 2.0}, parent, {"9": 3.0, "10": 3.5}, lambda rung: None)
     assert found == Effect(-1.5, 10.0, None)
 
 
 def test_more_seeds_make_an_effect_surer() -> None:
     child, parent = trained(1, {"1": (2.9, 3.0, 3.1)}), trained(0, {"1": (3.0, 3.1, 3.2, 3.3, 3.4, 3.5)})
-    found = effect(child, {"1": 3.0}, parent, {"1": 3.25}, 0.2)
+    found = effect(child, {"1": 3.0}, parent, {"1": 3.25}, lambda rung: 0.2)
     assert found and found.error == pytest.approx(0.2 * math.sqrt(1 / 3 + 1 / 6))
 
 
 def test_without_a_rung_in_common_there_is_none() -> None:
     candidate = trained(0, {})
-    assert effect(candidate, {"0.25": 1.0}, candidate, {"1": 1.0}, 0.1) is None
-    assert effect(candidate, {}, candidate, {"1": 1.0}, 0.1) is None
+    assert effect(candidate, {"0.25": 1.0}, candidate, {"1": 1.0}, lambda rung: 0.1) is None
+    assert effect(candidate, {}, candidate, {"1": 1.0}, lambda rung: 0.1) is None
 
 
 @pytest.mark.parametrize(
