@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from evolve.config import ConfigError
 from evolve.journal import HYPOTHESIS, cut
 
 STATUSES = ("keep", "discard", "crash")
 LONGEST = 4 << 20  # bytes of a file
-MOST_ROWS = 2000  # of a file; an experiment takes minutes, so this is a week
+MOST_ROWS = 2000  # of a file that a run is told, the last ones; an experiment takes minutes, so this is a week
 COMMIT = 12  # characters of a commit's name
 
 
@@ -47,6 +48,17 @@ def entry(row: Row) -> str:
     return f'elsewhere {row.commit}: "{row.description}": {what}'
 
 
+def checked(fields: Mapping[str, Any]) -> Row:
+    """The row with these fields, which somebody wrote down. Raises ValueError, TypeError or AttributeError for one
+    that `read_results` never gives."""
+    row = Row(**fields)
+    as_read = (cut(row.commit, COMMIT), cut(row.description, HYPOTHESIS)) == (row.commit, row.description)
+    compared = row.delta is None or (isinstance(row.delta, float) and math.isfinite(row.delta))
+    if not as_read or not compared or row.status not in STATUSES:
+        raise ValueError(f"no row of a results.tsv: {row}")
+    return row
+
+
 def read_results(content: bytes, name: str) -> list[Row]:
     """The rows of a results.tsv, first to last; the baseline and rows without a description or status are left out.
 
@@ -68,7 +80,7 @@ def read_results(content: bytes, name: str) -> list[Row]:
             f'status and description among them, and is "{first}"'
         )
     cells = [dict.fromkeys(columns, "") | dict(zip(columns, line.split("\t"), strict=False)) for line in lines[1:]]
-    rows = list(_rows(cells[:MOST_ROWS], columns))
+    rows = list(_rows(cells, columns))
     if not rows:
         raise ConfigError(f"{name} has no row with a description and a status among {', '.join(STATUSES)}")
     return rows

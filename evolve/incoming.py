@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from evolve.config import ConfigError
-from evolve.elsewhere import Row, entry
+from evolve.elsewhere import Row, checked, entry
 from evolve.model import digest
 
 FOLDER = "incoming"
 PERSON = "person"  # the operator whose children are programs that were brought
 SHOWN = 100  # lines on what was tried elsewhere that are shown, the latest ones
+LARGEST = 8 << 20  # bytes of a file; what `learn` leaves has at most 6.3 million
 SET_ASIDE = ".unreadable"  # ends the name of a file that is none of ours, and is looked at no more
 
 Record = Callable[[str, str, dict[str, Any]], None]
@@ -89,7 +90,7 @@ def take_in(directory: Path, known: Collection[str], incoming: Incoming, record:
         with suppress(OSError):
             try:
                 found = None if path.stem in incoming.names else _read(path, known)
-            except (ValueError, LookupError, TypeError, AttributeError):
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 path.replace(path.with_name(path.name + SET_ASIDE))
                 continue
             if found:
@@ -98,12 +99,20 @@ def take_in(directory: Path, known: Collection[str], incoming: Incoming, record:
 
 
 def _read(path: Path, known: Collection[str]) -> tuple[str, dict[str, Any]]:
-    """Kind and body of the event. Raises ValueError, LookupError, TypeError or AttributeError for another file."""
+    """Kind and body of the event, which is for good: so all that is later taken for granted is looked at here.
+
+    Raises ValueError, LookupError, TypeError, AttributeError or RecursionError for a file that is none of ours.
+    """
+    path.stem.encode()
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} is no file, or too long")
     body = json.loads(path.read_text(encoding="utf-8"))
     kind = body.pop("kind")
     if kind == "learned":
-        return kind, {"rows": [asdict(Row(**fields)) for fields in body["rows"]]}
+        return kind, {"rows": [asdict(checked(fields)) for fields in body["rows"]]}
     brought = Brought(**body)
+    for text in (brought.source, brought.hypothesis):
+        text.encode()  # no text has no such method, and half a character cannot be encoded
     if kind != "brought" or brought.parent not in {"0", *known}:
         raise ValueError(f"{path} holds no program of this run")
     return kind, asdict(brought)

@@ -14,7 +14,7 @@ from rich.console import Console
 from evolve import plugins
 from evolve.commands.options import Commands, run_option, target_option
 from evolve.config import ConfigError
-from evolve.elsewhere import LONGEST, entry, read_results
+from evolve.elsewhere import LONGEST, MOST_ROWS, entry, read_results
 from evolve.history import History
 from evolve.incoming import Brought, leave_program, leave_rows
 from evolve.journal import cut
@@ -154,13 +154,16 @@ def _learn(options: argparse.Namespace, console: Console) -> int:
             rows = read_results(file.read(LONGEST + 1), str(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    known = history.incoming.rows
-    new = [row for row in rows if row.key not in known]
+    known, last = history.incoming.rows, rows[-MOST_ROWS:]
+    new = [row for row in last if row.key not in known]
+    left_out = len(rows) - len(last)
+    but = f" (its first {left_out:,} are left out: a run is told the last {MOST_ROWS:,})" if left_out else ""
     if not new:
-        console.print(f"nothing new: the run has all {len(rows)} rows of {path}", markup=False, highlight=False)
+        said = f"nothing new: the run has all {len(last)} rows of {path}{but}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
         return 0
     leave_rows(directory, new)
-    console.print(f"added {len(new)} rows of {path}, such as:", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"added {len(new)} rows of {path}{but}, such as:", markup=False, highlight=False, soft_wrap=True)
     for row in new[-3:]:
         console.print(f"  {entry(row)}", markup=False, highlight=False, soft_wrap=True)
     seen = "" if history.header["settings"].get("models") else "This run asks no language model: see its journal.md. "

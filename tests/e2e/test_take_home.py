@@ -16,6 +16,7 @@ import pytest
 
 from evolve.cli import main
 from evolve.config import ConfigError
+from evolve.elsewhere import MOST_ROWS
 from evolve.history import History
 from evolve.incoming import FOLDER, PERSON, Brought, leave_program
 from evolve.model import Candidate
@@ -262,6 +263,18 @@ def test_a_folder_is_no_program_and_no_table(home: Path, say: Say) -> None:
     assert "cannot read runs: Is a directory" in say("inject", "runs", code=2)
     assert "cannot read runs: Is a directory" in say("learn", "runs", code=2)
     assert "no results.tsv of autoresearch" in say("learn", "runs/night/journal.md", code=2)
+
+
+def test_of_a_long_table_the_last_rows_are_told_each_against_the_best_of_all_before_it(home: Path, say: Say) -> None:
+    more = "".join(f"{n}\t1.5\t4.0\tdiscard\tidea {n}\n" for n in range(MOST_ROWS))
+    Path("results.tsv").write_text(RESULTS + more)
+    said = say("learn", "results.tsv")
+    assert said.startswith("added 2000 rows of results.tsv (its first 1 are left out: a run is told the last 2,000)")
+    assert f'elsewhere {MOST_ROWS - 1}: "idea {MOST_ROWS - 1}": dead end there, +0.5000 against' in said
+    say("resume", "--run-dir", "runs/night", "--generations", "4")
+    told = [commit for commit, _, _ in open_history(Path("runs/night")).incoming.rows]
+    assert told == [str(n) for n in range(MOST_ROWS)]
+    assert "nothing new: the run has all 2000 rows of results.tsv (its first 1 " in say("learn", "results.tsv")
 
 
 def test_without_a_run_there_is_nothing_to_take_or_to_give(

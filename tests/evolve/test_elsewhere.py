@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evolve.config import ConfigError
-from evolve.elsewhere import LONGEST, MOST_ROWS, entry, read_results
+from evolve.elsewhere import LONGEST, entry, read_results
 
 HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
 EXAMPLE = (  # of karpathy/autoresearch's program.md
@@ -79,8 +79,3 @@ def test_words_are_data_in_one_short_line() -> None:
 def test_another_file_is_refused_with_what_is_expected(content: bytes, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read_results(content, "results.tsv")
-
-
-def test_a_file_of_years_is_read_in_part() -> None:
-    rows = "".join(f"{n}\t1.0\t0\tdiscard\tidea {n}\n" for n in range(MOST_ROWS + 10))
-    assert len(lines(HEADER + rows)) == MOST_ROWS

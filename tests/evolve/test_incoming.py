@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evolve.briefing import briefing
 from evolve.config import ConfigError
-from evolve.elsewhere import Row
+from evolve.elsewhere import MOST_ROWS, Row, read_results
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
-from evolve.incoming import FOLDER, PERSON, SHOWN, Brought, leave_program, leave_rows
+from evolve.incoming import FOLDER, LARGEST, PERSON, SHOWN, Brought, Incoming, leave_program, leave_rows, take_in
 from evolve.loop import Loop
 from evolve.model import Candidate, Mating
 from evolve.reports.journal import Journal
@@ -49,6 +52,13 @@ def brought(directory: Path, line: str = LINE, parent: str = "0", why: str = "I 
 
 def of_a_person(history: History) -> list[Candidate]:
     return [c for c in history.candidates.values() if c.operator == PERSON]
+
+
+def taken(directory: Path) -> list[dict[str, Any]]:
+    """What would be recorded of the files that lie there."""
+    found: list[dict[str, Any]] = []
+    take_in(directory, {"0"}, Incoming(), lambda kind, key, body: found.append(body))
+    return found
 
 
 def left(directory: Path) -> list[str]:
@@ -130,24 +140,84 @@ def test_killed_between_recording_and_removing_the_file_is_removed_later(
     assert len(of_a_person(run(tmp_path).history)) == 1 and left(tmp_path) == []
 
 
+def program(**changed: object) -> bytes:
+    """A file with a program, as it is left but for what is changed."""
+    return json.dumps({"kind": "brought", **asdict(Brought("lr = 1.0", "0", "")), **changed}).encode()
+
+
+def row(**changed: object) -> bytes:
+    """A file with one row, as it is left but for what is changed."""
+    return json.dumps({"kind": "learned", "rows": [{**asdict(ROWS[0]), **changed}]}).encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        program(source=5),
+        program(source=None),
+        program(source="x = '\ud800'"),
+        program(hypothesis=["why"]),
+        program(hypothesis="\udfff"),
+        program(parent=[]),
+        program(parent="99"),
+        program(hypothesis="x" * (LARGEST + 1)),
+        row(commit=[1]),
+        row(commit=["a"]),
+        row(commit=None),
+        row(description=5),
+        row(description="a\nb"),
+        row(description="x" * 5000),
+        row(description="\ud800"),
+        row(status="maybe"),
+        row(status=[]),
+        row(delta="x"),
+        row(delta=float("nan")),
+        row(delta=float("-inf")),
+        row(delta=10**400),
+        row(delta=True),
+        row(delta=[0.1]),
+        b"[" * 200_000,
+        b'{"kind": "learned", "rows": ' + b"[" * 200_000,
+        b'{"kind": "learned", "rows": 5}',
+        b'{"kind": "learned", "rows": "ab"}',
+        b'{"kind": ["learned"], "rows": []}',
         b"",
         b"[1]",
         b"{}",
         b"\xff",
         b'{"kind": "stop", "reason": "mine"}',
-        json.dumps({"kind": "brought", "source": "lr = 1.0", "parent": "99", "hypothesis": ""}).encode(),
         json.dumps({"kind": "learned", "rows": [{"commit": "a"}]}).encode(),
     ],
+    ids=lambda content: content[:60].decode(errors="replace"),
 )
 def test_a_file_that_is_none_of_ours_is_set_aside(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "0.json").write_bytes(content)
+    assert taken(tmp_path) == [] and left(tmp_path) == ["0.json.unreadable"]
+
+
+def test_nor_is_one_whose_name_cannot_be_written_down_or_that_never_ends(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / os.fsdecode(b"\xff.json")).write_bytes(row())
+    os.mkfifo(tmp_path / FOLDER / "1.json")
+    (tmp_path / FOLDER / "2.json").mkdir()
+    assert taken(tmp_path) == [] and all(name.endswith(".unreadable") for name in left(tmp_path))
+
+
+def test_what_is_set_aside_does_not_keep_a_run_from_its_end(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "0.json").write_bytes(row(commit=[1]))
+    (tmp_path / FOLDER / "1.json").write_bytes(row())
     history = run(tmp_path, 1).history
-    assert history.stopped == "1 generations done" and not of_a_person(history)
-    assert left(tmp_path) == ["0.json.unreadable"]
+    assert history.stopped == "1 generations done" and list(history.incoming.rows) == [ROWS[0].key]
+    assert left(tmp_path) == ["0.json.unreadable"] and replayed(tmp_path).incoming.lines()
+
+
+def test_as_many_rows_as_a_run_is_told_are_no_file_that_is_too_long(tmp_path: Path) -> None:
+    text = f"commit\tstatus\tdescription\n{'x'}\tkeep\tfirst\n"
+    text += "".join(f"{n:07}{'𝒳' * 5}\tdiscard\t{'𝒳' * 300}\n" for n in range(MOST_ROWS))
+    leave_rows(tmp_path, read_results(text.encode(), "results.tsv"))
+    assert [len(body["rows"]) for body in taken(tmp_path)] == [MOST_ROWS] and left(tmp_path) == []
 
 
 def test_a_parent_that_was_put_into_quarantine_since_has_no_child(tmp_path: Path) -> None:
