@@ -29,6 +29,7 @@ class Target:
     """A folder with one script that is evolved, one module that it imports and one description."""
 
     folder: Path
+    script: Path
     source: str
     program: Path
     rules: Rules
@@ -94,6 +95,7 @@ def load_target(folder: Path) -> Target:
             raise ConfigError(f"{path} names a judge that is not there: {judge}")
         return Target(
             folder=folder.resolve(),
+            script=folder.resolve() / table["script"],
             source=source,
             program=folder.resolve() / table.get("program", PROGRAM),
             rules=_rules(table),

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from evolve import plugins
 from evolve.commands.options import Commands, run_option, target_option
-from evolve.config import ConfigError
+from evolve.config import ConfigError, load_target
 from evolve.exports.branch import export_branch
 from evolve.exports.git import Repository
 from evolve.exports.lines import events_jsonl
@@ -43,16 +43,20 @@ def register(commands: Commands) -> None:
     export.add_argument("id", nargs="?", help="an id, `best` (default) or `seed`")
     export.add_argument("-o", "--output", default=STDOUT, help="a file; - for standard output")
     export.add_argument("--upstream", action="store_true", help="for karpathy/autoresearch: without our additions")
-    export.add_argument("--branch", metavar="NAME", help="a new branch with one commit for each edit of the lineage")
+    export.add_argument("--branch", metavar="NAME", help="a new branch with a commit for each candidate of the lineage")
     export.add_argument("--repo", metavar="DIR", help="of the branch (default: the repository around this folder)")
-    export.add_argument("--path", help="of the script in that repository (default: train.py)")
+    export.add_argument(
+        "--path",
+        help="of the script, from the top of that repository (default: where it has the target's script, else train.py "
+        "in this folder or DIR)",
+    )
     export.add_argument(
         "--format",
         choices=FORMATS,
         help="all of the run: results.tsv of autoresearch, candidates or trials as CSV, events as JSON Lines, or a "
         "journal for optuna-dashboard",
     )
-    export.add_argument("--force", action="store_true", help="with --format: overwrite the file")
+    export.add_argument("--force", action="store_true", help="overwrite the file of -o")
     run_option(export)
     target_option(export)
     export.set_defaults(command=_export)
@@ -80,32 +84,36 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--format exports the whole run: leave out the ID, --branch and --upstream")
     if options.branch is not None and options.output != STDOUT:
         raise ConfigError("--branch writes no file: leave out -o, or export twice")
+    if options.force and options.output == STDOUT:
+        raise ConfigError("--force is about a file: name it with -o")
     if (options.repo or options.path) and options.branch is None:
         raise ConfigError("--repo and --path are about a branch: name it with --branch")
 
 
 def _program(options: argparse.Namespace, recorded: Recorded, candidate: Candidate, reader: object) -> str:
     text = _text(recorded.history, candidate, reader, options.upstream)
-    _write(options.output, text, force=True)
+    _write(options.output, text, options.force)
     return f"wrote {options.output}: candidate {candidate.id} with its tuned numbers"
 
 
 def _branch(options: argparse.Namespace, recorded: Recorded, candidate: Candidate, reader: object) -> str:
-    def structure(one: Candidate) -> str:
-        source = one.genome.source
-        return str(plugins.load(plugins.UPSTREAM)(source)) if options.upstream else source
-
     def exported(one: Candidate) -> str:
         return _text(recorded.history, one, reader, options.upstream)
 
-    folder, path = Path(options.repo or "."), options.path or "train.py"
-    texts = (structure, exported)
-    tip, made = export_branch(recorded, candidate, texts, Repository(folder), options.branch, path)
+    repository = Repository(Path(options.repo or "."))
+    path = _place(options, recorded.history, repository) if options.path is None else options.path
+    tip, made = export_branch(recorded, candidate, exported, repository, options.branch, path)
     new = f"{made} new commit{'s' * (made != 1)}"
     return (
         f"made branch {options.branch}: {new}, the last one {tip[:9]} has candidate {candidate.id} as {path}. "
         f"To see it: git log --stat {options.branch}. To have it: git merge {options.branch}"
     )
+
+
+def _place(options: argparse.Namespace, history: History, repository: Repository) -> str:
+    """Where the seed program is in the repository, beside what it imports; else train.py in the folder given."""
+    script = load_target(plugins.target_of(history.header, options.target)).script
+    return repository.tracked(script) or f"{repository.prefix()}train.py"
 
 
 def _text(history: History, candidate: Candidate, reader: object, upstream: bool) -> str:
@@ -114,14 +122,16 @@ def _text(history: History, candidate: Candidate, reader: object, upstream: bool
 
 
 def _write(output: str, text: str, force: bool) -> None:
-    """Write a file as a whole. Raises `ConfigError` if that cannot be, or it is there and not to be overwritten."""
+    """Write a file as a whole. Raises `ConfigError` if that cannot be, or another one is there and `force` is off."""
     if output == STDOUT:
         print(text, end="")
         return
+    path = Path(output)
     try:
-        with open(output, "w" if force else "x", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise ConfigError(f"{output} is there already: choose another name, or --force to overwrite it") from error
+        if not force and path.is_file():
+            if path.read_bytes() == text.encode():
+                return
+            raise ConfigError(f"{output} is there already: choose another name, or --force to overwrite it")
+        path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise ConfigError(f"cannot write {output}: {error.strerror}") from error

@@ -1,8 +1,9 @@
-"""The lineage of a candidate as a branch in git: an edit is a commit with what it was measured to change.
+"""The lineage of a candidate as a branch in git: each candidate is a commit with what it was measured to change.
 
-A commit holds the program with its default numbers, so its difference is what was changed in the structure; the last
-one writes the tuned numbers of the candidate in. A candidate with the text of its parent (other numbers only) has no
-commit of its own. One with two parents is a merge commit, unless one of them is an ancestor of the other.
+A commit holds the program as it is exported, with the numbers that the candidate was measured with: to check it out is
+to have that loss. So a step that changed numbers only is a commit like any other, and what a commit changes is the edit
+together with what tuning made of it. A candidate with two parents is a merge commit, unless one of them is an ancestor
+of the other. The seed has no commit where the branch begins at one with its text.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from evolve.exports.git import FILE_MODE, Repository
+from evolve.exports.git import FILE_MODE, Repository, path_within
 from evolve.exports.recorded import Recorded
 from evolve.history import History
 from evolve.journal import cut, verdict
@@ -26,32 +27,31 @@ Text = Callable[[Candidate], str]
 
 @dataclass
 class _Branch:
-    """Commits so far. `start` is the one that it begins at, None for none; `text` and `older` are by commit."""
+    """Commits so far. `start` is the one that it begins at, None for none; `older` is by commit."""
 
     repository: Repository
     path: str
     start: str | None
     mode: str = FILE_MODE
+    blob: str = ""  # of the file where it begins
     made: int = 0
-    text: dict[str, str] = field(default_factory=dict)  # the blob of the file
     older: dict[str, set[str]] = field(default_factory=dict)  # its ancestors, and itself
 
     def __post_init__(self) -> None:
         if self.start is None:
             return
-        mode, blob = self.repository.file(self.start, self.path) or (FILE_MODE, "")
+        mode, self.blob = self.repository.file(self.start, self.path) or (FILE_MODE, "")
         self.mode = mode if mode in MODES else FILE_MODE
-        self.text[self.start], self.older[self.start] = blob, {self.start}
+        self.older[self.start] = {self.start}
 
     def add(self, text: str, parents: Collection[str], message: str, at: float | None) -> str:
-        """The commit with this text after `parents`: the parent itself where it is the only one and has that text."""
+        """A commit with this text after `parents`; without any, the one it begins at, if that has the text."""
         blob = self.repository.blob(text)
+        if not parents and self.start and self.blob == blob:
+            return self.start
         parents = self._apart(parents) or ([self.start] if self.start else [])
-        if len(parents) == 1 and self.text[parents[0]] == blob:
-            return parents[0]
         tree = self.repository.tree(self.start, self.path, blob, self.mode)
         commit = self.repository.commit(tree, parents, message, int(at or 0))
-        self.text[commit] = blob
         self.older[commit] = {commit}.union(*(self.older[parent] for parent in parents))
         self.made += 1
         return commit
@@ -63,25 +63,21 @@ class _Branch:
 
 
 def export_branch(
-    recorded: Recorded, candidate: Candidate, texts: tuple[Text, Text], repository: Repository, name: str, path: str
+    recorded: Recorded, candidate: Candidate, exported: Text, repository: Repository, name: str, path: str
 ) -> tuple[str, int]:
     """Make the branch; returns its last commit and the number of new commits.
 
-    `texts` give a candidate's program with its default numbers, and as it is exported. The branch begins at the commit
-    that is checked out. Raises `ConfigError` with what git says; then there is no branch.
+    `exported` gives a candidate's program as it is exported, `path` is where it is, from the top of the repository. The
+    branch begins at the commit that is checked out. Raises `ConfigError` with what is wrong; then there is no branch.
     """
     repository.check_new(name)
-    branch = _Branch(repository, path, repository.head())
-    structure, exported = texts
+    branch = _Branch(repository, path_within(path), repository.head())
     commits: dict[str, str] = {}
     for one in lineage(recorded.history, candidate):
         parents = [commits[parent] for parent in one.parents]
-        message = _message(recorded.history, one)
-        commits[one.id] = branch.add(structure(one), parents, message, recorded.told(one))
-    message = _message(recorded.history, candidate, f"Tuned numbers of candidate {candidate.id}")
-    tip = branch.add(exported(candidate), [commits[candidate.id]], message, recorded.told(candidate))
-    repository.create(name, tip)
-    return tip, branch.made
+        commits[one.id] = branch.add(exported(one), parents, _message(recorded.history, one), recorded.told(one))
+    repository.create(name, commits[candidate.id])
+    return commits[candidate.id], branch.made
 
 
 def lineage(history: History, candidate: Candidate) -> list[Candidate]:
@@ -96,11 +92,11 @@ def lineage(history: History, candidate: Candidate) -> list[Candidate]:
     return sorted(found.values(), key=lambda one: one.index)
 
 
-def _message(history: History, candidate: Candidate, subject: str = "") -> str:
-    """What was tried as subject, in full below it unless another is given; what was measured; trailers."""
+def _message(history: History, candidate: Candidate) -> str:
+    """What was tried as subject, with its effect, and in full below it; what was measured; trailers."""
     edits = ", ".join(f"{edit.op} {edit.target}" for edit in candidate.edits)
     facts = [*_measured(history, candidate), _tuned(candidate)]
-    if candidate.index and not subject:
+    if candidate.index:
         told = candidate.hypothesis and f"Hypothesis: {candidate.hypothesis}"
         facts = [told, edits and f"Edits: {edits}", f"Effect: {verdict(candidate)}", *facts]
     about = {
@@ -110,8 +106,8 @@ def _message(history: History, candidate: Candidate, subject: str = "") -> str:
         "Rung": f"{candidate.rung:g}",
         "Quarantined": candidate.quarantined,
     }
-    first = subject or (candidate.hypothesis or edits if candidate.index else "Seed program of the run")
-    mark = "" if subject or not candidate.effect else f" ({_change(candidate.effect)})"
+    first = candidate.hypothesis or edits or "Other numbers" if candidate.index else "Seed program of the run"
+    mark = f" ({_change(candidate.effect)})" if candidate.effect else ""
     trailers = [f"{name}: {cut(value, LINE)}" for name, value in about.items() if value]
     first = cut(first, SUBJECT - len(mark)) + mark
     return "\n".join([first, "", *(cut(fact, LINE) for fact in facts if fact), "", *trailers, ""])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from evolve.config import ConfigError
 
 FILE_MODE = "100644"
+KINDS = {"tree": "a folder", "commit": "a submodule", "blob": "a file"}  # of what has a path
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,52 @@ class Repository:
         """That there can be a new branch of this name."""
         if not branch or self._git("check-ref-format", "--branch", branch, fails=True) != branch:
             raise ConfigError(f"{branch!r} is no name for a branch: see git help check-ref-format")
-        if self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", fails=True):
+        if self._is_branch(branch):
             raise ConfigError(f"there is a branch {branch} already: choose another name, or git branch -D {branch}")
+        above = [str(name) for name in PurePosixPath(branch).parents[:-1] if self._is_branch(str(name))]
+        below = self._git("for-each-ref", "--count=1", "--format=%(refname:lstrip=2)", f"refs/heads/{branch}/")
+        if in_the_way := above or below.splitlines():
+            raise ConfigError(f"there is a branch {in_the_way[0]}, so git can have no {branch}: choose another name")
+
+    def _is_branch(self, name: str) -> bool:
+        return bool(self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{name}", fails=True))
+
+    def prefix(self) -> str:
+        """The folder from the top of the repository, with a slash at its end; "" for the top."""
+        return self._git("rev-parse", "--show-prefix")
+
+    def tracked(self, file: Path) -> str | None:
+        """The path of a file from the top of the repository; None if it is not in the commit that is checked out."""
+        top = self._git("rev-parse", "--show-toplevel", fails=True)
+        file = file.parent.resolve() / file.name
+        if not top or not file.is_relative_to(Path(top).resolve()):
+            return None
+        path = file.relative_to(Path(top).resolve()).as_posix()
+        entry = self._entry(self.head(), path)
+        return path if entry and entry[1] == "blob" else None
 
     def blob(self, text: str) -> str:
         """Store a text; returns its id."""
         return self._git("hash-object", "-w", "--stdin", text=text)
 
     def file(self, commit: str | None, path: str) -> tuple[str, str] | None:
-        """Mode and id of the file at `path`, from the top of the repository, in a commit; None if there is none."""
-        entry = self._git("ls-tree", "--full-tree", commit, "--", path).split(None, 3) if commit else []
-        return (entry[0], entry[2]) if len(entry) == 4 and entry[1] == "blob" else None
+        """Mode and id of the file at `path`, from the top of the repository, in a commit; None if there is none.
+
+        Raises `ConfigError` where there can be none: a folder or a submodule is there, or something else above it.
+        """
+        for above in PurePosixPath(path).parents[:-1]:
+            entry = self._entry(commit, str(above))
+            if entry and entry[1] != "tree":
+                raise ConfigError(f"{path} cannot be in {self.folder}: {above} is {KINDS[entry[1]]}. Choose --path.")
+        entry = self._entry(commit, path)
+        if entry and entry[1] != "blob":
+            raise ConfigError(f"{path} is {KINDS[entry[1]]} in {self.folder}: choose --path")
+        return (entry[0], entry[2]) if entry else None
+
+    def _entry(self, commit: str | None, path: str) -> list[str] | None:
+        """Mode, kind and id of what has a path in a commit."""
+        said = self._git("ls-tree", "--full-tree", commit, "--", path) if commit else ""
+        return said.split(None, 3)[:3] or None
 
     def tree(self, commit: str | None, path: str, blob: str, mode: str = FILE_MODE) -> str:
         """The tree of a commit (None: an empty one) with one file replaced or added, made in an index of its own."""
@@ -78,3 +115,12 @@ class Repository:
             return ""
         said = " ".join(done.stderr.decode(errors="replace").split())
         raise ConfigError(f"git {words[0]} in {self.folder}: {said or f'exit code {done.returncode}'}")
+
+
+def path_within(path: str) -> str:
+    """A path of a file from the top of a repository, as git writes it. Raises `ConfigError` if it is none."""
+    normal = posixpath.normpath(path)
+    parts = normal.split("/")
+    if not path or normal == "." or normal.startswith("/") or ".." in parts or ".git" in map(str.lower, parts):
+        raise ConfigError(f"{path!r} is no path of a script, from the top of the repository, such as train.py")
+    return normal

@@ -125,8 +125,9 @@ def _table(rows: Iterable[Mapping[str, Cell]]) -> str:
     """Rows that may have different columns: each column comes where the row that brought it has it."""
     rows = list(rows)
     file = io.StringIO()
-    table = csv.DictWriter(file, _columns(rows), restval="", lineterminator="\r\n")
-    table.writeheader()
+    names = {column: cells.text(column) for column in _columns(rows)}
+    table = csv.DictWriter(file, list(names), restval="", lineterminator="\r\n")
+    table.writerow(names)
     table.writerows(rows)
     return file.getvalue()
 

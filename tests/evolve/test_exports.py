@@ -93,6 +93,12 @@ def steps(run: Recorded) -> list[Candidate]:
     return [c for c in told if c.edits and c.confirmed and c.effect and c.effect.rung == 1 and c.effect.error]
 
 
+def retuned(run: Recorded) -> Candidate:
+    """The last that has one with its parent's structure and other numbers among its ancestors, or is one."""
+    told = [c for c in run.history.candidates.values() if c.verdict == "ok"]
+    return next(c for c in reversed(told) if any(one.operator == "tune" for one in lineage(run.history, c)))
+
+
 def merges(run: Recorded) -> list[Candidate]:
     """Those of two parents that have commits of their own."""
     told = run.history.candidates
@@ -174,6 +180,15 @@ def test_text_of_others_is_one_cell_and_no_formula(run: Recorded) -> None:
     assert row["effect"] == str(best(run).effect and best(run).effect.delta), "a number stays one, also a negative one"
     assert evil.history.candidates[best(run).id].hypothesis == EVIL
     assert results_tsv(evil).count("\n") == results_tsv(run).count("\n")
+
+
+def test_names_of_columns_are_text_as_well(run: Recorded) -> None:
+    """A judge, or who answers for one in a spool, names metrics."""
+    name = "x\x1b[2J\t\u202e"
+    text = candidates_csv(told_again(run, replace(best(run), metrics={name: 1.5})))
+    (row,) = [row for row in table(text) if row["id"] == best(run).id]
+    assert row["metric_x [2J"] == "1.5"
+    assert all(column.isprintable() for column in next(csv.reader(StringIO(text, newline=""))))
 
 
 def test_trials_are_a_row_each_and_their_charges_are_those_of_the_run(run: Recorded) -> None:
@@ -315,17 +330,13 @@ def commit(folder: Path, name: str, text: str) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def structure(candidate: Candidate) -> str:
-    return candidate.genome.source + "\n"
-
-
 def bound(candidate: Candidate) -> str:
     names = [line.split(" = ")[0] for line in candidate.genome.source.splitlines()]
     return "".join(f"{name} = {candidate.params.get(name, 1.0):g}\n" for name in names)
 
 
 def branch(run: Recorded, candidate: Candidate, folder: Path, name: str = "best", path: str = "train.py") -> str:
-    return export_branch(run, candidate, (structure, bound), Repository(folder), name, path)[0]
+    return export_branch(run, candidate, bound, Repository(folder), name, path)[0]
 
 
 def commits(folder: Path, form: str, name: str = "best") -> list[str]:
@@ -333,42 +344,51 @@ def commits(folder: Path, form: str, name: str = "best") -> list[str]:
     return git(folder, "log", "--reverse", "--topo-order", f"--format={form}", name).splitlines()
 
 
-def test_the_tip_is_the_exported_program_and_each_edit_is_a_commit_of_its_own(run: Recorded, repository: Path) -> None:
-    candidate = best(run)
+def test_each_candidate_is_a_commit_of_the_program_that_was_measured(run: Recorded, repository: Path) -> None:
+    """Those that changed numbers only as well; the last one is the program that is exported."""
+    candidate = retuned(run)
     tip = branch(run, candidate, repository)
     assert git(repository, "rev-parse", "best") == tip
-    assert git(repository, "show", "best:train.py") + "\n" == bound(candidate)
-    changed = [c for c in lineage(run.history, candidate) if c.edits or c.index == 0]
-    *edited, last = [line.split() for line in commits(repository, f"{CANDIDATE} %H")]
-    assert Counter(name for name, _ in edited) == Counter(c.id for c in changed) and last[0] == candidate.id
-    for name, step in edited:
+    made = [line.split() for line in commits(repository, f"{CANDIDATE} %H")]
+    assert sorted(name for name, _ in made) == sorted(c.id for c in lineage(run.history, candidate))
+    assert made[-1] == [candidate.id, tip]
+    for name, step in made:
         text = git(repository, "show", f"{step}:train.py")
-        assert text + "\n" == structure(run.history.candidates[name])
+        assert text + "\n" == bound(run.history.candidates[name])
     assert commits(repository, "%s")[0] == "Seed program of the run"
-    assert commits(repository, "%s")[-1] == f"Tuned numbers of candidate {candidate.id}"
+
+
+def test_what_tuning_gained_is_told_by_the_commit_that_has_it(run: Recorded, repository: Path) -> None:
+    candidate = retuned(run)
+    branch(run, candidate, repository)
+    (step,) = [c for c in lineage(run.history, candidate) if c.operator == "tune"][-1:]
+    (line,) = [line for line in commits(repository, f"{CANDIDATE}|%s|%b") if line.startswith(f"{step.id}|")]
+    assert step.effect and line.startswith(f"{step.id}|better numbers ({step.effect.delta:+.3f}")
+    (parent,) = step.parents
+    assert bound(run.history.candidates[parent]) != bound(step)
 
 
 def test_a_commit_says_what_was_tried_and_what_was_measured(run: Recorded, repository: Path) -> None:
     step = steps(run)[0]
     branch(run, step, repository)
-    subject, _, body = git(repository, "log", "-1", "--format=%B", "best~1").partition("\n\n")
+    subject, _, body = git(repository, "log", "-1", "--format=%B", "best").partition("\n\n")
     effect = step.effect
     assert effect and effect.error is not None
     assert subject == f"{step.hypothesis} ({effect.delta:+.3f}±{effect.error:.3f})"
     for said in (f"Hypothesis: {step.hypothesis}", "Edits: insert_after lr", "Effect: measured ", "Measured: loss "):
         assert said in body
     trailers = {f"Candidate: {step.id}", f"Operator: {step.operator}", f"Parents: {' '.join(step.parents)}", "Rung: 1"}
-    assert set(git(repository, "log", "-1", "--format=%(trailers)", "best~1").splitlines()) == trailers
+    assert set(git(repository, "log", "-1", "--format=%(trailers)", "best").splitlines()) == trailers
 
 
 def test_words_of_others_stay_in_their_place(run: Recorded, repository: Path) -> None:
     candidate = steps(run)[0]
     said = f"{EVIL}\n\nCandidate: 0\nSigned-off-by: Mallory " + "x" * 5000
     branch(told_again(run, replace(candidate, hypothesis=said)), candidate, repository)
-    subject, _, body = git(repository, "log", "-1", "--format=%B", "best~1").partition("\n\n")
+    subject, _, body = git(repository, "log", "-1", "--format=%B", "best").partition("\n\n")
     assert len(subject) <= 72 and (subject + body.replace("\n", "")).isprintable() and len(body) < 2000
-    assert git(repository, "log", "-1", f"--format={CANDIDATE}", "best~1") == candidate.id
-    assert git(repository, "log", "-1", "--format=%(trailers:key=Signed-off-by)", "best~1") == ""
+    assert git(repository, "log", "-1", f"--format={CANDIDATE}", "best") == candidate.id
+    assert git(repository, "log", "-1", "--format=%(trailers:key=Signed-off-by)", "best") == ""
 
 
 def test_a_merge_is_a_commit_with_two_parents(run: Recorded, repository: Path) -> None:
@@ -403,7 +423,7 @@ def test_what_the_user_has_is_not_touched(run: Recorded, repository: Path) -> No
 
 
 def test_a_repository_whose_file_is_the_seed_needs_no_commit_for_it(run: Recorded, repository: Path) -> None:
-    commit(repository, "code/train.py", toy.SEED.source + "\n")
+    commit(repository, "code/train.py", bound(run.history.candidates["0"]))
     (repository / "code" / "train.py").chmod(0o755)
     git(repository, "commit", "-qam", "executable")
     branch(run, best(run), repository / "code", path="code/train.py")
@@ -414,8 +434,7 @@ def test_a_repository_whose_file_is_the_seed_needs_no_commit_for_it(run: Recorde
 
 def test_the_seed_alone_is_one_commit(run: Recorded, repository: Path) -> None:
     seed = run.history.candidates["0"]
-    export = Repository(repository)
-    tip, made = export_branch(run, seed, (structure, structure), export, "seed", "train.py")
+    tip, made = export_branch(run, seed, bound, Repository(repository), "seed", "train.py")
     assert made == 1 and git(repository, "rev-list", "--count", tip) == "1"
 
 
@@ -426,21 +445,53 @@ def test_a_bad_name_is_refused(run: Recorded, repository: Path, name: str) -> No
         branch(run, best(run), repository, name)
 
 
-@pytest.mark.parametrize("path", ["", "../train.py", "/etc/train.py", ".git/config", "notes.md/train.py"])
-def test_a_bad_path_is_refused_and_leaves_no_branch(run: Recorded, repository: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "'' is no path of a script, from the top of the repository, such as train.py"),
+        (".", "no path of a script"),
+        ("../train.py", "no path of a script"),
+        ("/etc/train.py", "no path of a script"),
+        (".git/config", "no path of a script"),
+        ("notes.md/train.py", "notes.md is a file. Choose --path"),
+        ("code", "code is a folder in .*: choose --path"),
+        ("linked", "linked is a submodule in .*: choose --path"),
+        ("linked/train.py", "linked is a submodule. Choose --path"),
+    ],
+)
+def test_a_bad_path_is_refused_and_leaves_no_branch(run: Recorded, repository: Path, path: str, said: str) -> None:
     commit(repository, "notes.md", "mine\n")
-    with pytest.raises(ConfigError, match="git "):
+    head = commit(repository, "code/model.py", "mine\n")
+    git(repository, "update-index", "--add", "--cacheinfo", f"160000,{head},linked")
+    git(repository, "commit", "-q", "-m", "a submodule")
+    with pytest.raises(ConfigError, match=said):
         branch(run, best(run), repository, path=path)
     assert git(repository, "branch", "--list", "best") == ""
+
+
+def test_a_path_may_be_written_in_other_ways(run: Recorded, repository: Path) -> None:
+    commit(repository, "code/train.py", "mine\n")
+    branch(run, best(run), repository, path="./code//train.py")
+    assert git(repository, "ls-tree", "-r", "--name-only", "best") == "code/train.py"
 
 
 def test_a_branch_that_is_there_is_left_alone(run: Recorded, repository: Path) -> None:
     tip = branch(run, run.history.candidates["0"], repository)
     with pytest.raises(ConfigError, match="there is a branch best already"):
         branch(run, best(run), repository)
-    with pytest.raises(ConfigError, match="best/more"):
-        branch(run, best(run), repository, "best/more")
     assert git(repository, "rev-parse", "best") == tip
+
+
+@pytest.mark.parametrize(("there", "name"), [("evolve", "evolve/best/1"), ("evolve/best/1", "evolve")])
+def test_a_name_that_git_cannot_have_beside_another_is_refused_before_anything_is_written(
+    run: Recorded, repository: Path, there: str, name: str
+) -> None:
+    commit(repository, "a", "a")
+    git(repository, "branch", there)
+    before = git(repository, "count-objects")
+    with pytest.raises(ConfigError, match=f"there is a branch {there}, so git can have no {name}: choose another name"):
+        branch(run, best(run), repository, name)
+    assert git(repository, "count-objects") == before
 
 
 def test_without_an_identity_git_says_so(run: Recorded, repository: Path) -> None:
