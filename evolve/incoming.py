@@ -27,6 +27,8 @@ SHOWN = 100  # lines on what was tried elsewhere that are shown, the latest ones
 LARGEST = 8 << 20  # bytes of a file; what `learn` leaves has at most 6.3 million
 SET_ASIDE = ".unreadable"  # ends the name of a file that is none of ours, and is looked at no more
 
+NONE_OF_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what reading another file raises
+
 Record = Callable[[str, str, dict[str, Any]], None]
 
 
@@ -65,6 +67,11 @@ class Incoming:
         """The program that an ask is for, and its hypothesis."""
         return self._programs[index].source, self._programs[index].hypothesis
 
+    def pending(self, told: Collection[str]) -> set[str]:
+        """The programs of which nothing is known yet; `told` are the ids of candidates that are finished."""
+        under_way = [one.source for index, one in self._programs.items() if str(index) not in told]
+        return {*under_way, *(one.source for one in self.waiting)}
+
     def lines(self) -> tuple[str, ...]:
         """What was tried elsewhere, a line each."""
         return tuple(entry(row) for row in list(self.rows.values())[-SHOWN:])
@@ -73,6 +80,15 @@ class Incoming:
 def leave_program(directory: Path, brought: Brought) -> None:
     """Bring a program to the run in `directory`. Raises `ConfigError` if it cannot be written."""
     _leave(directory, f"{time.time_ns():020}-{digest(brought.source)}", {"kind": "brought", **asdict(brought)})
+
+
+def left_programs(directory: Path) -> set[str]:
+    """The programs that lie in the folder, not taken yet. Whoever reads the log after this misses none."""
+    found = set()
+    for path in (directory / FOLDER).glob("*.json"):
+        with suppress(OSError, *NONE_OF_OURS):
+            found.add(str(_body(path)["source"]))
+    return found
 
 
 def leave_rows(directory: Path, rows: Collection[Row]) -> None:
@@ -90,7 +106,7 @@ def take_in(directory: Path, known: Collection[str], incoming: Incoming, record:
         with suppress(OSError):
             try:
                 found = None if path.stem in incoming.names else _read(path, known)
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            except NONE_OF_OURS:
                 path.replace(path.with_name(path.name + SET_ASIDE))
                 continue
             if found:
@@ -101,12 +117,10 @@ def take_in(directory: Path, known: Collection[str], incoming: Incoming, record:
 def _read(path: Path, known: Collection[str]) -> tuple[str, dict[str, Any]]:
     """Kind and body of the event, which is for good: so all that is later taken for granted is looked at here.
 
-    Raises ValueError, LookupError, TypeError, AttributeError or RecursionError for a file that is none of ours.
+    Raises one of `NONE_OF_OURS` for another file.
     """
     path.stem.encode()
-    if not path.is_file() or path.stat().st_size > LARGEST:
-        raise ValueError(f"{path} is no file, or too long")
-    body = json.loads(path.read_text(encoding="utf-8"))
+    body = _body(path)
     kind = body.pop("kind")
     if kind == "learned":
         return kind, {"rows": [asdict(checked(fields)) for fields in body["rows"]]}
@@ -116,6 +130,13 @@ def _read(path: Path, known: Collection[str]) -> tuple[str, dict[str, Any]]:
     if kind != "brought" or brought.parent not in {"0", *known}:
         raise ValueError(f"{path} holds no program of this run")
     return kind, asdict(brought)
+
+
+def _body(path: Path) -> Any:
+    """What a file holds. Raises OSError or one of `NONE_OF_OURS`."""
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} is no file, or too long")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _leave(directory: Path, name: str, body: Mapping[str, Any]) -> None:

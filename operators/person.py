@@ -36,11 +36,14 @@ def child_of(reader: Reader, parent: Candidate, source: str, hypothesis: str) ->
 
     An exported program holds tuned numbers, and ranges derive from the numbers of a text. So where `parent` has the
     knob and its range holds the number, the text gets the parent's number back: a program that was exported, changed
-    and brought back differs in what was changed. Raises NotAllowed.
+    and brought back differs in what was changed. What then has the structure of `parent` and other comments is
+    `parent` with other numbers: it has no edits. Raises NotAllowed.
     """
     genome = reader.read(source)
     numbers = {knob.address: knob.default for knob in genome.knobs}
     genome = _with_defaults_of(reader, parent.genome, genome)
+    if genome.key == parent.genome.key:
+        return Proposal(parent.genome, (), hypothesis, inherit(parent.genome.knobs, numbers))
     edits = diff(parent.genome.source, genome.source, note="by a person")
     return Proposal(genome, edits, hypothesis, inherit(genome.knobs, numbers))
 

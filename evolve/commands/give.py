@@ -16,7 +16,7 @@ from evolve.commands.options import Commands, run_option, target_option
 from evolve.config import ConfigError
 from evolve.elsewhere import LONGEST, MOST_ROWS, entry, read_results
 from evolve.history import History
-from evolve.incoming import Brought, leave_program, leave_rows
+from evolve.incoming import Brought, leave_program, leave_rows, left_programs
 from evolve.journal import cut
 from evolve.model import Candidate, Proposal
 from evolve.reports.open import find_program, find_run, open_history
@@ -45,6 +45,7 @@ def register(commands: Commands) -> None:
 
 def _inject(options: argparse.Namespace, console: Console) -> int:
     directory = find_run(options.run_dir)
+    left = left_programs(directory)
     history = open_history(directory)
     state = state_of(directory, history)
     if state.name == "failed":
@@ -53,6 +54,8 @@ def _inject(options: argparse.Namespace, console: Console) -> int:
     source = _program(Path(options.file), reader.rules.max_bytes)
     if history.weakness:
         source = source.removeprefix(f"# {history.weakness}\n")  # as `export` marks it
+    if source in history.incoming.pending(history.candidates) | left:
+        raise ConfigError(f"{options.file} was brought already: the run has it, and has not finished with it")
     if "0" not in history.candidates:
         parent, changes = _before_the_seed(options, reader, source), "a variant of the seed"
     else:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from evolve.cli import main
 from evolve.config import ConfigError
 from evolve.elsewhere import MOST_ROWS
 from evolve.history import History
-from evolve.incoming import FOLDER, PERSON, Brought, leave_program
+from evolve.incoming import FOLDER, PERSON, Brought, Incoming, Record, leave_program, take_in
 from evolve.model import Candidate
 from evolve.reports.open import open_history
 from evolve.store import FILE, Store, StoreError
@@ -113,14 +114,87 @@ def test_a_branch_has_what_export_writes_and_merges_into_an_empty_repository(hom
     assert git("show", "upstream:sub/train.py") == upstream != best
 
 
+IMPORTS = """
+import ast, sys
+path = sys.argv[1]
+sys.path.insert(0, path.removesuffix("train.py"))
+tree = ast.parse(open(path).read())
+tree.body = [line for line in tree.body if isinstance(line, ast.Import | ast.ImportFrom)]
+exec(compile(tree, path, "exec"))
+"""
+
+
+def with_target(folder: str) -> None:
+    """The real target in the repository that is the working directory, as a clone of the project has it."""
+    Path(folder).mkdir(parents=True)
+    for part in [*TARGET.glob("*.py"), TARGET / "target.toml"]:
+        shutil.copy(part, folder)
+    git("add", folder)
+    git("commit", "-q", "-m", "the project")
+
+
+@pytest.mark.parametrize("inside", [".", "train_target", "notes"])
+def test_where_the_repository_has_the_target_its_script_is_replaced(
+    home: Path, say: Say, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    with_target("train_target")
+    Path("train.py").write_text("mine\n")
+    git("add", "train.py")
+    git("commit", "-q", "-m", "another train.py")
+    Path("notes").mkdir()
+    monkeypatch.chdir(inside)
+    run, target = home / "runs" / "night", home / "train_target"
+    said = say("export", "--branch", "evolve/best", "--run-dir", run, "--target", target)
+    assert "as train_target/train.py. " in said
+    monkeypatch.chdir(home)
+    assert git("diff", "--name-only", "main", "evolve/best").split() == ["train_target/train.py"]
+    assert git("log", "--format=%s", "evolve/best").count("Seed program") == 0, "the target's own script is the seed"
+
+
+def test_what_was_merged_in_a_clone_of_the_project_runs(home: Path, say: Say) -> None:
+    with_target("train_target")
+    say("export", "--branch", "evolve/best", "--target", "train_target")
+    git("merge", "-q", "evolve/best")
+    assert Path("train_target/train.py").read_text() == say("export") != (TARGET / "train.py").read_text()
+    subprocess.run([sys.executable, "-c", IMPORTS, "train_target/train.py"], check=True)
+
+
+def test_elsewhere_the_script_comes_into_the_folder_where_the_command_is_given(
+    home: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("train.py").write_text("mine\n")
+    Path("sub").mkdir()
+    git("add", "train.py")
+    git("commit", "-q", "-m", "another train.py")
+    run = home / "runs" / "night"
+    say("export", "--branch", "by-repo", "--repo", "sub")
+    monkeypatch.chdir("sub")
+    assert "as sub/train.py. " in say("export", "--branch", "here", "--run-dir", run)
+    assert "as train.py. " in say("export", "--branch", "by-path", "--run-dir", run, "--path", "train.py")
+    monkeypatch.chdir(home)
+    places = [git("diff", "--name-only", "main", name).split() for name in ("here", "by-repo", "by-path")]
+    assert places == [["sub/train.py"], ["sub/train.py"], ["train.py"]]
+
+
+def test_a_program_is_written_over_no_other_file_unless_that_is_said(home: Path, say: Say) -> None:
+    Path("train.py").write_text("mine\n")
+    assert "train.py is there already" in say("export", "-o", "train.py", code=2)
+    assert Path("train.py").read_text() == "mine\n"
+    say("export", "-o", "train.py", "--force")
+    assert Path("train.py").read_text() == say("export")
+    assert say("export", "-o", "train.py").startswith("wrote train.py"), "the same again is no loss"
+    say("export", "-o", "/dev/null")
+
+
 @pytest.mark.parametrize("form", ["results", "csv", "trials", "jsonl", "optuna"])
 def test_all_of_a_run_as_a_file_that_is_not_overwritten(home: Path, say: Say, form: str) -> None:
     said = say("export", "--format", form, "-o", "out")
     assert said == f"wrote out: {len(open_history(Path('runs/night')).candidates)} candidates of runs/night\n"
     content = Path("out").read_bytes()
     assert len(content) > 500
+    Path("out").write_text("mine")
     assert "out is there already" in say("export", "--format", form, "-o", "out", code=2)
-    assert Path("out").read_bytes() == content
+    assert Path("out").read_text() == "mine"
     say("export", "--format", form, "-o", "out", "--force")
     if form != "optuna":  # whose lines name the process that wrote them
         assert Path("out").read_bytes() == content
@@ -138,6 +212,7 @@ def test_results_carry_the_name_of_the_loss(home: Path, say: Say) -> None:
         (["--format", "csv", "--branch", "b"], "leave out the ID, --branch"),
         (["--branch", "b", "-o", "x"], "leave out -o"),
         (["--repo", "."], "name it with --branch"),
+        (["--force"], "name it with -o"),
         (["--branch", ""], "no name for a branch"),
         (["99999"], "no candidate '99999'"),
         (["-o", "missing/train.py"], "cannot write missing/train.py: No such file"),
@@ -231,9 +306,37 @@ def test_a_variant_for_a_run_that_has_stopped_waits_and_is_taken_when_it_goes_on
 def test_numbers_of_a_persons_own_go_on_with_the_structure_that_has_them(home: Path, say: Say) -> None:
     parent = child(open_history(Path("runs/night")))
     text, found = re.subn(r"^LEARNING_RATE = \S+", "LEARNING_RATE = 0.000777", say("export", parent.id), flags=re.M)
-    Path("mine.py").write_text(text)
+    Path("mine.py").write_text(f"# mine\n{text}")
     assert found == 1
     assert f"candidate {parent.id}: the same structure with other numbers" in say("inject", "mine.py")
+    say("resume", "--run-dir", "runs/night", "--generations", "4")
+    (one,) = of_a_person(open_history(Path("runs/night")))
+    assert one.parents == (parent.id,) and one.rung > 0, one.reason
+    (tried, *_) = open_history(Path("runs/night")).study(f"ask/{one.index}").trials
+    assert tried[0]["LEARNING_RATE"] == 0.000777 and tried[1] is not None
+
+
+@pytest.mark.parametrize(("old", "new"), [("F.gelu(x)", "F.silu(x)"), ("BETA2 = 0.999 ", "BETA2 = 0.9555 ")])
+def test_the_same_is_not_brought_twice_while_it_waits(home: Path, say: Say, old: str, new: str) -> None:
+    mine = variant(say, "seed", old.strip(), new.strip())
+    (home / "runs" / "night" / FOLDER).mkdir()
+    (home / "runs" / "night" / FOLDER / "0.json").write_text("[")
+    say("inject", mine)
+    assert "mine.py was brought already" in say("inject", mine, code=2)
+    take_in(home / "runs" / "night", {"0"}, Incoming(), record(Path("runs/night")))
+    assert "mine.py was brought already" in say("inject", mine, "--parent", "0", code=2)
+    assert len(open_history(Path("runs/night")).incoming.waiting) == 1
+
+
+def record(directory: Path) -> Record:
+    """Writes what is taken in, and nothing else, as a process that ends at once."""
+
+    def write(kind: str, key: str, body: dict[str, Any]) -> None:
+        store = Store.open(directory)
+        store.append(kind, key, body)
+        store.close()
+
+    return write
 
 
 @pytest.mark.parametrize(
@@ -242,7 +345,7 @@ def test_numbers_of_a_persons_own_go_on_with_the_structure_that_has_them(home: P
         (lambda seed: (seed + "\nimport os\n").encode(), [], "cannot be a program of this run: line "),
         (lambda seed: b"x = (", [], "cannot be a program of this run: line 1"),
         (lambda seed: seed.encode(), [], "is candidate 0 with numbers that were tried"),
-        (lambda seed: (seed + "\n# a remark\n").encode(), [], "has the structure of candidate 0"),
+        (lambda seed: (seed + "\n# a remark\n").encode(), [], "is candidate 0 with numbers that were tried"),
         (lambda seed: b"\xff\xfe", [], "is not UTF-8 text"),
         (lambda seed: b"#" * 50_000, [], "has more than the 40,000 bytes"),
         (lambda seed: b"", [], "cannot be a program of this run"),

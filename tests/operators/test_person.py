@@ -60,6 +60,32 @@ def test_a_number_of_the_persons_own_is_the_first_that_is_tried() -> None:
     assert child.edits == () and child.anchor == {**parent().params, "BETA2": 0.95}
 
 
+REMARK = "# adam, Kingma and Ba 2015\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("BETA2 = 0.999", f"{REMARK}BETA2 = 0.999"),
+        ("# largest norm of the gradient", "# clipped"),
+        ("# largest norm of the gradient", ""),
+    ],
+)
+def test_a_remark_beside_a_number_of_the_persons_own_is_no_other_structure(old: str, new: str) -> None:
+    text = exported()
+    assert old in text
+    changed = text.replace(old, new).replace("BETA2 = 0.999", "BETA2 = 0.95")
+    child = child_of(READER, parent(), changed, "")
+    assert child.genome == parent().genome and child.edits == ()
+    assert child.anchor == {**parent().params, "BETA2": 0.95}
+
+
+def test_a_remark_that_gives_a_number_another_range_is_another_structure() -> None:
+    text = exported().replace("# largest norm of the gradient", "# knob: 0.5..2")
+    child = child_of(READER, parent(), text, "")
+    assert child.genome.key != parent().genome.key and [e.target for e in child.edits] == ["GRAD_CLIP"]
+
+
 def test_a_number_that_the_parents_knob_does_not_allow_is_a_change_of_the_program() -> None:
     child = child_of(READER, parent(), exported().replace("BATCH_SIZE = 4 ", "BATCH_SIZE = 1024 "), "")
     assert [e.target for e in child.edits] == ["BATCH_SIZE"] and "BATCH_SIZE = 1024 " in child.genome.source
