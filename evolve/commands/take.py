@@ -12,7 +12,7 @@ from evolve import plugins
 from evolve.commands.options import Commands, run_option, target_option
 from evolve.config import ConfigError, load_target
 from evolve.exports.branch import export_branch
-from evolve.exports.git import Repository
+from evolve.exports.git import Repository, path_within
 from evolve.exports.lines import events_jsonl
 from evolve.exports.optuna_journal import optuna_journal
 from evolve.exports.recorded import Recorded, open_recorded
@@ -101,19 +101,16 @@ def _branch(options: argparse.Namespace, recorded: Recorded, candidate: Candidat
         return _text(recorded.history, one, reader, options.upstream)
 
     repository = Repository(Path(options.repo or "."))
-    path = _place(options, recorded.history, repository) if options.path is None else options.path
+    script = repository.tracked(load_target(plugins.target_of(recorded.history.header, options.target)).script)
+    path = path_within(options.path) if options.path is not None else script or f"{repository.prefix()}train.py"
     tip, made = export_branch(recorded, candidate, exported, repository, options.branch, path)
     new = f"{made} new commit{'s' * (made != 1)}"
+    merged = " Once merged it is the seed of new runs; this one goes on only where its target is as it was."
     return (
-        f"made branch {options.branch}: {new}, the last one {tip[:9]} has candidate {candidate.id} as {path}. "
+        f"made branch {options.branch}: {new}, the last one {tip[:9]} has candidate {candidate.id} as {path}."
+        f"{merged if path == script else ''} "
         f"To see it: git log --stat {options.branch}. To have it: git merge {options.branch}"
     )
-
-
-def _place(options: argparse.Namespace, history: History, repository: Repository) -> str:
-    """Where the seed program is in the repository, beside what it imports; else train.py in the folder given."""
-    script = load_target(plugins.target_of(history.header, options.target)).script
-    return repository.tracked(script) or f"{repository.prefix()}train.py"
 
 
 def _text(history: History, candidate: Candidate, reader: object, upstream: bool) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from evolve.exports.git import FILE_MODE, Repository, path_within
+from evolve.exports.git import FILE_MODE, Repository
 from evolve.exports.recorded import Recorded
 from evolve.history import History
 from evolve.journal import cut, verdict
@@ -67,11 +67,11 @@ def export_branch(
 ) -> tuple[str, int]:
     """Make the branch; returns its last commit and the number of new commits.
 
-    `exported` gives a candidate's program as it is exported, `path` is where it is, from the top of the repository. The
+    `exported` gives a candidate's program as it is exported, `path` is where it is, as `path_within` gives it. The
     branch begins at the commit that is checked out. Raises `ConfigError` with what is wrong; then there is no branch.
     """
     repository.check_new(name)
-    branch = _Branch(repository, path_within(path), repository.head())
+    branch = _Branch(repository, path, repository.head())
     commits: dict[str, str] = {}
     for one in lineage(recorded.history, candidate):
         parents = [commits[parent] for parent in one.parents]

@@ -104,7 +104,7 @@ def test_a_morning_as_the_readme_has_it(home: Path) -> None:
 def test_a_branch_has_what_export_writes_and_merges_into_an_empty_repository(home: Path, say: Say) -> None:
     best = say("export")
     said = say("export", "best", "--branch", "evolve/best")
-    assert "made branch evolve/best" in said and "git merge evolve/best" in said
+    assert "made branch evolve/best" in said and said.endswith("To have it: git merge evolve/best\n")
     assert git("show", "evolve/best:train.py") == best and git("status", "--porcelain") == "?? runs/\n"
     git("merge", "-q", "evolve/best")
     assert Path("train.py").read_text() == best
@@ -145,7 +145,7 @@ def test_where_the_repository_has_the_target_its_script_is_replaced(
     monkeypatch.chdir(inside)
     run, target = home / "runs" / "night", home / "train_target"
     said = say("export", "--branch", "evolve/best", "--run-dir", run, "--target", target)
-    assert "as train_target/train.py. " in said
+    assert "as train_target/train.py. " in said and "Once merged it is the seed of new runs" in said
     monkeypatch.chdir(home)
     assert git("diff", "--name-only", "main", "evolve/best").split() == ["train_target/train.py"]
     assert git("log", "--format=%s", "evolve/best").count("Seed program") == 0, "the target's own script is the seed"
@@ -170,7 +170,7 @@ def test_elsewhere_the_script_comes_into_the_folder_where_the_command_is_given(
     say("export", "--branch", "by-repo", "--repo", "sub")
     monkeypatch.chdir("sub")
     assert "as sub/train.py. " in say("export", "--branch", "here", "--run-dir", run)
-    assert "as train.py. " in say("export", "--branch", "by-path", "--run-dir", run, "--path", "train.py")
+    assert "as train.py. " in say("export", "--branch", "by-path", "--run-dir", run, "--path", ".//train.py")
     monkeypatch.chdir(home)
     places = [git("diff", "--name-only", "main", name).split() for name in ("here", "by-repo", "by-path")]
     assert places == [["sub/train.py"], ["sub/train.py"], ["train.py"]]

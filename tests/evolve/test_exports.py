@@ -22,7 +22,7 @@ from evolve.config import ConfigError
 from evolve.elsewhere import read_results
 from evolve.executors.inline import InlineExecutor
 from evolve.exports.branch import export_branch, lineage
-from evolve.exports.git import Repository
+from evolve.exports.git import Repository, path_within
 from evolve.exports.lines import events_jsonl
 from evolve.exports.optuna_journal import optuna_journal
 from evolve.exports.recorded import Recorded, open_recorded
@@ -336,7 +336,7 @@ def bound(candidate: Candidate) -> str:
 
 
 def branch(run: Recorded, candidate: Candidate, folder: Path, name: str = "best", path: str = "train.py") -> str:
-    return export_branch(run, candidate, bound, Repository(folder), name, path)[0]
+    return export_branch(run, candidate, bound, Repository(folder), name, path_within(path))[0]
 
 
 def commits(folder: Path, form: str, name: str = "best") -> list[str]:
