@@ -85,7 +85,7 @@ def test_an_exported_program_stands_alone_with_its_tuned_numbers(
     child = max(history.candidates.values(), key=lambda c: (len(c.params), c.index))
     for name in ("seed", "best", child.id):
         candidate = find_candidate(history, name)
-        output(capsys, "export", name, "-o", tmp_path / "out.py", "--run-dir", run_dir)
+        output(capsys, "export", name, "-o", tmp_path / "out.py", "--force", "--run-dir", run_dir)
         source = (tmp_path / "out.py").read_text()
         compile(source, "out.py", "exec")
         written = {knob.address: knob.default for knob in find(source)}
