@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -30,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["run", *arguments]
     options = _parser(arguments[0]).parse_args(arguments)
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ± shows ?; who needs each byte writes bytes
+    console = Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=PIPE_WIDTH)
     try:
         return int(options.command(options, console))
     except (ConfigError, StoreError, JudgeError) as error:

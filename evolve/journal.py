@@ -38,17 +38,25 @@ def verdict(candidate: Candidate) -> str:
     if candidate.verdict == "rejected":
         return f"refused: {cut(candidate.reason, QUOTED)}"
     if candidate.verdict == "duplicate":
-        return f"seen before: {candidate.reason}"
+        return f"seen before: {cut(candidate.reason, QUOTED)}"
     if candidate.reason.startswith("infrastructure"):
         return f"not measured, the machine failed: {crash(candidate.reason)}"
     if candidate.verdict == "failed":
         return f"dead end, {crash(candidate.reason)}"
     effect = candidate.effect
     if effect is None:
-        return "not measured"
+        return _without_effect(candidate)
     error = f"±{effect.error:.3f}" if effect.error is not None else ""
     word = "no clear difference" if not effect.clear else "helps" if effect.delta < 0 else "hurts, a dead end"
     return f"measured {effect.delta:+.3f}{error} at {effect.rung:g} of the budget: {word}"
+
+
+def _without_effect(candidate: Candidate) -> str:
+    """Who was trained at some rung was measured, also where no ancestor can be compared with it."""
+    if not candidate.rung:
+        return "not measured"
+    why = cut(candidate.reason, QUOTED) or "no ancestor was, so its effect is not known"
+    return f"trained at {candidate.rung:g} of the budget: {why}"
 
 
 def crash(reason: str) -> str:

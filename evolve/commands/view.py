@@ -51,8 +51,8 @@ def register(commands: Commands) -> None:
 def _front(options: argparse.Namespace, console: Console) -> int:
     directory = find_run(options.run_dir)
     history = open_history(directory)
-    console.print(state_of(directory, history).sentence, markup=False, highlight=False)
-    print_front(console, history, View(options.all, options.sort, options.max_seconds, options.knee))
+    view = View(options.all, options.sort, options.max_seconds, options.knee)
+    print_front(console, history, view, state_of(directory, history))
     return 0
 
 
@@ -76,7 +76,10 @@ def _diff(options: argparse.Namespace, console: Console) -> int:
     reader = plugins.reader_for(history.header, options.target)
     if options.plain:
         text = patch(reader, *pair)
-        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
+        if sys.stdout.isatty():
+            sys.stdout.write(plain(text))
+        else:
+            sys.stdout.buffer.write(text.encode())  # whatever the terminal can show, `patch` wants the program's bytes
         return 0
     print_weakness(console, history)
     print_diff(console, reader, *pair)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
-
-from rich import box
-from rich.markup import escape
-from rich.table import Table
+from statistics import median
 
 from evolve.config import ConfigError
 from evolve.history import History
-from evolve.journal import plain
+from evolve.journal import cut
 from evolve.model import Candidate, Estimate, Objective
 from evolve.objectives import SECONDS_TO_TARGET
+from evolve.reports.grid import Grid, Head
 from evolve.reports.standing import STANDINGS, Standing, standing
 
 Key = float | str | None
+OF_ERROR, OF_MEAN = 2, 5  # digits that are shown of a standard error, and at most of a mean
+BY = 60  # characters of the name of an operator
+LONG_NAME = 9  # columns; a longer name of an objective is broken at its underscores
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,33 @@ class Column:
     key: Callable[[Candidate], Key]
     falling: bool = False
     words: bool = False  # may be broken into lines; a number may not
+    out: int = 0  # where there is no room, columns with the highest are left out first; those with 0 never
 
 
-def number(value: Estimate | None, digits: int = 4) -> str:
-    """`3.1415±0.0012`: mean and standard error; `<` before a censored mean."""
+def decimals(values: Iterable[Estimate]) -> int:
+    """Digits after the point for numbers that are compared: two of their standard error, at most five of the mean."""
+    values = list(values)
+    means = [abs(v.mean) for v in values if v.mean]
+    errors = [v.sem for v in values if v.sem]
+    most = [OF_MEAN - 1 - _magnitude(median(means))] if means else [OF_MEAN - 1]
+    return max(0, min(most + ([OF_ERROR - 1 - _magnitude(median(errors))] if errors else [])))
+
+
+def _magnitude(value: float) -> int:
+    """The exponent of its first digit."""
+    return math.floor(math.log10(value))
+
+
+def number(value: Estimate | None, digits: int | None = None) -> str:
+    """`3.1415±0.0012`: mean and standard error; `<` before a censored mean. `digits` after the point, or `decimals`."""
     if value is None:
         return "-"
+    digits = decimals([value]) if digits is None else digits
     error = f"±{value.sem:.{digits}f}" if value.sem is not None else ""
     return f"{'<' if value.censored else ''}{value.mean:.{digits}f}{error}"
 
 
-def with_error(value: Estimate | None, digits: int = 4) -> str:
+def with_error(value: Estimate | None, digits: int | None = None) -> str:
     """`3.1415±0.0012 (3)`: as `number`, with n."""
     return "-" if value is None else f"{number(value, digits)} ({value.n})"
 
@@ -61,7 +79,7 @@ def columns(history: History) -> list[Column]:
     """All that there are; the objectives of the run are among them. Needs a measured seed."""
     seed, budget = history.seed, float(history.header["settings"]["budget"])
     assert seed is not None
-    metrics = {"tokens/s": ("tok/s", "tokens_per_second", True), "memory": ("MB", "peak_memory_mb", False)}
+    metrics = {"tokens/s": ("tok/s", "tokens_per_second", True, 5), "memory": ("MB", "peak_memory_mb", False, 6)}
 
     def changed(candidate: Candidate) -> int:
         return lines_changed(seed.genome.source, candidate.genome.source)
@@ -70,24 +88,27 @@ def columns(history: History) -> list[Column]:
         seconds = estimate(candidate, SECONDS_TO_TARGET)
         return Estimate(budget / seconds.mean, seconds.n, None, seconds.censored) if seconds and seconds.mean else None
 
-    first, *others = [_of_objective(o) for o in history.search.objectives]
+    first, *others = [_of_objective(history, o) for o in history.search.objectives]
+    named = {o.name for o in history.search.objectives}
     return [
         Column("id", "id", lambda c: c.id if c.index else "seed", lambda c: c.index),
         first,
         Column("n", "n", lambda c: str(_trainings(c) or "-"), _trainings, falling=True),
         *others,
-        Column("speed-up", "speed\n-up", lambda c: _times(sooner(c)), lambda c: _mean(sooner(c)), falling=True),
-        *(_of_metric(name, *about) for name, about in metrics.items()),
-        Column("lines", "lines", lambda c: str(changed(c)), changed),
-        Column("operator", "by", lambda c: plain(c.operator), lambda c: c.operator, words=True),
-        Column("parents", "of", lambda c: " ".join(c.parents) or "-", _first_parent, words=True),
+        Column("speed-up", "speed\n-up", lambda c: _times(sooner(c)), lambda c: _mean(sooner(c)), falling=True, out=1),
+        *(_of_metric(name, *about) for name, about in metrics.items() if about[1] not in named),
+        Column("lines", "lines", lambda c: str(changed(c)), changed, out=3),
+        Column("operator", "by", lambda c: cut(c.operator, BY), lambda c: c.operator, words=True, out=2),
+        Column("parents", "of", lambda c: " ".join(c.parents) or "-", _first_parent, words=True, out=4),
         Column("status", "status", lambda c: standing(history, c) or "-", lambda c: _place(standing(history, c))),
     ]
 
 
-def _of_objective(objective: Objective) -> Column:
-    name, digits = objective.name, 2 if objective.name == SECONDS_TO_TARGET else 4
-    header = "s to\ntarget" if name == SECONDS_TO_TARGET else name
+def _of_objective(history: History, objective: Objective) -> Column:
+    name = objective.name
+    digits = decimals(e for c in history.candidates.values() if (e := estimate(c, name)))
+    broken = name.replace("_", "_\n") if len(name) > LONG_NAME else name
+    header = "s to\ntarget" if name == SECONDS_TO_TARGET else broken
     return Column(
         name,
         header,
@@ -97,11 +118,11 @@ def _of_objective(objective: Objective) -> Column:
     )
 
 
-def _of_metric(name: str, header: str, metric: str, falling: bool) -> Column:
+def _of_metric(name: str, header: str, metric: str, falling: bool, out: int) -> Column:
     def text(candidate: Candidate) -> str:
         return _short(candidate.metrics[metric]) if metric in candidate.metrics else "-"
 
-    return Column(name, header, text, lambda c: c.metrics.get(metric), falling)
+    return Column(name, header, text, lambda c: c.metrics.get(metric), falling, out=out)
 
 
 def _short(value: float) -> str:
@@ -143,24 +164,17 @@ def ordered(rows: Sequence[Candidate], columns: Sequence[Column], by: str) -> li
     return [c for _, c in known] + [c for k, c in keyed if k is None]
 
 
-def bare_table() -> Table:
-    """Without a frame: what is shown beside each other has one column between."""
-    return Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-
-
-def table_of(rows: Sequence[Candidate], yardstick: Candidate, columns: Sequence[Column]) -> Table:
-    """A row for each candidate, and below a line the one that they are compared with; fits into 80 columns."""
-    table = bare_table()
-    for column in columns:
-        left = column.words or column.name in ("id", "status")
-        table.add_column(
-            escape(column.header),
-            justify="left" if left else "right",
-            no_wrap=not column.words,
-            overflow="fold",
+def grid_of(rows: Sequence[Candidate], yardstick: Candidate, columns: Sequence[Column], by: str = "") -> Grid:
+    """A row for each candidate, and below a line the one that they are compared with; `by`, if given, stays."""
+    heads = [
+        Head(
+            column.header,
+            left=column.words or column.name in ("id", "status"),
+            breaks="anywhere" if column.words else "never",
+            out=0 if column.name == by else column.out,
+            name=column.name,
         )
-    for candidate in rows:
-        table.add_row(*(escape(c.text(candidate)) for c in columns))
-    table.add_section()
-    table.add_row(*(escape(c.text(yardstick)) for c in columns))
-    return table
+        for column in columns
+    ]
+    cells = [[column.text(candidate) for column in columns] for candidate in (*rows, yardstick)]
+    return Grid(heads, cells[:-1], cells[-1:])

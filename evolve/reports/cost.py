@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from evolve.history import SEED, History
-from evolve.journal import plain
+from evolve.journal import cut
 from evolve.model import Candidate, Cost
-from evolve.reports.columns import bare_table
 from evolve.reports.front import print_weakness
+from evolve.reports.grid import Grid, Head
 
 PURPOSES = {  # of trials, and what they are for
     "smoke": "does it run at all",
@@ -27,6 +25,7 @@ PURPOSES = {  # of trials, and what they are for
 }
 LOST = "lost"
 NO_MODEL = "none"
+NAME = 60  # characters of the name of an operator or a model
 PER_SECONDS = 1000.0  # charged seconds that a gain is given for
 
 
@@ -112,13 +111,13 @@ def print_cost(console: Console, history: History) -> None:
         console.print("Nothing was charged yet: no trial has ended.")
         return
     console.print(f"{history.charged:,.1f} charged seconds in {history.statuses.total():,} trials, by purpose:")
-    console.print("", _purposes(by_purpose(history), history.charged), "", sep="\n")
+    console.print("", _purposes(by_purpose(history), history.charged), "", sep="\n", crop=False)
     operators = by_operator(history)
     console.print(f"By operator; gain: confirmed, in {history.loss}, against the best of the nearest ancestors:")
-    console.print("", _spent(operators, history.charged, "operator"), "", sep="\n")
+    console.print("", _spent(operators, history.charged, "operator"), "", sep="\n", crop=False)
     if models := by_model(operators):
         console.print("By language model:")
-        console.print("", _spent(models, history.charged, "model"), "", sep="\n")
+        console.print("", _spent(models, history.charged, "model"), "", sep="\n", crop=False)
     for said in (models_in_all(history), stood_empty(history)):
         if said:
             console.print(said, highlight=False, markup=False)
@@ -138,45 +137,49 @@ def stood_empty(history: History) -> str:
     return f"Slots stood empty while a child was being made: {share:.1%} of their time." if history.sessions else ""
 
 
-def _table(*columns: str) -> Table:
-    table = bare_table()
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", no_wrap=i > 0, overflow="fold")
-    return table
-
-
-def _purposes(found: Mapping[str, tuple[int, float]], charged: float) -> Table:
-    table = _table("purpose", "trials", "charged s", "share")
-    table.add_column("what for", overflow="fold")
+def _purposes(found: Mapping[str, tuple[int, float]], charged: float) -> Grid:
+    heads = [Head("purpose", left=True), Head("trials"), Head("charged s"), Head("share", out=1)]
     about = PURPOSES | {LOST: "under way when a process died, or spoiled by the machine"}
-    for purpose, (trials, seconds) in found.items():
-        table.add_row(purpose, f"{trials:,}", f"{seconds:,.1f}", f"{seconds / charged:.1%}", about.get(purpose, ""))
-    return table
+    rows = [
+        (cut(purpose, NAME), f"{trials:,}", f"{seconds:,.1f}", f"{seconds / charged:.1%}", about.get(purpose, ""))
+        for purpose, (trials, seconds) in found.items()
+    ]
+    return Grid([*heads, Head("what for", left=True, breaks="anywhere", out=2)], rows)
 
 
-def _spent(rows: Iterable[Spent], charged: float, what: str) -> Table:
+def _spent(rows: Iterable[Spent], charged: float, what: str) -> Grid:
     """Ten columns in a terminal of 80; what nobody paid has no column."""
     rows = list(rows)
     total = Spent("in all")
     for row in rows:
         total = total.plus(row)
     paid = [bool(total.cost.tokens), bool(total.cost.usd)]
-    columns = ["children", "charged\ns", "share", "waited\ns", *["tokens"] * paid[0], *["USD"] * paid[1]]
-    table = _table(what, *columns, "gain", f"gain per\n{PER_SECONDS:,.0f} s", *["gain per\nUSD"] * paid[1])
-    for row in [*rows, total]:
-        if row is total:
-            table.add_section()
-        usd = [f"{row.cost.usd:.2f}" if row.cost.usd else "-"] * paid[1]
-        table.add_row(
-            escape(plain(row.name)),
-            f"{row.children:,}" if row.children else "-",
-            f"{row.charged:,.{0 if charged >= 100 else 1}f}",
-            f"{row.charged / charged:.1%}",
-            f"{row.cost.seconds:,.0f}",
-            *[f"{row.cost.tokens:,}" if row.cost.tokens else "-"] * paid[0],
-            *usd,
-            f"{row.gain:.4f}" if row.gain else "-",
-            f"{row.gain / row.charged * PER_SECONDS:.4f}" if row.gain and row.charged else "-",
-            *[f"{row.gain / row.cost.usd:.4f}" if row.gain and row.cost.usd else "-"] * paid[1],
-        )
-    return table
+    heads = [
+        Head(what, left=True, breaks="anywhere"),
+        Head("child-\nren", out=1),
+        Head("charged\ns"),
+        Head("share", out=3),
+        Head("waited\ns", out=4),
+        *[Head("tokens", out=2)] * paid[0],
+        *[Head("USD")] * paid[1],
+        Head("gain"),
+        Head(f"gain per\n{PER_SECONDS:,.0f} s"),
+        *[Head("gain per\nUSD", out=5)] * paid[1],
+    ]
+    cells = [_cells(row, charged, *paid) for row in (*rows, total)]
+    return Grid(heads, cells[:-1], cells[-1:])
+
+
+def _cells(row: Spent, charged: float, tokens: bool, usd: bool) -> list[str]:
+    return [
+        cut(row.name, NAME),
+        f"{row.children:,}" if row.children else "-",
+        f"{row.charged:,.{0 if charged >= 100 else 1}f}",
+        f"{row.charged / charged:.1%}",
+        f"{row.cost.seconds:,.0f}",
+        *[f"{row.cost.tokens:,}" if row.cost.tokens else "-"] * tokens,
+        *[f"{row.cost.usd:.2f}" if row.cost.usd else "-"] * usd,
+        f"{row.gain:.4f}" if row.gain else "-",
+        f"{row.gain / row.charged * PER_SECONDS:.4f}" if row.gain and row.charged else "-",
+        *[f"{row.gain / row.cost.usd:.4f}" if row.gain and row.cost.usd else "-"] * usd,
+    ]

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from evolve.history import History
 from evolve.journal import LOOKED_AT, QUOTED, cut
 from evolve.model import Candidate
-from evolve.reports.columns import bare_table
 from evolve.reports.front import print_weakness
+from evolve.reports.grid import Grid, Head
 
 EXAMPLES = 2
 MOST = 15  # reasons that are shown of a kind
@@ -63,7 +61,7 @@ def print_failures(console: Console, history: History) -> None:
     told = list(history.candidates.values())
     failed = [c for c in told if c.verdict == "failed"]
     kinds = {
-        "Failed": groups(failed, lambda c: f"proven violation: {c.violation}" if c.violation else alike(c.reason)),
+        "Failed": groups(failed, _failure),
         "In quarantine for a proven violation": groups(
             (c for c in told if c.quarantined and c.verdict != "failed"), lambda c: cut(c.quarantined, SAID)
         ),
@@ -78,27 +76,31 @@ def print_failures(console: Console, history: History) -> None:
             charged = sum(g.charged for g in found)
             seconds = f", {charged:,.1f} of {history.charged:,.1f} charged seconds" if charged else ""
             console.print(f"{title}: {count} of {len(told)} candidates{seconds}", highlight=False)
-            console.print("", _table(history, found, count), "", sep="\n")
+            console.print("", _table(history, found, count), "", sep="\n", crop=False)
     if not any(kinds.values()):
         console.print(f"No failure, no refusal and no repeat among {len(told)} candidates.", highlight=False)
     if said := _trials(history, failed):
         console.print(said, highlight=False)
 
 
-def _table(history: History, found: Sequence[Group], count: int) -> Table:
-    table = bare_table()
-    for name in ("count", "share", "charged\ns"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("reason (numbers as #), by whom, examples", overflow="fold")
+def _failure(candidate: Candidate) -> str:
+    violation = cut(candidate.violation, SAID)
+    return f"proven violation: {violation}" if violation else alike(candidate.reason)
+
+
+def _table(history: History, found: Sequence[Group], count: int) -> Grid:
+    heads = [Head("count"), Head("share", out=1), Head("charged\ns", out=2)]
+    heads += [Head("reason (numbers as #),\nby whom, examples", left=True, breaks="anywhere")]
+    rows = []
     for group in found[:MOST]:
         by = Counter(c.operator for c in group.members)
         whom = ", ".join(f"{cut(name, 60)} {n}" for name, n in by.most_common())
         lines = [group.reason, f"by {whom}", *(_example(history, c) for c in group.members[:EXAMPLES])]
         share, n = len(group.members) / count, len(group.members)
-        table.add_row(f"{n:,}", f"{share:.0%}", f"{group.charged:,.1f}", escape("\n".join(lines)))
+        rows.append((f"{n:,}", f"{share:.0%}", f"{group.charged:,.1f}", "\n".join(lines)))
     if rest := sum(len(g.members) for g in found[MOST:]):
-        table.add_row(f"{rest:,}", f"{rest / count:.0%}", "", f"{len(found) - MOST} other reasons")
-    return table
+        rows.append((f"{rest:,}", f"{rest / count:.0%}", "", f"{len(found) - MOST} other reasons"))
+    return Grid(heads, rows)
 
 
 def _example(history: History, candidate: Candidate) -> str:
@@ -109,7 +111,7 @@ def _example(history: History, candidate: Candidate) -> str:
     when = FAILED.fullmatch(candidate.reason[: LOOKED_AT * QUOTED])
     line = LINE.search(candidate.reason[: LOOKED_AT * QUOTED])
     where = "".join(f" {w.strip(' ,')}" for w in (when and when["when"], line and line[0]) if w)
-    where += f" ({candidate.reason})" if candidate.verdict == "duplicate" else ""
+    where += f" ({cut(candidate.reason, SAID)})" if candidate.verdict == "duplicate" else ""
     said = f'last printed "{cut(last, SAID)}"' if last else cut(candidate.hypothesis, SAID) or "no child was made"
     return f"{candidate.id}{where}: {said}"
 

@@ -14,8 +14,10 @@ from evolve.history import SEED, History
 from evolve.isolation import UNISOLATED
 from evolve.model import Candidate
 from evolve.objectives import SECONDS_TO_TARGET
-from evolve.reports.columns import columns, estimate, ordered, table_of
+from evolve.reports.columns import columns, estimate, grid_of, ordered
+from evolve.reports.grid import Grid
 from evolve.reports.standing import being_confirmed, knee, measured, standing
+from evolve.reports.state import State
 
 SIGNIFICANT = 2.0  # standard errors of the difference
 
@@ -51,18 +53,30 @@ class View:
     knee: bool = False
 
 
-def print_front(console: Console, history: History, view: View = View()) -> None:  # noqa: B008, it is frozen
-    """The front, the baselines and one sentence on whether anything beats the seed."""
+def print_front(
+    console: Console,
+    history: History,
+    view: View = View(),  # noqa: B008, it is frozen
+    state: State | None = None,
+) -> None:
+    """The front, the baselines and one sentence on whether anything beats the seed; the `state`, if known, first.
+
+    Raises `ConfigError` for a view that makes no sense; then nothing was printed.
+    """
     seed = history.seed
+    table = _table(history, seed, view) if seed and seed.fitness else []
+    if state:
+        console.print(state.sentence, markup=False, highlight=False)
     if seed is None:
         console.print("The seed has not been measured yet: there is no front.")
         return
     if seed.fitness is None:
         console.print("The seed program failed, so there is no front: python -m evolve show seed says more.")
         return
-    _print_table(console, history, seed, view)
+    for part in table:
+        console.print(part, markup=False, crop=False)
     print_weakness(console, history)
-    _print_would_be(console, history)
+    _print_would_be(console, history, state.on if state else not history.stopped)
     if baselines := history.harness.get("baselines"):
         counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
         console.print(f"Count models on the same text, in {history.loss}: {counts}.")
@@ -72,17 +86,15 @@ def print_front(console: Console, history: History, view: View = View()) -> None
     console.print(verdict(history))
 
 
-def _print_table(console: Console, history: History, seed: Candidate, view: View) -> None:
+def _table(history: History, seed: Candidate, view: View) -> list[str | Grid]:
+    """What is printed of the front itself, in this order."""
     shown, said = chosen(history, view)
     all_columns = columns(history)
     rows = ordered(shown, all_columns, view.sort) if view.sort else shown
     of = "Measured at the full budget" if view.everybody else "Pareto front"
-    console.print(f"{of}: mean±standard error of n trainings; time and speed-up to the seed's loss; lines changed")
+    title = f"{of}: mean±standard error of n trainings; time and speed-up to the seed's loss; lines changed"
     kept = [c for c in all_columns if view.everybody or c.name != "status"]
-    console.print(table_of([c for c in rows if c.index > 0], seed, kept))
-    console.print()
-    for line in said:
-        console.print(line, markup=False)
+    return [title, grid_of([c for c in rows if c.index > 0], seed, kept, view.sort), "", *said]
 
 
 def chosen(history: History, view: View) -> tuple[list[Candidate], list[str]]:
@@ -114,15 +126,17 @@ def _within(history: History, rows: list[Candidate], seconds: float) -> list[Can
 
 def _nobody_within(history: History, seconds: float) -> str:
     known = [(e.mean, c.id) for c in history.front if (e := estimate(c, SECONDS_TO_TARGET))]
-    soonest = " The soonest of the front is {1}, in {0:.2f} s.".format(*min(known)) if known else ""
+    soonest = " The soonest of the front is {1}, in {0:.3g} s.".format(*min(known)) if known else ""
     return f"Nobody is known to reach the target within {seconds:g} s.{soonest}"
 
 
-def _print_would_be(console: Console, history: History) -> None:
-    """Who may enter the front, but was not trained often enough."""
+def _print_would_be(console: Console, history: History, on: bool) -> None:
+    """Who may enter the front, but was not trained often enough. `on`: a process works on the run."""
     if waiting := being_confirmed(history):
         said = ", ".join(f"{name} ({mean:.4f} of {n})" for name, (mean, n) in waiting.items())
-        console.print(f"Waiting for confirmation, {history.loss} so far and of how many trainings: {said}.")
+        what = "Waiting for confirmation" if on else "Left unfinished before confirmation"
+        more = "" if on else "; `resume` goes on with them"
+        console.print(f"{what}, {history.loss} so far and of how many trainings: {said}{more}.")
     if once := [c.id for c in history.candidates.values() if standing(history, c) == "unconfirmed"]:
         console.print(f"Measured too seldom to be on the front, and not dominated: {', '.join(once)} (--all).")
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from evolve import elsewhere
 from evolve.history import History
 from evolve.journal import entry
+from evolve.model import Candidate
+from evolve.reports.tried import tried
 
 FILE = "journal.md"
 TITLE = (
@@ -18,6 +20,11 @@ TITLE = (
 def _said(history: History) -> str:
     """That some process of the run isolated less than the first, as a paragraph; "" if none did."""
     return f"{history.weakness[0].upper()}{history.weakness[1:]}.\n\n" if history.weakness else ""
+
+
+def _line(history: History, candidate: Candidate) -> str:
+    numbers = "" if candidate.quarantined else tried(history, candidate)
+    return "; ".join([entry(candidate), *([f"numbers: {numbers}"] if numbers else [])])
 
 
 class Journal:
@@ -34,7 +41,7 @@ class Journal:
             return
         rows = islice(history.incoming.rows.values(), self._learned, learned)
         lines = "".join(f"- {elsewhere.entry(row)}\n" for row in rows)
-        lines += "".join(f"- {entry(c)}\n" for c in islice(history.candidates.values(), self._written, told))
+        lines += "".join(f"- {_line(history, c)}\n" for c in islice(history.candidates.values(), self._written, told))
         try:
             begun = bool(self._written or self._learned)
             with self._path.open("a" if begun else "w", encoding="utf-8") as file:

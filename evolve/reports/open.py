@@ -73,15 +73,27 @@ def find_program(history: History, name: str) -> Candidate:
 
 
 def find_candidate(history: History, name: str) -> Candidate:
-    """A candidate by its id, by "seed" or "best". Raises `ConfigError` that says which there are."""
-    if name == "best" and history.front:
+    """A candidate by its id, by "seed", or by "best": the first of the front. Raises `ConfigError` without it.
+
+    Without a front there is no best one: the seed program is on it from the moment it is measured.
+    """
+    if name == "best":
+        if not history.front:
+            raise ConfigError("there is no best candidate: nobody is on the front. `front` says how far the run is.")
         return history.front[0]
     candidate = history.candidates.get("0" if name == "seed" else name)
     if candidate is None and name.isdecimal() and int(name) in history.matings:
-        raise ConfigError(f"candidate {name} is still being made or measured; try again later")
+        raise ConfigError(f"candidate {name} {_unfinished(history)}")
     if candidate is None:
         known = ", ".join(c.id for c in history.front) or "none yet"
         raise ConfigError(
             f"no candidate {name!r}: ids are 0 (the seed) to {len(history.matings)}; on the front: {known}"
         )
     return candidate
+
+
+def _unfinished(history: History) -> str:
+    """What is to be done about a candidate that was asked for and not told yet."""
+    if history.stopped:
+        return "was left unfinished when the run stopped: `resume` goes on with it"
+    return "is not finished: try again later, or, if `front` does not say that the run is on, `resume` goes on with it"

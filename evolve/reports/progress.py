@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from evolve.journal import plain
+from evolve.journal import QUOTED, cut, plain
 from evolve.loop import Loop
 from evolve.reports.columns import with_error
 from evolve.stopping import generation
@@ -63,7 +63,8 @@ class Progress:
         for operator, reason in loop.history.ended.items():
             if operator not in self._ended:
                 self._ended.add(operator)
-                self._console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
+                said = f"Asked no longer: {cut(operator, QUOTED)}, {cut(reason, QUOTED)}."
+                self._console.print(said, highlight=False, markup=False)
 
     def _say_lost(self, lost: Mapping[int, str]) -> None:
         """Once for each slot that was given up."""
@@ -85,7 +86,7 @@ class Progress:
             if candidate and candidate.fitness:
                 facts[label] = with_error(candidate.fitness.values[history.loss])
         if history.refusals >= MANY:
-            facts["refused in a row"] = f"{history.refusals} ({history.last_refusal[:60]})"
+            facts["refused in a row"] = f"{history.refusals} ({cut(history.last_refusal, 60)})"
         if history.weakness:
             facts["isolation"] = history.weakness
         if out := sum(bool(c.quarantined) for c in history.candidates.values()):
@@ -122,7 +123,6 @@ def rewrites(console: Console) -> bool:
 
 
 def clock(seconds: float) -> str:
-    """`1:02:03` or `2:03`."""
+    """`1:02:03` or `0:02:03`: always with hours, or two minutes could be read as two hours."""
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

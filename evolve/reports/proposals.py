@@ -6,18 +6,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from evolve.history import History
+from evolve.journal import QUOTED, cut
 from evolve.model import Candidate, Cost, Rejected
-from evolve.reports.cost import models_in_all, stood_empty
+from evolve.reports.cost import NAME, models_in_all, stood_empty
 from evolve.reports.front import print_weakness
+from evolve.reports.grid import Grid, Head
 
 REFUSED_AT = ("answer", "format", "edits", "rules", "same", "known")
 COLUMNS = ("asked", "answered", "well-formed", "applies", "compiles", "structural", "new", "passes smoke", "improved")
-
-
+OPERATOR = Head("operator", left=True, breaks="anywhere")
+HEADS = (  # of `COLUMNS`, and which are left out first where there is no room
+    ("asked", 0),
+    ("an-\nswered", 4),
+    ("well-\nformed", 5),
+    ("applies", 6),
+    ("com-\npiles", 7),
+    ("struc-\ntural", 3),
+    ("new", 2),
+    ("passes\nsmoke", 1),
+    ("im-\nproved", 0),
+)
+COSTS = (
+    OPERATOR,
+    Head("calls", out=4),
+    Head("prompt\ntokens", out=2),
+    Head("from\ncache", out=3),
+    Head("answer\ntokens", out=1),
+    Head("seconds"),
+    Head("USD\nin all"),
+    Head("charged s\nin all"),
+)
 WITHOUT = ", no call"  # a merge that left nothing to ask
 
 
@@ -52,28 +72,29 @@ def _reached(candidate: Candidate, made: object) -> int:
     return 9 if effect and effect.clear and effect.delta < 0 else 8
 
 
-def outcomes(history: History) -> Table:
+def outcomes(history: History) -> Grid:
     """A row for each operator; every column counts those that came at least so far."""
-    table = _table("Proposals by outcome; improved: better than each parent by two standard errors", COLUMNS)
+    rows = []
     for operator, found in fates(history).items():
         counts = (str(sum(f.reached >= n for f in found)) for n in range(1, len(COLUMNS) + 1))
-        table.add_row(escape(operator), *counts)
-    return table
+        rows.append((cut(operator, NAME), *counts))
+    return Grid(
+        [OPERATOR, *(Head(text, out=out, name=name) for name, (text, out) in zip(COLUMNS, HEADS, strict=True))], rows
+    )
 
 
-def costs(history: History) -> Table:
+def costs(history: History) -> Grid:
     """What proposals cost: calls, tokens and seconds are means over proposals; dollars and charges are sums.
 
     A live run also says how often each operator would be drawn now; a run opened for reading does not know.
     """
-    columns = ["calls", "prompt tokens", "from cache", "answer tokens", "seconds", "USD in all", "charged s in all"]
     shares = history.search.arms.shares()
-    table = _table("What a proposal costs", columns + ["share now"] * bool(shares))
+    rows = []
     for operator, found in fates(history).items():
         total, n = sum((f.candidate.cost for f in found), Cost()), len(found)
         read = total.input + total.cached
-        table.add_row(
-            escape(operator),
+        row = (
+            cut(operator, NAME),
             f"{total.calls / n:.1f}",
             f"{read / n:,.0f}" if read else "-",
             f"{total.cached / read:.0%}" if read else "-",
@@ -83,15 +104,8 @@ def costs(history: History) -> Table:
             f"{sum(f.candidate.seconds for f in found):,.0f}",
             *([f"{shares[operator]:.0%}" if operator in shares else "-"] if shares else []),
         )
-    return table
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", padding=0)  # ten columns in a terminal of 80
-    table.add_column("operator", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", overflow="fold")
-    return table
+        rows.append(row)
+    return Grid([*COSTS, *[Head("share\nnow")] * bool(shares)], rows)
 
 
 def ideas(history: History) -> list[tuple[str, int, int, float]]:
@@ -117,15 +131,16 @@ def print_proposals(console: Console, history: History) -> None:
     if history.seed is None:
         console.print("The seed has not been measured yet: no child was asked for.")
         return
-    console.print(outcomes(history))
-    console.print(costs(history))
+    console.print("Proposals by outcome; improved: better than each parent by two standard errors:")
+    console.print("", outcomes(history), "", "What a proposal costs:", "", costs(history), "", sep="\n", crop=False)
     print_weakness(console, history)
     for operator, reason in history.ended.items():
-        console.print(f"Asked no longer: {operator}, {reason}.", highlight=False, markup=False)
+        said = f"Asked no longer: {cut(operator, NAME)}, {cut(reason, QUOTED)}."
+        console.print(said, highlight=False, markup=False)
     if said := models_in_all(history):
         console.print(said, highlight=False)
     if found := ideas(history):
-        said = "; ".join(f"{name} {mean:+.4f} ({better} of {n} improved)" for name, n, better, mean in found)
+        said = "; ".join(f"{cut(name, NAME)} {mean:+.4f} ({better} of {n} improved)" for name, n, better, mean in found)
         console.print(f"Notes that were used, by mean effect: {said}.", highlight=False, markup=False)
     if said := stood_empty(history):
         console.print(said, highlight=False)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from evolve.history import SEED, History
+from evolve.incoming import PERSON
 from evolve.journal import loss_curve, plain, verdict
 from evolve.model import Candidate, Number
-from evolve.reports.columns import bare_table, with_error
+from evolve.reports.columns import decimals, estimate, with_error
 from evolve.reports.front import beats_seed, gain, print_weakness
+from evolve.reports.grid import Grid, Head
 from evolve.reports.lineage import print_ancestors
 from evolve.reports.standing import standing
+from evolve.reports.tried import anchor, tried
 
 LOG = 4000  # characters of a log that are shown, at most
 LOG_LINES = 8
@@ -36,6 +38,7 @@ def print_candidate(console: Console, history: History, candidate: Candidate) ->
         ("hypothesis", candidate.hypothesis),
         ("idea", candidate.idea),
         ("verdict", judged(candidate)),
+        ("numbers", tried(history, candidate)),
         ("edits", ", ".join(f"{e.op} {e.target}" for e in candidate.edits)),
     ):
         if text:
@@ -46,7 +49,7 @@ def print_candidate(console: Console, history: History, candidate: Candidate) ->
         _rungs(history, candidate),
     ]
     for table in filter(None, tables):
-        console.print("", table, sep="\n")
+        console.print("", table, sep="\n", crop=False)
     console.print()
     for name, found in candidate.checks.items():
         console.print(f"check {plain(name)}: {plain(found)}", markup=False, highlight=False)
@@ -99,41 +102,44 @@ def _stands(history: History, candidate: Candidate) -> str:
     return "; ".join(said)
 
 
-def _table(*columns: str) -> Table:
-    table = bare_table()
-    for i, column in enumerate(columns):
-        table.add_column(escape(column), justify="right" if i else "left", overflow="fold")
-    return table
-
-
-def _numbers(history: History, candidate: Candidate) -> Table:
+def _numbers(history: History, candidate: Candidate) -> Grid:
     """Objectives and metrics, beside those of the nearest measured ancestor and of the seed."""
     ancestor, seed = history.measured_ancestor(candidate), history.seed
     others = [c for c in (ancestor, seed) if c and c is not candidate]
     others = others[:1] if ancestor is seed else others
     shown = [candidate, *others]
-    table = _table("number", *(f"{c.id} seed" if c.index == 0 else c.id for c in shown))
+    heads = [Head("number", left=True, breaks="anywhere")]
+    heads += [Head(f"{c.id} seed" if c.index == 0 else c.id, breaks="words", out=i) for i, c in enumerate(shown)]
     names = list(candidate.fitness.values) if candidate.fitness else []
+    rows = []
     for name in names:
-        table.add_row(escape(name), *(with_error(c.fitness.values.get(name)) if c.fitness else "-" for c in shown))
-    for name in sorted(set(candidate.metrics) - set(names)):
-        table.add_row(escape(plain(name)), *(_metric(c.metrics.get(name)) for c in shown))
-    return table
+        found = [estimate(c, name) for c in shown]
+        digits = decimals(filter(None, found))
+        rows.append([plain(name), *(with_error(e, digits) for e in found)])
+    further = sorted(set(candidate.metrics) - set(names))
+    rows += [[plain(name), *(_metric(c.metrics.get(name)) for c in shown)] for name in further]
+    return Grid(heads, rows)
 
 
-def _knobs(history: History, candidate: Candidate) -> Table | str:
-    """Tuned numbers beside the first parent's; only those that are not the default, or differ from the parent."""
+def _knobs(history: History, candidate: Candidate) -> Grid | str:
+    """Tuned numbers beside the first parent's and those that a person brought; only those that differ somewhere."""
     parent = history.candidates.get(candidate.parents[0]) if candidate.parents else None
-    table = _table("knob", candidate.id, *([f"parent {parent.id}"] if parent else []), "default", "range")
+    came = anchor(history, candidate) if candidate.operator == PERSON else None
+    rows = []
     for knob in candidate.genome.knobs:
         value = candidate.params.get(knob.address, knob.default)
         theirs = parent.params.get(knob.address) if parent else None
-        if value != knob.default or theirs not in (None, value):
+        brought = came.get(knob.address) if came else None
+        if value != knob.default or theirs not in (None, value) or brought not in (None, value):
             scale = "|".join(map(_short, knob.values)) or f"{_short(knob.low)}..{_short(knob.high)}"
-            known = [_short(theirs)] if parent else []
-            table.add_row(escape(plain(knob.address)), _short(value), *known, _short(knob.default), scale)
-    same = "the parent's and the program's own" if parent else "the program's own"
-    return table if table.row_count else f"its {len(candidate.genome.knobs)} knobs have {same} values"
+            known = [_short(brought)] * bool(came) + [_short(theirs)] * bool(parent)
+            rows.append([plain(knob.address), _short(value), *known, _short(knob.default), scale])
+    if not rows:
+        same = "the parent's and the program's own" if parent else "the program's own"
+        return f"its {len(candidate.genome.knobs)} knobs have {same} values"
+    heads = [Head("knob", left=True, breaks="anywhere"), Head(candidate.id), *[Head("brought")] * bool(came)]
+    heads += [Head(f"parent {parent.id}", out=1)] if parent else []
+    return Grid([*heads, Head("default", out=2), Head("range", out=3)], rows)
 
 
 def _metric(value: float | None) -> str:
@@ -144,17 +150,17 @@ def _short(value: Number | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _rungs(history: History, candidate: Candidate) -> Table | None:
+def _rungs(history: History, candidate: Candidate) -> Grid | None:
     """What it was trained at on the way up: the trials with their losses, and whether it went on from there."""
     owner = f"ask/{candidate.index}"
     trials = {n: trial for (name, n), trial in history.trials.items() if name == owner}
-    table = _table("budget", "for", "trainings", "failed", f"{history.loss}", "went on")
+    rows = []
     for rung, purpose in dict.fromkeys(sorted((t.rung, t.purpose) for t in trials.values() if t.purpose != "smoke")):
         numbers = [n for n, t in trials.items() if (t.rung, t.purpose) == (rung, purpose)]
         outcomes = [history.outcomes[owner, n] for n in numbers if (owner, n) in history.outcomes]
         losses = [o.metrics[history.loss] for o in outcomes if o.status == "ok" and history.loss in o.metrics]
         answer = history.answers.get((owner, f"{rung:g}")) if purpose == "tune" and owner != SEED else None
-        table.add_row(
+        row = (
             f"{rung:g}",
             purpose,
             str(len(numbers)),
@@ -162,7 +168,10 @@ def _rungs(history: History, candidate: Candidate) -> Table | None:
             " ".join(f"{loss:.4f}" for loss in losses) or "-",
             "-" if answer is None else "yes" if answer else "no",
         )
-    return table if table.row_count else None
+        rows.append(row)
+    heads = [Head("budget", left=True), Head("for"), Head("trainings", out=2), Head("failed", out=1)]
+    heads += [Head(history.loss, breaks="words"), Head("went on", out=3)]
+    return Grid(heads, rows) if rows else None
 
 
 def _print_cost(console: Console, candidate: Candidate) -> None:

@@ -115,7 +115,7 @@ def facts(look: Look, now: float) -> dict[str, str]:
     shown = {
         "generation": f"{generation(history)}{of}, of {settings['offspring']} candidates each",
         "candidates": f"{history.finished} measured, {told - history.finished} came to nothing, "
-        f"{history.open_asks - (history.seed is None)} under way",
+        f"{history.open_asks - (history.seed is None)} {'under way' if look.state.on else 'left unfinished'}",
         "front": ", ".join(c.id for c in history.front) or "nobody yet",
     }
     for label, candidate in (("best", history.front[0] if history.front else None), ("seed", history.seed)):
@@ -222,12 +222,15 @@ def _wait_for_run(console: Console, run_dir: str | None, pause: float) -> Path:
 
 
 def _wait_for_beginning(console: Console, follower: Follower, pause: float) -> Look:
-    said = False
+    said = ""
     while (look := follower.look()) is None:
         if not said:
             where = cut(str(follower.directory), QUOTED)
-            console.print(f"Waiting for the run in {where} to begin. Ctrl-C leaves.", markup=False, highlight=False)
-        said = True
+            nowhere = (
+                "" if follower.directory.is_dir() else ": there is no such folder yet, so see that it is spelt right"
+            )
+            said = f"Waiting for the run in {where} to begin{nowhere}. Ctrl-C leaves."
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
         time.sleep(pause)
     return look
 

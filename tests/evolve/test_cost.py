@@ -121,6 +121,16 @@ def test_dollars_and_tokens_of_a_model_fit_into_80_columns(run: History, monkeyp
     assert row[-5:] == ["6,030,000", "12.50", f"{gain:.4f}", row[-2], f"{gain / 12.5:.4f}"]
 
 
+@pytest.mark.parametrize("width", [50, 60, 80])
+def test_a_sum_is_whole_where_there_is_little_room(run: History, width: int) -> None:
+    text = printed(run, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    gained = sum(map(confirmed_gain, run.candidates.values()))
+    (total,) = [line.split() for line in text.splitlines() if line.startswith("in all")]
+    assert total[-2:] == [f"{gained:.4f}", f"{gained / run.charged * 1000:.4f}"]
+    assert ("Left out for want of room: " in text) is (width < 60)
+
+
 def test_a_run_that_only_began_cost_nothing(tmp_path: Path) -> None:
     executor = InlineExecutor(toy.run_trial)
     loop = toy.make_loop(tmp_path, 1, executor)

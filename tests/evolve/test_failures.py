@@ -98,6 +98,14 @@ def test_the_rarest_of_many_reasons_are_counted_together() -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
+def test_what_a_judge_and_an_engine_say_cannot_steer_a_terminal() -> None:
+    text = printed(
+        came_to_nothing(1, "failed", "", violation="caus\x1b[2Jality"),
+        came_to_nothing(2, "duplicate", "same as \x1b]0;x\x07"),
+    )
+    assert "proven violation: caus [2Jality" in text and "2 (same as ]0;x)" in text and "\x1b" not in text
+
+
 def test_a_run_in_which_all_went_well_and_one_whose_trials_failed_harmlessly() -> None:
     assert printed() == "No failure, no refusal and no repeat among 1 candidates.\n"
     text = printed(individual(1, 1.0, 1.0), logs={1: "x"})

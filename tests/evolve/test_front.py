@@ -12,19 +12,21 @@ from rich.console import Console
 from evolve.config import ConfigError
 from evolve.history import History
 from evolve.model import Candidate, Estimate, Fitness, Genome, Objective, Outcome, Trial
-from evolve.reports.columns import columns, ordered
+from evolve.reports.columns import columns, decimals, number, ordered
 from evolve.reports.front import View, chosen, print_front
 from evolve.reports.standing import being_confirmed, knee, measured, standing
+from evolve.reports.state import State
 from evolve.search import ParetoSearch
 from tests.evolve import toy
 from tests.evolve.individuals import TWO, individual
 
 
 def history_of(*children: Candidate, objectives: Sequence[Objective] = TWO) -> History:
-    """A seed with the loss 3 at 8 seconds, which is the budget, and children."""
+    """A seed with the loss 3 at 8 seconds, which is the budget, and children; a third objective is 30,000 for it."""
     history = History(ParetoSearch(objectives, 8, {}, 0))
     history.header = {"settings": {"budget": 8.0, "offspring": 4}, "rungs": [0.25, 0.5, 1.0]}
-    for candidate in (individual(0, 3.0, 8.0), *children):
+    names = tuple(o.name for o in objectives)
+    for candidate in (individual(0, *(3.0, 8.0, 30_000.0)[: len(names)], names=names), *children):
         history.search.tell(candidate)
     return history
 
@@ -49,9 +51,9 @@ def history() -> History:
     )
 
 
-def printed(history: History, width: int = 200, **view: object) -> str:
+def printed(history: History, width: int = 200, state: State | None = None, **view: object) -> str:
     out = StringIO()
-    print_front(Console(file=out, width=width), history, View(**view))  # type: ignore[arg-type]
+    print_front(Console(file=out, width=width), history, View(**view), state)  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -101,8 +103,10 @@ def test_every_column_can_be_sorted_by_and_a_wrong_name_lists_them(history: Hist
     found = columns(history)
     for column in found:
         assert sorted(c.id for c in ordered(measured(history), found, column.name)) == list("01234567")
+    out = StringIO()
     with pytest.raises(ConfigError, match="no column 'los'.*choose from id, loss, n, seconds_to_target, speed-up"):
-        printed(history, sort="los")
+        print_front(Console(file=out), history, View(sort="los"), State("running", "Running."))
+    assert out.getvalue() == ""
 
 
 def test_an_objective_that_is_maximised_is_sorted_the_other_way_round() -> None:
@@ -167,7 +171,7 @@ def test_no_number_is_cut_into_pieces(history: History, width: int, everybody: b
     text = printed(history, width, everybody=everybody)
     assert all(len(line) <= width for line in text.splitlines()) and "…" not in text
     (line,) = [line for line in text.splitlines() if line.split()[:1] == ["2"]]
-    assert line.split()[1:8] == ["1.2000±0.0100", "3", "2.00±0.01", "4.00x", "1.23M", "100", "2"]
+    assert line.split()[1:8] == ["1.200±0.010", "3", "2.000±0.010", "4.00x", "1.23M", "100", "2"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +196,7 @@ def test_a_censored_time_is_a_bound_for_the_speed_up() -> None:
     assert soon.fitness
     values = dict(soon.fitness.values) | {"seconds_to_target": Estimate(0.5, 3, None, True)}
     text = printed(history_of(replace(soon, fitness=Fitness(values))))
-    assert "<0.50" in text and ">16.00x" in text
+    assert "<0.500" in text and ">16.00x" in text
 
 
 def test_without_a_front_that_is_said(history: History) -> None:
@@ -210,4 +214,97 @@ def test_who_is_being_confirmed_is_named_with_what_is_known(history: History) ->
     assert being_confirmed(history) == {}, "nobody said yet that it may"
     history.answers["ask/9", "front/1"] = True
     assert being_confirmed(history) == {"9": (pytest.approx(0.6), 2)}
-    assert "so far and of how many trainings: 9 (0.6000 of 2)." in printed(history)
+    assert "Waiting for confirmation, loss so far and of how many trainings: 9 (0.6000 of 2)." in printed(history)
+
+
+def test_who_was_being_confirmed_when_a_run_ended_waits_for_nothing(history: History) -> None:
+    history.trials["ask/9", 0] = Trial(Genome("x"), {}, 8.0, 1.0, "toy", 0, "rung")
+    history.outcomes["ask/9", 0] = Outcome("ok", {"loss": 0.5})
+    history.answers["ask/9", "front/1"] = True
+    ended = (
+        "Left unfinished before confirmation, loss so far and of how many trainings: 9 (0.5000 of 1); `resume` goes on"
+    )
+    interrupted = printed(history, state=State("interrupted", "Interrupted."))
+    assert interrupted.startswith("Interrupted.\n") and ended in interrupted and "Waiting" not in interrupted
+    assert "Waiting for confirmation" in printed(history, state=State("running", "Running."))
+    history.stopped = "2 generations done"
+    assert ended in printed(history)
+
+
+THREE = (*TWO, Objective("tokens_per_second", "maximize"))
+
+
+@pytest.fixture(scope="module")
+def long_ids() -> History:
+    """Fifty on a front in three objectives, with ids of four digits of which the first three are often alike."""
+    children = [
+        replace(
+            individual(i, 1.0 + i / 1e4, 8.0 - i / 1e3, 37_993.0 + i / 4, names=tuple(o.name for o in THREE)),
+            metrics={"tokens_per_second": 37_993.0 + i / 4, "peak_memory_mb": 84.0},
+            operator="crossover@some-model-of-10",
+            parents=(str(i - 1), str(i - 2)) if i > 1021 else ("0",),
+        )
+        for i in range(1020, 1070)
+    ]
+    return history_of(*children, objectives=THREE)
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize("width", [60, 70, 80, 100, 120, 200])
+def test_cells_are_whole_and_a_column_without_room_is_left_out_and_named(
+    long_ids: History, width: int, everybody: bool
+) -> None:
+    text = printed(long_ids, width, everybody=everybody)
+    assert all(len(line) <= width for line in text.splitlines()) and "…" not in text
+    assert [name for name in rows(text) if name.isdecimal()][:50] == [c.id for c in long_ids.front]
+    said = " ".join(text.split()).partition("Left out for want of room: ")[2].partition(" (")[0]
+    out = said.split(", ") if said else []
+    assert {*out} <= {"memory", "parents", "lines", "operator", "speed-up"}
+    assert len(out) >= (2 if width == 60 else 1 if width < 80 and everybody else 0)
+    whole = [c for c in columns(long_ids) if c.name not in out and not c.words and (everybody or c.name != "status")]
+    for candidate in long_ids.front:
+        line = next(line for line in text.splitlines() if line.startswith(f"{candidate.id} "))
+        assert {column.text(candidate) for column in whole} <= {*line.split()}
+    assert (width == 200) <= (not out)
+
+
+def test_the_column_that_is_sorted_by_is_not_left_out(long_ids: History) -> None:
+    assert "memory" in printed(long_ids, 60).partition("Left out for want of room: ")[2]
+    text = printed(long_ids, 60, sort="memory")
+    assert " MB" in text and "memory" not in text.partition("Left out for want of room: ")[2]
+
+
+def test_what_has_no_room_at_all_is_whole_and_too_wide(long_ids: History) -> None:
+    out = StringIO()
+    print_front(Console(file=out, width=20), long_ids)
+    for candidate in long_ids.front:
+        line = next(line for line in out.getvalue().splitlines() if line.startswith(f"{candidate.id} "))
+        assert columns(long_ids)[1].text(candidate) in line.split()
+
+
+@pytest.mark.parametrize(
+    ("means", "sem", "texts"),
+    [
+        ((37_993.036, 37_994.9), 100.0, ["37993±100", "37995±100"]),
+        ((0.0213, 0.0224), 0.0004, ["0.02130±0.00040", "0.02240±0.00040"]),
+        ((2.31314, 3.8161), 0.0032, ["2.3131±0.0032", "3.8161±0.0032"]),
+        ((0.0213, 0.0224), None, ["0.021300", "0.022400"]),
+        ((0.0, 0.0), 0.0, ["0.0000±0.0000"] * 2),
+    ],
+)
+def test_digits_are_those_that_the_error_leaves(
+    means: tuple[float, float], sem: float | None, texts: list[str]
+) -> None:
+    values = [Estimate(mean, 3, sem) for mean in means]
+    assert [number(value, decimals(values)) for value in values] == texts
+
+
+def test_times_to_the_target_differ_at_a_small_budget() -> None:
+    """A run with a budget of a twentieth of a second."""
+    history = history_of()
+    history.header["settings"]["budget"] = 0.05
+    for i, mean in enumerate((0.0213, 0.0224), 1):
+        values = {"loss": Estimate(3.0 - i, 3, 0.01), "seconds_to_target": Estimate(mean, 3, 0.0004)}
+        history.search.tell(replace(individual(i, 1.0, 1.0), fitness=Fitness(values)))
+    text = printed(history)
+    assert "0.02130±0.00040" in text and "0.02240±0.00040" in text

@@ -40,6 +40,11 @@ def told(**changes: object) -> Candidate:
         (told(effect=Effect(-0.03, 0.5)), "measured -0.030 at 0.5 of the budget: no clear difference"),
         (told(effect=None), "not measured"),
         (
+            told(effect=None, verdict="pruned", rung=0.25, reason="no better\nnumbers"),
+            "trained at 0.25 of the budget: no better numbers",
+        ),
+        (told(effect=None, rung=1.0), "trained at 1 of the budget: no ancestor was, so its effect is not known"),
+        (
             told(verdict="failed", reason="crashed at smoke: NameError at line 3: name 'b' is not\ndefined"),
             "dead end, crashed at smoke: NameError at line 3, quoted: \"name 'b' is not defined\"",
         ),

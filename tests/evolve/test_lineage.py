@@ -48,18 +48,18 @@ def printed(show: Callable[..., None], history: History, name: str, width: int =
 def test_ancestors_are_drawn_once_from_the_candidate_to_the_seed(history: History) -> None:
     lines = printed(print_ancestors, history, "4", full=False)
     assert lines == [
-        "4 merge of 2 and 3, idea4, 2.6000±0.0100 (3)",
-        "├ 3 grow of 1, idea3, 2.7000±0.0100 (3), in quarantine",
+        "4 merge of 2 and 3, idea4, 2.600±0.010 (3)",
+        "├ 3 grow of 1, idea3, 2.700±0.010 (3), in quarantine",
         "│ 1 is drawn elsewhere in this tree",
-        "2 grow of 1, idea2, 2.8000±0.0100 (3)",
-        "1 grow of 0, idea1, 2.9000±0.0100 (3)",
-        "0 grow, 3.0000±0.0100 (3)",
+        "2 grow of 1, idea2, 2.800±0.010 (3)",
+        "1 grow of 0, idea1, 2.900±0.010 (3)",
+        "0 grow, 3.000±0.010 (3)",
     ]
 
 
 def test_each_step_has_its_edits_and_what_it_changed(history: History) -> None:
     lines = printed(print_ancestors, history, "4")
-    at = lines.index("1 grow of 0, idea1, 2.9000±0.0100 (3)")
+    at = lines.index("1 grow of 0, idea1, 2.900±0.010 (3)")
     helps = "│ measured -0.500±0.010 at 1 of the budget: helps"
     assert lines[at + 1 : at + 3] == [helps, "│ replace GPT.forward, delete [red]x"]
     assert "│ measured +0.001±0.010 at 0.5 of the budget: no clear difference" in lines
@@ -69,8 +69,8 @@ def test_each_step_has_its_edits_and_what_it_changed(history: History) -> None:
 
 def test_descendants_count_who_was_never_measured(history: History) -> None:
     lines = printed(print_descendants, history, "1")
-    assert lines[0] == "1 grow of 0, idea1, 2.9000±0.0100 (3); -0.500±0.010 at 1: helps"
-    assert lines[1] == "├ 2 grow of 1, idea2, 2.8000±0.0100 (3); +0.001±0.010 at 0.5: no clear difference"
+    assert lines[0] == "1 grow of 0, idea1, 2.900±0.010 (3); -0.500±0.010 at 1: helps"
+    assert lines[1] == "├ 2 grow of 1, idea2, 2.800±0.010 (3); +0.001±0.010 at 0.5: no clear difference"
     assert lines[2].startswith("│ 4 merge of 2 and 3") and lines[2].endswith("; 1 more seen before; 1 more refused")
     assert lines[3].startswith("│ 7 grow of 4, idea7; dead end, crashed at smoke: KeyError at line 3, quoted:")
     assert lines[4].startswith("└ 3 grow of 1") and lines[5] == "  4 is drawn above, under another parent"

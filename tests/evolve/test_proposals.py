@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from evolve import plugins, proposals
 from evolve.arms import Arm, Arms
@@ -17,6 +19,8 @@ from evolve.executors.inline import InlineExecutor
 from evolve.loop import Loop
 from evolve.model import Briefing, Candidate, Cost, Edit, Mating, Proposal, Rejected
 from evolve.protocols import Operator
+from evolve.reports.grid import Grid
+from evolve.reports.proposals import COLUMNS, outcomes, print_proposals
 from evolve.store import Event, Store
 from tests.evolve import toy
 from tests.evolve.individuals import individual
@@ -285,3 +289,31 @@ def test_the_same_command_tries_again(tmp_path: Path, ends: str) -> None:
     reason, loop = run(tmp_path, 3, toy.operators())
     later = {e.body["operator"] for e in events(tmp_path)[before:] if e.kind == "ask"}
     assert reason == "3 generations done" and {"grow", "tune"} <= later and not loop.history.halted
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_names_and_reasons_from_elsewhere_cannot_steer_a_terminal(tmp_path: Path, width: int) -> None:
+    """The name of a model comes from the command line, that of a note is a file's, a reason is a server's."""
+    _, loop = run(tmp_path, 1, toy.operators())
+    bad = "\x1b[31mRED\x1b]0;pwn\x07\u202e"
+    child = next(c for c in loop.history.candidates.values() if c.index)
+    loop.history.candidates[child.id] = replace(child, operator=f"mutate@{bad}{'x' * 150}", idea=bad)
+    loop.history.ended[f"mutate@{bad}"] = f"{bad} :smile: [b]x[/b]"
+    out = StringIO()
+    print_proposals(Console(file=out, width=width, emoji=False), loop.history)
+    text = out.getvalue()
+    assert not set(text) & set("\x1b\x07\u202e") and all(len(line) <= width for line in text.splitlines())
+    assert "Asked no longer: mutate@ [31mRED ]0;pwn, [31mRED ]0;pwn :smile: [b]x[/b]." in " ".join(text.split())
+    assert "by mean effect: [31mRED ]0;pwn" in " ".join(text.split())
+
+
+def test_counts_are_whole_in_sixty_columns(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 1, toy.operators())
+    grid = outcomes(loop.history)
+    many = Grid(grid.heads, [["crossover@some-model", *["12345"] * 9]])
+    out = StringIO()
+    Console(file=out, width=60).print(many)
+    lines = out.getvalue().splitlines()
+    (row,) = [line.split() for line in lines if "12345" in line]
+    assert set(row[1:]) == {"12345"} and 3 <= len(row[1:]) < 9
+    assert f"Left out for want of room: {', '.join(COLUMNS[3:5])}" in out.getvalue()

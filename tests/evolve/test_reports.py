@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -13,11 +14,12 @@ import pytest
 from rich.console import Console
 
 from evolve import records
+from evolve.cli import main
 from evolve.config import ConfigError
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.language_options import model_options
-from evolve.model import Candidate, Estimate, Fitness, Trial
+from evolve.model import Candidate, Estimate, Fitness, Genome, Outcome, Params, Trial
 from evolve.reports.columns import lines_changed, with_error
 from evolve.reports.doctor import print_models
 from evolve.reports.front import beats_seed, controls, gain, print_front, verdict
@@ -76,7 +78,8 @@ def test_numbers_are_shown_with_their_error_and_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599.5, "1:00:00"), (360_000, "100:00:00")]
+    ("seconds", "text"),
+    [(0, "0:00:00"), (59.6, "0:01:00"), (844, "0:14:04"), (3599.5, "1:00:00"), (360_000, "100:00:00")],
 )
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
@@ -130,7 +133,7 @@ def test_a_run_of_which_only_the_beginning_is_known(tmp_path: Path) -> None:
     executor = InlineExecutor(toy.run_trial)
     loop = toy.make_loop(tmp_path, 1, executor)
     assert "not been measured yet" in printed(lambda console: print_front(console, open_history(tmp_path)))
-    with pytest.raises(ConfigError, match="no candidate 'best'.*none yet"):
+    with pytest.raises(ConfigError, match="there is no best candidate: nobody is on the front"):
         find_candidate(open_history(tmp_path), "best")
     loop.store.close()
     executor.close()
@@ -257,8 +260,72 @@ def test_a_child_that_was_never_made_has_no_program(history: History) -> None:
 
 def test_a_candidate_that_is_under_way_is_not_called_unknown(history: History) -> None:
     del history.candidates["3"]
-    with pytest.raises(ConfigError, match="3 is still being made or measured"):
+    with pytest.raises(
+        ConfigError, match="candidate 3 was left unfinished when the run stopped: `resume` goes on with"
+    ):
         find_candidate(history, "3")
+    history.stopped = ""  # it is on, or its process died
+    with pytest.raises(
+        ConfigError, match="3 is not finished: try again later, or, if `front` does not say that the run"
+    ):
+        find_candidate(history, "3")
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs a command with a standard output of an encoding; returns its exit code and what was written."""
+
+    def run(encoding: str, *arguments: str) -> tuple[int, str]:
+        out = io.BytesIO()
+        stream = io.TextIOWrapper(out, encoding=encoding)
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", stream)
+            code = main(arguments)
+            stream.flush()
+        return code, out.getvalue().decode(encoding if encoding != "ascii" else "utf-8")
+
+    return run
+
+
+def test_a_terminal_that_lacks_a_character_is_shown_the_rest(
+    directory: Path, history: History, shown: Callable[..., tuple[int, str]]
+) -> None:
+    code, text = shown("ascii", "front", "--run-dir", str(directory))
+    assert code == 0 and "?" in text and "±" not in text and f"\n{history.front[0].id} " in text
+    assert "±" in shown("utf-8", "front", "--run-dir", str(directory))[1]
+
+
+def test_what_patch_reads_has_the_bytes_of_the_programs(
+    directory: Path, shown: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reader:
+        def bind(self, genome: Genome, params: Params) -> str:
+            return f"# ± of {genome.source}\n"
+
+    monkeypatch.setattr("evolve.plugins.reader_for", lambda header, target: Reader())
+    code, text = shown("ascii", "diff", "seed", "best", "--plain", "--run-dir", str(directory))
+    assert code == 0 and "\n # ± of lr = 1.0\n" in text
+
+
+def test_no_text_of_a_program_becomes_a_picture(tmp_path: Path, shown: Callable[..., tuple[int, str]]) -> None:
+    def slices(trial: Trial) -> Outcome:
+        return replace(toy.run_trial(trial), log_tail="y = x[:100:] + a:x:b")
+
+    executor = InlineExecutor(slices)
+    loop = toy.make_loop(tmp_path, 1, executor)
+    loop.run(toy.SEED)
+    executor.close()
+    loop.store.close()
+    assert "y = x[:100:] + a:x:b" in shown("utf-8", "show", "seed", "--run-dir", str(tmp_path))[1]
+
+
+@pytest.mark.parametrize("options", [("--sort", "xx"), ("--max-seconds", "-1")])
+def test_a_view_that_makes_no_sense_is_refused_before_anything_is_said(
+    directory: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str]
+) -> None:
+    assert main(["front", *options, "--run-dir", str(directory)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("evolve: ") and len(said.err.splitlines()) == 1
 
 
 def test_what_the_seed_gives_again_is_shown_beside_the_first_time(history: History) -> None:
@@ -307,10 +374,10 @@ def test_a_live_run_shows_who_would_be_drawn_now(directory: Path, history: Histo
     loop = toy.make_loop(directory, 6, executor)
     table = printed(lambda console: console.print(costs(loop.history)))
     shares = loop.history.search.arms.shares()
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if "│" in line]
+    cells = [line.split() for line in table.splitlines() if line.strip()]
     rows = {row[0]: row[-1] for row in cells if row[0] in ("grow", "tune")}
-    assert "share now" in table and rows == {name: f"{shares[name]:.0%}" for name in ("grow", "tune")}
-    assert "share now" not in printed(lambda console: console.print(costs(history)))
+    assert cells[1][-1] == "now" and rows == {name: f"{shares[name]:.0%}" for name in ("grow", "tune")}
+    assert "now" not in printed(lambda console: console.print(costs(history))).split()
     executor.close()
     loop.store.close()
 

@@ -14,7 +14,10 @@ from rich.console import Console
 
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
-from evolve.model import Candidate, Effect, Genome, Outcome, Trial
+from evolve.incoming import Brought, leave_program
+from evolve.model import Briefing, Candidate, Effect, Genome, Mating, Outcome, Proposal, Trial
+from evolve.reports.journal import Journal
+from evolve.reports.open import open_history
 from evolve.reports.show import judged, print_candidate
 from evolve.reports.source import patch
 from tests.evolve import toy
@@ -133,3 +136,80 @@ def test_losses_that_a_program_printed_are_shown_as_its_own(history: History) ->
         assert "training loss as it printed it, from start to end: 5.400 3.250" in printed(history, seed)
     finally:
         history.outcomes[last] = kept
+
+
+class Brings(toy.Person):
+    """The parent's structure with the number that the text ends with."""
+
+    def propose(self, mating: Mating, briefing: Briefing) -> Proposal:
+        source, hypothesis = self._brought(mating.index)
+        parent = mating.parents[0]
+        return Proposal(parent.genome, (), hypothesis, {"lr": float(source.split()[-1])})
+
+
+@pytest.fixture(scope="module")
+def visited(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A run to which a person brought the seed with a number that is worse, and with one that does not even run."""
+
+    def trial(asked: Trial) -> Outcome:
+        crashes = asked.params["lr"] == 0.03125 and asked.purpose == "tune"
+        return Outcome("crashed", {}, "", 0.1, "toy", "diverged") if crashes else toy.run_trial(asked)
+
+    directory = tmp_path_factory.mktemp("visited")
+    executor = InlineExecutor(trial)
+    loop = toy.make_loop(directory, 3, executor)
+    loop._operators = {**loop._operators, "person": Brings(loop.history.incoming.program)}
+    for number in (0.0625, 0.03125):
+        leave_program(directory, Brought(f"lr = {number}", "0", f"{number} is better"))
+    loop.run(toy.SEED)
+    executor.close()
+    loop.store.close()
+    return open_history(directory)
+
+
+@pytest.mark.parametrize(("number", "crashed"), [(0.0625, False), (0.03125, True)])
+def test_numbers_that_a_person_brought_are_named_with_their_loss(
+    visited: History, number: float, crashed: bool
+) -> None:
+    child = next(c for c in visited.candidates.values() if c.hypothesis == f"{number} is better")
+    study = visited.study(f"ask/{child.index}").trials
+    (as_brought,) = [loss for params, loss in study if params == {"lr": number}]
+    assert (as_brought is None) is crashed and child.params != {"lr": number}, "it was tuned on from there"
+    best = min(loss for _, loss in study if loss is not None)
+    known = min(loss for _, loss in visited.study_of_lineage(visited.candidates["0"]).trials if loss is not None)
+    gave = "failed" if crashed else f"gave loss {as_brought:.4f}"
+    said = (
+        f"numbers: at 0.25 of the budget as they were brought they {gave}, the best of {len(study)} tried gave "
+        f"{best:.4f}, the best known of this structure {known:.4f}"
+    )
+    text = printed(visited, child, 200)
+    assert f"\n{said}\n" in text and "not measured" not in text
+    (knob,) = [line.split() for line in text.splitlines() if line.startswith("lr ")]
+    assert knob[1:3] == [f"{child.params['lr']:g}", f"{number:g}"]
+    assert any(line.split()[:3] == ["knob", child.id, "brought"] for line in text.splitlines())
+
+
+def test_nobody_who_was_trained_is_called_not_measured(visited: History, tmp_path: Path) -> None:
+    trained = [c for c in visited.candidates.values() if c.index and visited.study(f"ask/{c.index}").trials]
+    without = [c for c in trained if c.verdict == "pruned" and c.effect is None]
+    assert without
+    Journal(tmp_path)(visited)
+    lines = (tmp_path / "journal.md").read_text().splitlines()
+    for child in trained:
+        (line,) = [line for line in lines if line.startswith(f"- {child.id} ")]
+        assert "not measured" not in line and "not measured" not in judged(child)
+    for child in without:
+        (line,) = [line for line in lines if line.startswith(f"- {child.id} ")]
+        losses = [loss for _, loss in visited.study(f"ask/{child.index}").trials if loss is not None]
+        assert f"the best of {len(visited.study(f'ask/{child.index}').trials)} tried gave {min(losses):.4f}" in line
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 120])
+def test_a_number_of_a_candidate_is_whole_where_there_is_little_room(history: History, width: int) -> None:
+    child = next(c for c in history.front if c.parents and c.parents != ("0",))
+    child = replace(
+        child, metrics={"tokens_per_second": 37_993_036.0, "a_metric_with_a_name_that_is_long_indeed": 1_234_567.0}
+    )
+    text = printed(history, child, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    assert {"37,993,036", "1,234,567"} <= {*text.split()}

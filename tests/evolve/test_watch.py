@@ -15,10 +15,12 @@ from threading import Timer
 import pytest
 from rich.console import Console
 
+from evolve import records
 from evolve.config import ConfigError
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.loop import Loop
+from evolve.model import Mating
 from evolve.reports import watch as watching
 from evolve.reports.open import open_history
 from evolve.reports.state import holder, state_of
@@ -141,7 +143,7 @@ def test_facts_of_a_run(loop: Loop) -> None:
     look = follower.look()
     assert look
     shown = facts(look, time.time() + 100)
-    assert shown["front"] == "nobody yet" and shown["remaining"] == "not known yet" and shown["elapsed"] == "1:40"
+    assert shown["front"] == "nobody yet" and shown["remaining"] == "not known yet" and shown["elapsed"] == "0:01:40"
     loop.run(toy.SEED)
     look = follower.look()
     assert look
@@ -150,7 +152,7 @@ def test_facts_of_a_run(loop: Loop) -> None:
     came_to_nothing = len(history.candidates) - 1 - history.finished
     assert shown["candidates"] == f"{history.finished} measured, {came_to_nothing} came to nothing, 0 under way"
     assert shown["best"].endswith(f" loss, {history.front[0].id}") and shown["seed"].endswith(" loss, 0")
-    assert shown["hypervolume"] == f"{history.hypervolume():.4f}" and shown["remaining"] == "at most about 0:00"
+    assert shown["hypervolume"] == f"{history.hypervolume():.4f}" and shown["remaining"] == "at most about 0:00:00"
     follower.close()
 
 
@@ -158,15 +160,15 @@ def test_the_pace_of_a_run_says_what_remains_of_its_nearest_limit(loop: Loop) ->
     loop.run(toy.SEED)
     history, finished = loop.history, loop.history.finished
     limits = history.harness["limits"]
-    assert watching._remaining(history, 60.0 * finished) == "at most about 0:00"
+    assert watching._remaining(history, 60.0 * finished) == "at most about 0:00:00"
     limits["generations"] = finished  # of four candidates each
     assert watching._remaining(history, 60.0 * finished) == f"at most about {watching.clock(60.0 * finished * 3)}"
     limits["wall"] = 60.0 * finished + 7
-    assert watching._remaining(history, 60.0 * finished) == "at most about 0:07"
+    assert watching._remaining(history, 60.0 * finished) == "at most about 0:00:07"
     limits.update(generations=0, wall=0.0)
     assert watching._remaining(history, 1.0) == "until a criterion is met"
     limits["total"] = history.charged * 2
-    assert watching._remaining(history, 33.0) == "at most about 0:33"
+    assert watching._remaining(history, 33.0) == "at most about 0:00:33"
 
 
 def test_looking_once_shows_the_state_and_what_happened_last(loop: Loop) -> None:
@@ -202,6 +204,40 @@ def test_text_of_a_run_is_no_markup(loop: Loop) -> None:
     out = StringIO()
     Console(file=out, width=200).print(panel(look, deque(look.news), time.time()))
     assert "stopped: [/bold] [31mno tag" in out.getvalue() and "\x1b" not in out.getvalue()
+    follower.close()
+
+
+class Leaves(StringIO):
+    """A terminal at which somebody leaves after the first line."""
+
+    def write(self, text: str) -> int:
+        super().write(text)
+        if "Ctrl-C leaves" in text:
+            raise KeyboardInterrupt
+        return len(text)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_that_a_folder_is_not_there_is_said_at_once(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "run").mkdir()
+    out = Leaves()
+    with pytest.raises(KeyboardInterrupt):
+        watch(Console(file=out, width=60), str(tmp_path / "run"), 0.05)
+    said = "" if there else ": there is no such folder yet, so see that it is spelt right"
+    assert out.getvalue().startswith(f"Waiting for the run in {tmp_path / 'run'} to begin{said}. Ctrl-C leaves.")
+
+
+def test_children_of_a_run_that_is_not_on_are_not_under_way(loop: Loop) -> None:
+    loop.run(toy.SEED)
+    child = loop.history.candidates["3"]
+    loop.history.apply(loop.store.append("ask", "ask/99", records.mating_record(Mating(99, "grow", (child,), None, 1))))
+    follower = Follower(loop.store.directory)
+    look = follower.look()
+    assert look and look.state.on and facts(look, time.time())["candidates"].endswith(", 1 under way")
+    loop.store.close()
+    look = follower.look()
+    assert look and not look.state.on and facts(look, time.time())["candidates"].endswith(", 1 left unfinished")
     follower.close()
 
 
