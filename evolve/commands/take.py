@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -121,7 +122,8 @@ def _text(history: History, candidate: Candidate, reader: object, upstream: bool
 def _write(output: str, text: str, force: bool) -> None:
     """Write a file as a whole. Raises `ConfigError` if that cannot be, or another one is there and `force` is off."""
     if output == STDOUT:
-        print(text, end="")
+        sys.stdout.buffer.write(text.encode())  # the program's bytes, whatever the terminal can show
+        sys.stdout.buffer.flush()
         return
     path = Path(output)
     try:

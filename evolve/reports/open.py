@@ -79,7 +79,7 @@ def find_candidate(history: History, name: str) -> Candidate:
     """
     if name == "best":
         if not history.front:
-            raise ConfigError("there is no best candidate: nobody is on the front. `front` says how far the run is.")
+            raise ConfigError("no candidate 'best': nobody is on the front. `front` says how far the run is.")
         return history.front[0]
     candidate = history.candidates.get("0" if name == "seed" else name)
     if candidate is None and name.isdecimal() and int(name) in history.matings:

@@ -133,7 +133,7 @@ def test_a_run_of_which_only_the_beginning_is_known(tmp_path: Path) -> None:
     executor = InlineExecutor(toy.run_trial)
     loop = toy.make_loop(tmp_path, 1, executor)
     assert "not been measured yet" in printed(lambda console: print_front(console, open_history(tmp_path)))
-    with pytest.raises(ConfigError, match="there is no best candidate: nobody is on the front"):
+    with pytest.raises(ConfigError, match="no candidate 'best': nobody is on the front"):
         find_candidate(open_history(tmp_path), "best")
     loop.store.close()
     executor.close()
@@ -295,9 +295,11 @@ def test_a_terminal_that_lacks_a_character_is_shown_the_rest(
     assert "±" in shown("utf-8", "front", "--run-dir", str(directory))[1]
 
 
-def test_what_patch_reads_has_the_bytes_of_the_programs(
+def test_a_program_that_is_piped_has_its_own_bytes(
     directory: Path, shown: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Another program reads it: there, unlike on a terminal, a question mark would be a fault."""
+
     class Reader:
         def bind(self, genome: Genome, params: Params) -> str:
             return f"# ± of {genome.source}\n"
@@ -305,6 +307,7 @@ def test_what_patch_reads_has_the_bytes_of_the_programs(
     monkeypatch.setattr("evolve.plugins.reader_for", lambda header, target: Reader())
     code, text = shown("ascii", "diff", "seed", "best", "--plain", "--run-dir", str(directory))
     assert code == 0 and "\n # ± of lr = 1.0\n" in text
+    assert shown("ascii", "export", "seed", "--run-dir", str(directory)) == (0, "# ± of lr = 1.0\n")
 
 
 def test_no_text_of_a_program_becomes_a_picture(tmp_path: Path, shown: Callable[..., tuple[int, str]]) -> None:

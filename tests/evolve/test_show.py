@@ -204,7 +204,7 @@ def test_nobody_who_was_trained_is_called_not_measured(visited: History, tmp_pat
         assert f"the best of {len(visited.study(f'ask/{child.index}').trials)} tried gave {min(losses):.4f}" in line
 
 
-@pytest.mark.parametrize("width", [44, 60, 80, 120])
+@pytest.mark.parametrize("width", [34, 60, 80, 120])
 def test_a_number_of_a_candidate_is_whole_where_there_is_little_room(history: History, width: int) -> None:
     child = next(c for c in history.front if c.parents and c.parents != ("0",))
     child = replace(
