@@ -1,13 +1,25 @@
-"""How far a run had come by when, computed anew once some of its gains turn out to be none."""
+"""The front over time, and how far a run had come by when: anew, once some of its gains turn out to be none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from evolve.model import Candidate, Objective
 from evolve.selection import front, hypervolume
 
 Point = tuple[float, float, float]  # charged seconds, best confirmed loss, hypervolume
+
+
+def fronts(told: Iterable[Candidate], objectives: Sequence[Objective]) -> Iterator[tuple[Candidate, list[Candidate]]]:
+    """Each candidate in the order in which they were told, with the front after it.
+
+    As if those in quarantine had never been. Who is among the members with whom it comes entered when it was told.
+    """
+    members: list[Candidate] = []
+    for candidate in told:
+        if candidate.confirmed and not candidate.quarantined:
+            members = front([*members, candidate], objectives)
+        yield candidate, members
 
 
 def progress(told: Iterable[tuple[Candidate, float]], objectives: Sequence[Objective]) -> list[Point]:
@@ -16,12 +28,11 @@ def progress(told: Iterable[tuple[Candidate, float]], objectives: Sequence[Objec
     `told` are confirmed candidates in the order in which they were told, the seed first; those in quarantine count as
     if they had never been.
     """
-    members: list[Candidate] = []
+    told = list(told)
     points: list[Point] = []
     seed = None
-    for candidate, charged in told:
+    for (candidate, members), (_, charged) in zip(fronts((c for c, _ in told), objectives), told, strict=True):
         seed = seed or candidate.fitness
-        members = front([*members, *([] if candidate.quarantined else [candidate])], objectives)
         if seed and members and any(member is candidate for member in members):
             best = members[0].fitness
             assert best is not None

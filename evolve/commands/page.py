@@ -36,24 +36,21 @@ def _directory(options: argparse.Namespace) -> Path:
 
 
 def _report(options: argparse.Namespace, console: Console) -> int:
-    from evolve.page.html import LIMIT, page_of  # bokeh and jinja2 take a second to load
+    from evolve.page.html import page_of  # bokeh and jinja2 take a second to load
 
     directory = _directory(options)
     history = open_history(directory)
-    text = page_of(directory, history)
+    page = page_of(directory, history).encode()  # whatever the terminal can show, the page says that it is UTF-8
     if options.output == "-":
-        sys.stdout.write(text)
+        sys.stdout.buffer.write(page)
+        sys.stdout.buffer.flush()
         return 0
     try:
-        Path(options.output).write_text(text, encoding="utf-8")
+        Path(options.output).write_bytes(page)
     except OSError as error:
         raise ConfigError(f"cannot write {options.output}: {error.strerror}") from error
-    size = len(text.encode())
-    console.print(f"wrote {options.output}: {len(history.candidates)} individuals, {size / 1e6:.2f} MB", markup=False)
-    if size > LIMIT:
-        console.print(
-            f"It is larger than {LIMIT / 1e6:g} MB, even without logs and code: a browser may be slow with it."
-        )
+    size = f"{len(page) / 1e6:.2f} MB"
+    console.print(f"wrote {options.output}: {len(history.candidates)} individuals, {size}", markup=False)
     print_weakness(console, history)
     return 0
 
@@ -63,4 +60,7 @@ def _serve(options: argparse.Namespace, console: Console) -> int:
 
     if not 0 <= options.port <= 65535:
         raise ConfigError(f"--port must be 0 to 65535, not {options.port}")
-    return serve(_directory(options), options.port, options.open, lambda said: console.print(said, markup=False))
+    directory = _directory(options)
+    if not directory.is_dir():
+        raise ConfigError(f"there is no folder {directory}: name the run that you mean")
+    return serve(directory, options.port, options.open, lambda said: console.print(said, markup=False))

@@ -17,7 +17,6 @@ from evolve.reports.columns import columns
 from evolve.reports.cost import PER_SECONDS, Spent, by_model, by_operator, by_purpose
 from evolve.reports.failures import alike, groups
 from evolve.reports.front import beats_seed, controls, correlations, gain, verdict
-from evolve.reports.progress import clock
 from evolve.reports.proposals import COLUMNS, Fate, fates, ideas
 from evolve.reports.state import CURE, State, state_of
 from evolve.tuner import importance
@@ -27,14 +26,16 @@ REASON = 100  # characters of a reason that failures are counted by
 EXAMPLES = 5  # individuals named for each reason
 MOST_REASONS = 20
 MOST_KNOBS = 20
+MOST_ROWS = 100  # of the table of the front, and of that of the notes
 
 
 @dataclass(frozen=True)
 class Table:
-    """Column names and rows of text; the first column is a name, the others are numbers. `links`: it holds ids."""
+    """Column names and rows of text; the first column is a name, the others are numbers. `more` rows found no room."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    more: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _tiles(history: History) -> list[tuple[str, str, str]]:
             f"{history.finished:,}",
             f"of {len(history.candidates) - 1:,} children" + (f", {out} in quarantine" if out else ""),
         ),
-        ("charged", clock(history.charged), f"{clock(history.wall)} of wall-clock time"),
+        ("charged", duration(history.charged), f"in {duration(history.wall)} of wall-clock time"),
     ]
     return tiles
 
@@ -165,6 +166,15 @@ def _error(sem: float | None, digits: int) -> str:
     return "no spread" if sem is None else f"± {sem:.{digits}f}"
 
 
+def duration(seconds: float) -> str:
+    """`3 h 42 min`, `14 min 4 s` or `44 s`: with units, so that no two can be mistaken for each other."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def _seeds(n: int) -> str:
     return f"{n} seed" + ("s" if n != 1 else "")
 
@@ -178,7 +188,9 @@ def _remarks(history: History) -> list[str]:
     found.append(correlations(history))
     found.append(controls(history))
     if history.seed and (sd := history.noise(1.0)):
-        found.append(f"One training of the seed program differs from the next by {sd:.4f} (standard deviation).")
+        found.append(
+            f"At the full budget, trainings of the same program vary with a standard deviation (sd) of {sd:.4f}."
+        )
     found.append(
         "Members of the front were trained with three seeds, but the first of these chose them: "
         "python -m benchmarks.confirm measures the best anew, with fresh seeds and on text that no search opens."
@@ -190,9 +202,10 @@ def _front(history: History) -> Table:
     """As the terminal's table: a row for each member, best loss first, then the seed."""
     assert history.seed is not None
     shown = [c for c in columns(history) if c.name != "status"]
-    members = [*(c for c in history.front if c.index), history.seed]
-    rows = [[c.id, *(plain(column.text(c)) for column in shown[1:])] for c in members]
-    return Table([column.name.replace("_", " ") for column in shown], rows)
+    members = [c for c in history.front if c.index]
+    kept = [*members[:MOST_ROWS], history.seed]
+    rows = [[c.id, *(plain(column.text(c)) for column in shown[1:])] for c in kept]
+    return Table([column.name.replace("_", " ") for column in shown], rows, len(members[MOST_ROWS:]))
 
 
 def _operators(made: dict[str, list[Fate]]) -> Table:
@@ -238,8 +251,9 @@ def _spent(history: History) -> Table:
 
 
 def _ideas(history: History) -> Table:
-    rows = [[cut(name, REASON), str(n), str(better), f"{mean:+.4f}"] for name, n, better, mean in ideas(history)]
-    return Table(("note", "children", "improved", "mean effect"), rows)
+    found = ideas(history)
+    rows = [[cut(name, REASON), str(n), str(better), f"{mean:+.4f}"] for name, n, better, mean in found[:MOST_ROWS]]
+    return Table(("note", "children", "improved", "mean effect"), rows, len(found[MOST_ROWS:]))
 
 
 def _failures(candidates: Iterable[Candidate]) -> list[Failure]:
@@ -304,6 +318,6 @@ def _versions(versions: dict[str, Any]) -> str:
 
 
 def _sessions(history: History) -> str:
-    spans = [f"{clock(end - start)} on {slots} slots" for start, end, slots in history.sessions]
+    spans = [f"{duration(end - start)} on {slots} slots" for start, end, slots in history.sessions]
     lost = history.statuses["lost"]
     return f"{len(spans)}: " + ", ".join(spans[-8:]) + (f"; {lost} trials lost and repeated" if lost else "")

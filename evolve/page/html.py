@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import zlib
+from bisect import bisect
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import jinja2
 
 from evolve.history import History
 from evolve.page.data import Facts, facts_of
-from evolve.page.individuals import DETAILS, KINDS, Individuals
+from evolve.page.individuals import DETAILS, KINDS, Detail, Individuals
 from evolve.page.lineage import graph_of
 from evolve.page.plots import bundle, plots_of
 
@@ -29,20 +30,28 @@ SCRIPTS = ("unpack.js", "words.js", "difference.js", "individual.js", "list.js",
 def page_of(directory: Path, history: History, revision: str = "") -> str:
     """The page of a run; one with a `revision` is served, and asks its server whether there is a newer one.
 
-    Where the details of all individuals are more than `LIMIT` allows, those of the least interesting are left out.
+    Where all of it is more than `LIMIT` allows, details of the least interesting individuals are left out; then they
+    are themselves.
     """
-    facts = facts_of(directory, history)
-    plots = plots_of(history, facts.importance)
-    text = ""
-    for detail in DETAILS:
-        individuals = Individuals(history, detail)
-        data = {"run": _run(facts, history, individuals), "plots": plots, **individuals.table()}
-        more = {"graph": graph_of(history), "left_out": individuals.left_out, "kinds": KINDS, "plots": plots}
-        more |= {"objectives": data["run"]["objectives"], "generations": data["run"]["generations"]}
-        text = _render(revision, facts=facts, data=_packed(json.dumps(data, separators=(",", ":"))), **more)
-        if len(text.encode()) < LIMIT:
-            break
-    return text
+    facts, individuals, graph = facts_of(directory, history), Individuals(history), graph_of(history)
+    run = _run(facts, history, individuals)
+
+    @cache
+    def plots(share: float) -> dict[str, Any]:
+        return plots_of(history, facts.importance, individuals.shown(share))
+
+    @cache
+    def text(detail: Detail) -> str:
+        data = {"run": run, "plots": plots(detail.share), **individuals.table(detail)}
+        more = {"graph": graph, "left_out": individuals.left_out(detail), "kinds": KINDS, "plots": data["plots"]}
+        more |= {"objectives": run["objectives"], "generations": run["generations"]}
+        return _render(revision, facts=facts, data=_packed(json.dumps(data, separators=(",", ":"))), **more)
+
+    def fits(detail: Detail) -> bool:
+        return len(text(detail).encode()) < LIMIT
+
+    last = len(DETAILS) - 1
+    return text(DETAILS[0] if fits(DETAILS[0]) else DETAILS[bisect(DETAILS, False, 1, last, key=fits)])
 
 
 def waiting_page(directory: Path, said: str, revision: str) -> str:
@@ -56,7 +65,7 @@ def _run(facts: Facts, history: History, individuals: Individuals) -> dict[str, 
         "objectives": [o.name for o in history.search.objectives],
         "directions": [o.direction for o in history.search.objectives],
         "generations": max(individuals.generation.values(), default=0),
-        "best": history.front[0].id if history.front else "0",
+        "best": history.front[0].id if history.front else "",
         "rungs": [f"{rung:g}" for rung in history.all_rungs],
         "kinds": KINDS,
     }

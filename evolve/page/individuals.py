@@ -1,17 +1,21 @@
-"""What the page shows of each individual, as plain values: one row each, in the order in which they were told."""
+"""What the page shows of each individual, as plain values: one row each, in the order in which they were told.
+
+Where there is no room for all of it, the least interesting go without log, then without code, then altogether.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evolve.gains import fronts
 from evolve.history import History
 from evolve.journal import cut, plain, verdict
+from evolve.lineage import with_ancestors
 from evolve.model import Candidate, Estimate
 from evolve.page.programs import Programs
 from evolve.reports.standing import standing
-from evolve.selection import front
 
 TEXT = 600  # characters of a hypothesis or a reason
 LOG_LINES, LOG = 12, 1500  # lines and characters of a log that are kept
@@ -34,13 +38,20 @@ KINDS = {  # of an individual, and what the page says of each
 
 @dataclass(frozen=True)
 class Detail:
-    """For whom there is room, by `rank`: logs and probes of the ranks up to `logs`, code of those up to `code`."""
+    """For whom there is room: logs and probes of the ranks up to `logs`, code of those up to `code`.
+
+    `share` of the individuals are on the page, those of the lowest ranks; of one rank the latest.
+    """
 
     logs: int
     code: int
+    share: float = 1.0
 
 
-DETAILS = (Detail(4, 4), Detail(3, 4), Detail(2, 4), Detail(1, 4), Detail(1, 3), Detail(1, 2), Detail(0, 1))
+DETAILS = (
+    *(Detail(4, 4), Detail(3, 4), Detail(2, 4), Detail(1, 4), Detail(1, 3), Detail(1, 2), Detail(0, 1)),
+    *(Detail(0, 0, 0.8**n) for n in range(1, 41)),
+)
 
 
 def kind_of(history: History, candidate: Candidate) -> str:
@@ -66,73 +77,87 @@ def tenures(history: History, generation: Mapping[str, int]) -> dict[str, tuple[
 
     As if those in quarantine had never been, like the progress of the run.
     """
-    members: list[Candidate] = []
+    before: set[str] = set()
     found: dict[str, tuple[int, int | None]] = {}
-    for candidate in history.candidates.values():
-        if not candidate.confirmed or candidate.quarantined or candidate.verdict != "ok":
-            continue
-        after = front([*members, candidate], history.search.objectives)
-        now = {member.id for member in after}
+    for candidate, members in fronts(history.candidates.values(), history.search.objectives):
+        now = {member.id for member in members}
         if candidate.id in now:
             found[candidate.id] = (generation[candidate.id], None)
-        for lost in (member.id for member in members if member.id not in now):
-            found[lost] = (found[lost][0], generation[candidate.id])
-        members = after
+        found |= {lost: (found[lost][0], generation[candidate.id]) for lost in before - now}
+        before = now
     return found
 
 
-def ranks(history: History) -> dict[str, int]:
-    """How much of interest each is: 0 the front with its lineage, 1 quarantined, 2 at the full budget, 3 failed, 4."""
-    found = {}
-    for candidate in history.candidates.values():
-        measured = candidate.verdict == "ok"
-        found[candidate.id] = (
-            1 if candidate.quarantined else 2 if measured else 3 if candidate.verdict == "failed" else 4
-        )
-    waiting = ["0", *(member.id for member in history.front)]
-    while waiting:
-        name = waiting.pop()
-        if name in history.candidates and found[name]:
-            found[name] = 0
-            waiting += history.candidates[name].parents
-    return found
+def ranks(history: History, once: Container[str]) -> dict[str, int]:
+    """How much of interest each is: 0 the seed and the front with its lineage, 1 `once` on it or quarantined.
+
+    2 measured at the full budget, 3 failed, 4 all others.
+    """
+    of_verdict = {"ok": 2, "failed": 3}
+    found = {
+        c.id: 1 if c.quarantined or c.id in once else of_verdict.get(c.verdict, 4) for c in history.candidates.values()
+    }
+    leading = [*([history.seed] if history.seed else []), *history.front]
+    return found | dict.fromkeys(with_ancestors(history.candidates, leading), 0)
 
 
 class Individuals:
-    """The rows of a run with the tables that they refer to, with as much detail as there is room for."""
+    """The rows of a run with the tables that they refer to, in as much detail as there is room for."""
 
-    def __init__(self, history: History, detail: Detail) -> None:
+    def __init__(self, history: History) -> None:
         self._history = history
-        self._detail = detail
-        self._ranks = ranks(history)
         self._logs = _logs(history)
         self.generation = generations(history)
         self._tenures = tenures(history, self.generation)
-        self.programs = Programs()
+        self._ranks = ranks(history, self._tenures)
         self._addresses: dict[str, int] = {}
         self._defaults: dict[tuple[tuple[int, float], ...], int] = {}
-        self.rows = [self._row(candidate) for candidate in history.candidates.values()]
+        self._rows = {candidate.id: self._row(candidate) for candidate in history.candidates.values()}
 
-    def table(self) -> dict[str, Any]:
+    def shown(self, share: float) -> list[Candidate]:
+        """Who is on the page, in the order in which they were told."""
+        everybody = list(self._history.candidates.values())
+        if share == 1.0:
+            return everybody
+        best = sorted(everybody, key=lambda c: (self._ranks[c.id], c.index > 0, -c.index))
+        chosen = {c.id for c in best[: max(1, int(share * len(everybody)))]}
+        return [c for c in everybody if c.id in chosen]
+
+    def rows(self, detail: Detail) -> tuple[list[dict[str, Any]], Programs]:
+        """One for each that is shown, and their programs."""
+        programs, rows = Programs(), []
+        for c in self.shown(detail.share):
+            row = dict(self._rows[c.id])
+            if c.verdict != "rejected" and self._ranks[c.id] <= detail.code:
+                row["program"] = programs.add(c, _line(self._history, c))
+            if self._ranks[c.id] <= detail.logs:
+                row["checks"] = {plain(name): cut(found, PROBE) for name, found in c.checks.items()}
+                row["log"] = self._logs.get(f"ask/{c.index}", "")
+            rows.append(row)
+        return rows, programs
+
+    def table(self, detail: Detail) -> dict[str, Any]:
         """Columns, since these take less room than rows, and the tables of knobs and programs."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        rows, programs = self.rows(detail)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        used = {row["defaults"] for row in rows if "defaults" in row}
         return {
-            "columns": {name: [row.get(name) for row in self.rows] for name in names},
+            "columns": {name: [row.get(name) for row in rows] for name in names},
             "addresses": list(self._addresses),
-            "defaults": [list(map(list, known)) for known in self._defaults],
-            **self.programs.table(),
+            "defaults": [list(map(list, known)) if n in used else 0 for known, n in self._defaults.items()],
+            **programs.table(),
         }
 
-    @property
-    def left_out(self) -> tuple[int, int]:
-        """How many individuals are without their log and probes, and without their code, for want of room."""
-        logs = sum(rank > self._detail.logs for rank in self._ranks.values())
-        code = sum(rank > self._detail.code for rank in self._ranks.values())
-        return logs, code
+    def left_out(self, detail: Detail) -> tuple[int, int, int]:
+        """For want of room: how many are not on the page; and of those that are, without log and probes, and code."""
+        shown = [self._ranks[c.id] for c in self.shown(detail.share)]
+        away = len(self._history.candidates) - len(shown)
+        return away, sum(rank > detail.logs for rank in shown), sum(rank > detail.code for rank in shown)
 
     def _row(self, c: Candidate) -> dict[str, Any]:
+        """All but what there may be no room for."""
         since, until = self._tenures.get(c.id, (None, None))
-        row: dict[str, Any] = {
+        return {
             "id": c.id,
             "generation": self.generation[c.id],
             "kind": kind_of(self._history, c),
@@ -163,12 +188,6 @@ class Individuals:
             "edits": [f"{e.op} {plain(e.target)}" for e in c.edits[:EDITS]],
             **self._knobs(c),
         }
-        if c.verdict != "rejected" and self._ranks[c.id] <= self._detail.code:
-            row["program"] = self.programs.add(c, _line(self._history, c))
-        if self._ranks[c.id] <= self._detail.logs:
-            row["checks"] = {plain(name): cut(found, PROBE) for name, found in c.checks.items()}
-            row["log"] = self._logs.get(f"ask/{c.index}", "")
-        return row
 
     def _knobs(self, c: Candidate) -> dict[str, Any]:
         """The number of its table of defaults, and the values that are not the default, by number of the address."""

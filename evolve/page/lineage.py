@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evolve.history import History
 from evolve.journal import cut, verdict
+from evolve.lineage import with_ancestors
 from evolve.model import Candidate
 from evolve.page.individuals import kind_of
+from evolve.plots.layers import arrange
 
 COLUMN, ROW, MARGIN = 92, 46, 34  # pixels
 MOST = 300  # individuals in the graph
-SWEEPS = 6
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,20 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """From parent to child. `path` is that of an SVG element."""
+
+    parent: Node
+    child: Node
+    path: str
+
+
+@dataclass(frozen=True)
 class Graph:
-    """Nodes by layer; an edge goes from parent to child. `left_out` members of the front found no room."""
+    """Parents first. `left_out` members of the front found no room."""
 
     nodes: Sequence[Node]
-    edges: Sequence[tuple[Node, Node]]
+    edges: Sequence[Edge]
     width: float
     height: float
     left_out: int
@@ -45,66 +54,34 @@ def graph_of(history: History) -> Graph:
     chosen: dict[str, Candidate] = {}
     left_out = 0
     for member in history.front:
-        line = _with_ancestors(history, member)
+        line = with_ancestors(history.candidates, [member])
         if len(chosen.keys() | line.keys()) > MOST and chosen:
             left_out += 1
         else:
             chosen |= line
-    ordered = [c for c in history.candidates.values() if c.id in chosen]
-    layers = _ordered(_layers(ordered), ordered)
-    tallest = max((len(layer) for layer in layers), default=0)
-    nodes = {}
-    for depth, layer in enumerate(layers):
-        top = (tallest - len(layer)) * ROW / 2
-        for place, candidate in enumerate(layer):
-            nodes[candidate.id] = _node(history, candidate, MARGIN + depth * COLUMN, MARGIN + top + place * ROW)
-    edges = [(nodes[p], nodes[c.id]) for c in ordered for p in c.parents if p in nodes]
-    width, height = 2 * MARGIN + max(0, len(layers) - 1) * COLUMN, 2 * MARGIN + max(0, tallest - 1) * ROW
-    return Graph(list(nodes.values()), edges, width, height, left_out)
+    if not chosen:
+        return Graph((), (), 0, 0, 0)
+    ordered = sorted(chosen.values(), key=lambda c: c.index)
+    layout = arrange({c.id: [p for p in dict.fromkeys(c.parents) if p in chosen] for c in ordered})
+    nodes = {c.id: _node(history, c, *_pixels(layout.places[c.id])) for c in ordered}
+    edges = [Edge(nodes[a], nodes[b], _path([_pixels(place) for place in way])) for a, b, way in layout.edges]
+    width, height = 2 * MARGIN + (layout.layers - 1) * COLUMN, 2 * MARGIN + (layout.width - 1) * ROW
+    return Graph(list(nodes.values()), edges, width, round(height, 1), left_out)
 
 
-def _with_ancestors(history: History, member: Candidate) -> dict[str, Candidate]:
-    found, waiting = {member.id: member}, [member]
-    while waiting:
-        for name in waiting.pop().parents:
-            if name not in found and name in history.candidates:
-                found[name] = history.candidates[name]
-                waiting.append(found[name])
-    return found
+def _pixels(place: tuple[float, int]) -> tuple[float, float]:
+    """The layers go to the right."""
+    down, layer = place
+    return MARGIN + layer * COLUMN, round(MARGIN + down * ROW, 1)
 
 
-def _layers(ordered: Iterable[Candidate]) -> list[list[Candidate]]:
-    """By the longest way from the beginning, so that every child stands to the right of its parents."""
-    depth: dict[str, int] = {}
-    layers: defaultdict[int, list[Candidate]] = defaultdict(list)
-    for candidate in ordered:
-        depth[candidate.id] = 1 + max((depth[p] for p in candidate.parents if p in depth), default=-1)
-        layers[depth[candidate.id]].append(candidate)
-    return [layers[d] for d in sorted(layers)]
-
-
-def _ordered(layers: list[list[Candidate]], every: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Fewer crossings: each layer by the mean place of its parents, then of its children (Sugiyama et al. 1981)."""
-    children: defaultdict[str, list[str]] = defaultdict(list)
-    for candidate in every:
-        for name in candidate.parents:
-            children[name].append(candidate.id)
-    for sweep in range(SWEEPS):
-        places = _places(layers)
-        for layer in layers:
-            near = {c.id: c.parents if sweep % 2 == 0 else children[c.id] for c in layer}
-            layer.sort(key=lambda c: (_mean(places, near[c.id], places[c.id]), c.index))
-    return layers
-
-
-def _places(layers: Sequence[Sequence[Candidate]]) -> dict[str, float]:
-    """Places in their layers, counted from the middle."""
-    return {c.id: place - len(layer) / 2 for layer in layers for place, c in enumerate(layer)}
-
-
-def _mean(places: Mapping[str, float], names: Iterable[str], otherwise: float) -> float:
-    known = [places[name] for name in names if name in places]
-    return sum(known) / len(known) if known else otherwise
+def _path(way: Sequence[tuple[float, float]]) -> str:
+    """Level at each place, so that a way is smooth."""
+    parts = [f"M{way[0][0]:g} {way[0][1]:g}"]
+    for (x, y), (to_x, to_y) in zip(way, way[1:], strict=False):
+        middle = (x + to_x) / 2
+        parts.append(f"C{middle:g} {y:g} {middle:g} {to_y:g} {to_x:g} {to_y:g}")
+    return "".join(parts)
 
 
 def _node(history: History, candidate: Candidate, x: float, y: float) -> Node:

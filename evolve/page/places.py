@@ -1,4 +1,7 @@
-"""Where the plots of the page put whom, as plain numbers. A `row` is an individual's number in the page's table."""
+"""Where the plots of the page put whom, as plain numbers.
+
+`shown` are the individuals on the page; a `row` is the number of one among them, which is that in the page's table.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from evolve.effects import means
 from evolve.history import History
 from evolve.model import Candidate, Knob, Objective
 from evolve.objectives import SECONDS_TO_TARGET
@@ -61,13 +65,13 @@ def timed(history: History) -> bool:
     return objective is not None and objective.name == SECONDS_TO_TARGET
 
 
-def points(history: History) -> Points:
+def points(history: History, shown: Sequence[Candidate]) -> Points:
     """By the first two objectives; by order and loss where there is but one.
 
     Who does not reach the seed's loss has no time to it: the place is in the strip beyond the budget.
     """
     found = Points()
-    for row, candidate in enumerate(history.candidates.values()):
+    for row, candidate in enumerate(shown):
         y = _mean(candidate, history.loss)
         x = _across(history, candidate, len(found.row))
         if x is not None and y is not None:
@@ -111,9 +115,11 @@ def strip(history: History) -> Range:
     return budget(history) * (low - 0.05), budget(history) * (high + 0.05)
 
 
-def knob_axes(history: History, weight: dict[str, float]) -> tuple[list[Candidate], list[Knob]]:
+def knob_axes(
+    history: History, shown: Sequence[Candidate], weight: dict[str, float]
+) -> tuple[list[Candidate], list[Knob]]:
     """The best individuals, and knobs that a third of them have and that differ among them, by `weight`."""
-    measured = [c for c in history.candidates.values() if _mean(c, history.loss) is not None and not c.quarantined]
+    measured = [c for c in shown if _mean(c, history.loss) is not None and not c.quarantined]
     best = sorted(measured, key=lambda c: _mean(c, history.loss) or 0.0)[:MOST_LINES]
     have: dict[str, list[tuple[Knob, float]]] = {}
     for candidate in best:
@@ -124,9 +130,9 @@ def knob_axes(history: History, weight: dict[str, float]) -> tuple[list[Candidat
     return best, knobs[:MOST_AXES]
 
 
-def knob_lines(history: History, best: Sequence[Candidate], knobs: Sequence[Knob]) -> Lines:
+def knob_lines(history: History, shown: Sequence[Candidate], best: Sequence[Candidate], knobs: Sequence[Knob]) -> Lines:
     """A line over the axes, which are numbered, in 0..1; the best one is drawn last."""
-    rows = {c.id: row for row, c in enumerate(history.candidates.values())}
+    rows = {c.id: row for row, c in enumerate(shown)}
     ends = {k.address: extremes(k, best) for k in knobs}
     lines = Lines()
     for candidate in reversed(best):
@@ -158,9 +164,15 @@ def _share(knob: Knob, value: float, ends: Range) -> float:
     return (value - low) / (high - low)
 
 
-def curves(history: History) -> Lines:
+def curve(history: History, candidate: Candidate) -> dict[str, float]:
+    """Losses by rung: means over seeds where its final numbers were trained at several, else the best of its trials."""
+    trained = means(candidate.losses)
+    return trained if len(trained) > 1 else history.losses_of(candidate)
+
+
+def curves(history: History, shown: Sequence[Candidate]) -> Lines:
     """Losses against budgets: of many, over the whole run, and in the end of the seed and the front."""
-    rows = [(row, c, history.losses_of(c)) for row, c in enumerate(history.candidates.values()) if not c.quarantined]
+    rows = [(row, c, curve(history, c)) for row, c in enumerate(shown) if not c.quarantined]
     rows = [found for found in rows if len(found[2]) > 1]
     leaders = {"0", *(member.id for member in history.front)}
     others = [found for found in rows if found[1].id not in leaders]

@@ -2,7 +2,8 @@
 
 Colours are those of Okabe and Ito (2008), which people with any kind of colour vision tell apart; shapes differ too.
 What has a tag gets its colour from the page, which knows whether it is light or dark: `ink` that of the text, `lead`
-that of the front, `second` green, and `rim` an outline in the colour of the text. So do axes and grids.
+that of the front, `second` green, `count` purple, `strip` orange, and `rim` an outline in the colour of the text. So do
+axes and grids.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import quantiles
-from typing import Any
+from typing import Any, Literal
 
 from evolve.config import ConfigError
 from evolve.history import History
 from evolve.journal import plain
 from evolve.model import Candidate, Knob, Objective
 from evolve.page import places
+from evolve.plots.progress import SEED_BAND
 
 try:
     from bokeh.core.types import ID
@@ -30,6 +32,7 @@ try:
         IndexFilter,
         LinearColorMapper,
         LogTicker,
+        Node,
         Range1d,
         TapTool,
     )
@@ -40,8 +43,8 @@ try:
 except ImportError as error:
     raise ConfigError(f"the page needs bokeh ({error}): pip install -c constraints.txt -e '.[page]'") from error
 
-SKY, ORANGE, VERMILLION, PURPLE = "#56B4E9", "#E69F00", "#D55E00", "#CC79A7"
-INK, LEAD, RIM = ["ink"], ["lead"], ["lead", "rim"]  # tags
+SKY, ORANGE, VERMILLION = "#56B4E9", "#E69F00", "#D55E00"
+INK, LEAD, RIM, COUNT = ["ink"], ["lead"], ["lead", "rim"], ["count"]  # tags
 MARKERS: Mapping[str, Mapping[str, Any]] = {  # by kind of individual, in the order in which they are drawn
     "infeasible": {
         "marker": "inverted_triangle",
@@ -60,6 +63,7 @@ BEST_TO_WORST = ("#2A8FD0", "#9AA0A6", "#E69F00")  # seen on white and on black
 HEIGHT = 440  # pixels
 SLIGHT: dict[str, Any] = {"text_font_size": "12px"}
 Item = dict[str, Any]
+End = Literal["left", "right"]
 
 TIP = "max-width:26rem;margin:-5px;padding:7px 10px;background:var(--card);color:var(--ink);white-space:normal"
 HOVER = """<b>@id</b> @kind, generation @generation<br>@operator of @parents<br>@objectives<br>@metrics
@@ -71,15 +75,18 @@ def bundle() -> str:
     return "\n".join(Resources(mode="inline", components=["bokeh"], log_level="error").js_raw)
 
 
-def plots_of(history: History, importance: Sequence[tuple[str, float]]) -> dict[str, Item]:
-    """The plots by the id of the element that each goes into; those that there is nothing for are left out."""
+def plots_of(history: History, importance: Sequence[tuple[str, float]], shown: Sequence[Candidate]) -> dict[str, Item]:
+    """The plots by the id of the element that each goes into; those that there is nothing for are left out.
+
+    `shown` are the individuals that have a row on the page, in that order.
+    """
     measured = history.seed is not None and history.seed.fitness is not None
     plots = {
-        "plot-front": _front(history) if measured else None,
+        "plot-front": _front(history, shown) if measured else None,
         "plot-loss": _loss(history) if history.progress else None,
         "plot-volume": _volume(history) if history.progress else None,
-        "plot-knobs": _knobs(history, dict(importance)),
-        "plot-curves": _curves(history),
+        "plot-knobs": _knobs(history, shown, dict(importance)),
+        "plot-curves": _curves(history, shown),
     }
     return {name: dict(json_item(plot, ID(name))) for name, plot in plots.items() if plot is not None}
 
@@ -115,9 +122,9 @@ def _rows(kinds: Sequence[str], wanted: str, **more: Any) -> Any:
     return CDSView(filter=IndexFilter(indices=[i for i, kind in enumerate(kinds) if kind == wanted], **more))
 
 
-def _front(history: History) -> Any:
+def _front(history: History, shown: Sequence[Candidate]) -> Any:
     """All individuals with a fitness. The page draws the line of the front and moves the filters."""
-    points = places.points(history)
+    points = places.points(history, shown)
     across, up = places.ranges(history, points)
     second = places.second(history)
     plot = _figure(
@@ -129,7 +136,7 @@ def _front(history: History) -> Any:
     )
     if places.timed(history):
         _strip(history, plot)
-    _counts(history, plot, up)
+    _counts(history, plot, up, "left")
     plot.line("x", "y", source=ColumnDataSource({"x": [], "y": []}, name="front-line"), line_width=2, tags=LEAD)
     source, drawn = _source(points, "front-source"), []
     for kind, look in MARKERS.items():
@@ -151,7 +158,7 @@ def _strip(history: History, plot: Any) -> None:
     plot.add_layout(BoxAnnotation(left=left, right=right, fill_color=ORANGE, fill_alpha=0.08, line_color=None))
     said: dict[str, Any] = {
         "text": "not reached",
-        "text_color": ORANGE,
+        "tags": ["strip"],
         "text_baseline": "middle",
         "angle": math.pi / 2,
     }
@@ -162,23 +169,24 @@ def _strip(history: History, plot: Any) -> None:
     plot.xaxis.major_label_overrides = {tick: "" for tick in ticks if budget < tick < 2 * budget}
 
 
-def _counts(history: History, plot: Any, view: places.Range) -> None:
+def _counts(history: History, plot: Any, view: places.Range, end: End) -> None:
     """Count models of the same text as dashed lines with their names, where they are in view."""
+    seed = history.seed.fitness.values[history.loss].mean if history.seed and history.seed.fitness else 0.0
     for name, value in (history.harness.get("baselines") or {}).items():
         if view[0] < value < view[1]:
-            look: dict[str, Any] = {"line_dash": "dashed", "line_color": PURPLE, "line_width": 1.5}
-            plot.add_layout(Span(location=value, dimension="width", **look))
-            _note(plot, value, f"{plain(name)} counts", text_color=PURPLE)
+            plot.add_layout(Span(location=value, dimension="width", line_dash="dashed", line_width=1.5, tags=COUNT))
+            _note(plot, end, value, value > seed, f"{plain(name)} counts", COUNT)
 
 
-def _note(plot: Any, y: float, said: str, **look: Any) -> None:
-    """Words at the left end of a horizontal line."""
-    place: dict[str, Any] = {"x": 6, "y": y, "x_units": "screen", "text_baseline": "bottom", "y_offset": 2}
-    plot.add_layout(Label(text=said, **place, **SLIGHT, **look))
+def _note(plot: Any, end: End, y: float, above: bool, said: str, tags: list[str]) -> None:
+    """Words above or below a horizontal line, at one end of it."""
+    place: dict[str, Any] = {"x": Node(target="frame", symbol=end), "x_offset": 6 if end == "left" else -6, "y": y}
+    look: dict[str, Any] = {"text_align": end, "text_baseline": "bottom" if above else "top"}
+    plot.add_layout(Label(text=said, tags=tags, y_offset=2 if above else -2, **place, **look, **SLIGHT))
 
 
 def _loss(history: History) -> Any:
-    """Best confirmed loss against charged seconds, with the seed and how far one training of it is from the next."""
+    """Best confirmed loss against charged seconds, with the seed and how far one training is from the next."""
     seed = history.seed
     assert seed and seed.fitness
     mine, sd = seed.fitness.values[history.loss].mean, history.noise(1.0) or 0.0
@@ -191,8 +199,8 @@ def _loss(history: History) -> Any:
     plot = _figure(280, x_axis_label="charged seconds", y_axis_label=label, y_range=up)
     plot.add_layout(BoxAnnotation(bottom=mine - sd, top=mine + sd, fill_color=ORANGE, fill_alpha=0.25, line_color=None))
     plot.add_layout(Span(location=mine, dimension="width", line_width=1, tags=INK))
-    _note(plot, mine + sd, "seed program ± standard deviation of one training", tags=INK)
-    _counts(history, plot, view)
+    _note(plot, "left", mine + sd, True, SEED_BAND, INK)
+    _counts(history, plot, view, "right")
     _stairs(history, plot, losses, LEAD, "@y{0.0000}")
     return plot
 
@@ -214,12 +222,12 @@ def _stairs(history: History, plot: Any, values: Sequence[float], tags: list[str
     plot.add_tools(_hover(template, [dots], mode="vline"))
 
 
-def _knobs(history: History, weight: dict[str, float]) -> Any:
+def _knobs(history: History, shown: Sequence[Candidate], weight: dict[str, float]) -> Any:
     """Parallel coordinates of the best individuals over the knobs that matter most and that most of them have."""
-    best, knobs = places.knob_axes(history, weight)
+    best, knobs = places.knob_axes(history, shown, weight)
     if len(best) < 3 or len(knobs) < 2:
         return None
-    lines = places.knob_lines(history, best, knobs)
+    lines = places.knob_lines(history, shown, best, knobs)
     plot = _figure(x_range=Range1d(start=-0.4, end=len(knobs) - 0.6), y_range=Range1d(start=-0.12, end=1.12))
     plot.xaxis.ticker = FixedTicker(ticks=list(range(len(knobs))))
     plot.xaxis.major_label_overrides = {i: plain(knob.address) for i, knob in enumerate(knobs)}
@@ -249,14 +257,14 @@ def _ends(plot: Any, knobs: Sequence[Knob], best: Sequence[Candidate]) -> None:
         plot.text("x", "y", "said", source=source, text_font_size="11px", tags=INK, **look)
 
 
-def _curves(history: History) -> Any:
+def _curves(history: History, shown: Sequence[Candidate]) -> Any:
     """Losses against budgets, the front and the seed before the others."""
-    lines = places.curves(history)
+    lines = places.curves(history, shown)
     if not lines.row:
         return None
     label = _axis(history.search.objectives[0])
     plot = _figure(360, x_axis_type="log", x_axis_label="charged seconds of a training", y_axis_label=label)
-    plot.xaxis.ticker = FixedTicker(ticks=[rung * places.budget(history) for rung in history.all_rungs])
+    plot.xaxis.ticker = FixedTicker(ticks=sorted({budget for line in lines.xs for budget in line}))
     looks: dict[str, dict[str, Any]] = {
         "others": {"line_color": SKY, "line_alpha": 0.3, "line_width": 1, "nonselection_line_alpha": 0.3},
         "front": {"line_width": 2.5, "tags": LEAD, "nonselection_line_alpha": 1.0},

@@ -105,7 +105,8 @@ def put_labels(
 ) -> None:
     """Write texts beside points of the data, where they cover neither each other nor a point of `crowd`.
 
-    A text for which there is no such place within the axes is left out; the first come first. Call it last.
+    A thin line leads from a text to its point where it stands apart. A text for which there is no such place within
+    the axes is left out; the first come first. Call it last.
     """
     axes.figure.draw_without_rendering()
     points = axes.transData.transform(crowd) if crowd else []
@@ -120,13 +121,22 @@ def put_labels(
             inside = room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1
             if inside and not any(box.overlaps(other) for other in taken) and not box.count_contains(points):
                 taken.append(box)
+                if max(abs(dx), abs(dy)) > NEAR:
+                    _lead(axes, (x, y), (dx, dy))
                 break
         else:
             label.remove()
 
 
+def _lead(axes: Any, point: tuple[float, float], offset: tuple[float, float]) -> None:
+    """A thin line from a point of the data to a text so many points away."""
+    line = {"arrowstyle": "-", "linewidth": 0.7, "color": axes.xaxis.label.get_color(), "shrinkA": 0, "shrinkB": 4}
+    axes.annotate("", point, offset, textcoords="offset points", arrowprops=line)
+
+
+NEAR = 6  # points between a mark and its text
 PLACES = tuple(  # offsets in points and alignments that are tried
     (dx * far, dy * far, {-1: "right", 0: "center", 1: "left"}[dx], {-1: "top", 0: "center", 1: "bottom"}[dy])
-    for far in (6, 12, 20)
+    for far in (NEAR, 2 * NEAR, 20)
     for dx, dy in ((-1, -1), (1, 1), (1, -1), (-1, 1), (0, 1), (0, -1), (1, 0), (-1, 0))
 )

@@ -9,6 +9,7 @@ from typing import Any
 from evolve.config import ConfigError
 from evolve.history import History
 from evolve.journal import cut
+from evolve.lineage import with_ancestors
 from evolve.model import Candidate
 from evolve.plots.canvas import Theme, canvas
 from evolve.plots.layers import Layout, arrange
@@ -43,12 +44,7 @@ def plot_lineage(history: History, path: Path, dark: bool = False, of: Candidate
 
 def ancestry(history: History, ends: Sequence[Candidate], most: int) -> tuple[dict[str, Candidate], set[str]]:
     """`ends`, their ancestors and the seed in the order of their asks, at most `most`; and the ids of the others."""
-    found: dict[str, Candidate] = {"0": history.candidates["0"]} | {c.id: c for c in ends}
-    for end in ends:
-        row = [end]
-        while row:
-            row = [history.candidates[p] for c in row for p in c.parents if p not in found]
-            found |= {c.id: c for c in row}
+    found = with_ancestors(history.candidates, [history.candidates["0"], *ends])
     kept = sorted(list(found.values())[:most], key=lambda c: c.index)
     return {c.id: c for c in kept}, set(list(found)[most:])
 

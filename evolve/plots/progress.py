@@ -7,12 +7,15 @@ from typing import Any
 
 from evolve.config import ConfigError
 from evolve.history import History
+from evolve.journal import plain
 from evolve.model import Estimate
 from evolve.plots.canvas import Theme, canvas
 
+SEED_BAND = "seed ± sd of one training"
+
 
 def plot_progress(history: History, path: Path, dark: bool = False) -> None:
-    """Best confirmed loss and hypervolume against charged seconds, with the seed's loss and standard error.
+    """Best confirmed loss and hypervolume against charged seconds, with the seed and how far one training varies.
 
     Raises `ConfigError` if there is nothing to plot yet, and as `canvas` does.
     """
@@ -44,12 +47,13 @@ def measured_seed(history: History) -> Estimate:
 
 
 def _seed_and_counts(history: History, seed: Estimate, axes: Any, lowest: float, theme: Theme) -> None:
-    """Horizontal lines: the seed program with its standard error, and the count models near what was reached."""
-    error = seed.sem or 0.0
-    axes.axhspan(seed.mean - error, seed.mean + error, color=theme.faint, alpha=0.5, label="seed ± standard error")
+    """Horizontal lines: the seed program with the noise of one training, and the count models near what was reached."""
+    sd = history.noise(1.0) or 0.0
+    axes.axhspan(seed.mean - sd, seed.mean + sd, color=theme.unsure, alpha=0.3, linewidth=0, label=SEED_BAND)
     axes.axhline(seed.mean, color=theme.muted, linewidth=1)
     for name, value in history.harness.get("baselines", {}).items():
         if lowest - 0.5 < value < seed.mean * 1.1:
-            axes.axhline(value, color=theme.unsure, linewidth=1, linestyle=":")
-            where = {"xy": (0.01, value), "xycoords": ("axes fraction", "data"), "va": "bottom", "fontsize": 9}
-            axes.annotate(f"{name} counts", color=theme.unsure, **where)
+            axes.axhline(value, color=theme.mixed, linewidth=1.2, linestyle="--")
+            side = {"va": "bottom", "xytext": (-4, 2)} if value > seed.mean else {"va": "top", "xytext": (-4, -2)}
+            where = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "textcoords": "offset points", **side}
+            axes.annotate(f"{plain(name)} counts", color=theme.muted, ha="right", fontsize=9, **where)

@@ -23,10 +23,11 @@ from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.model import Candidate, Effect, Estimate, Fitness, Objective
 from evolve.plots import lineage
+from evolve.plots.canvas import canvas, put_labels
 from evolve.plots.front import plot_front, staircase
 from evolve.plots.layers import arrange
 from evolve.plots.lineage import ancestry, plot_lineage, short_name
-from evolve.plots.progress import plot_progress
+from evolve.plots.progress import SEED_BAND, plot_progress
 from evolve.reports.open import open_history
 from tests.evolve import toy
 from tests.evolve.individuals import individual
@@ -233,6 +234,29 @@ def test_without_matplotlib_it_is_said_how_to_get_it(history: History, monkeypat
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r"plots need matplotlib .*'\.\[plots\]'"):
         plot_front(history, Path("a.png"))
+
+
+def test_a_text_that_stands_apart_from_its_mark_has_a_line_to_it(tmp_path: Path) -> None:
+    near = [(0.5 + x / 60, 0.5 + y / 60) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    for crowd, lines in (([(0.5, 0.5)], 0), (near, 1), ([(i / 50, j / 50) for i in range(51) for j in range(51)], 0)):
+        with canvas(tmp_path / "a.png", 8, 6) as (figure, _):
+            axes = figure.subplots()
+            put_labels(axes, [(0.5, 0.5, "243")], crowd, fontsize=10)
+            arrows = [text.arrow_patch for text in axes.texts if text.arrow_patch]
+            assert len(arrows) == lines, "where there is no place at all there is no text either"
+
+
+def test_the_band_around_the_seed_is_the_noise_of_a_training(
+    history: History, figures: list[Figure], tmp_path: Path
+) -> None:
+    plot_progress(history, tmp_path / "a.png")
+    above = figures[0].axes[0]
+    (band,) = [patch for patch in above.patches if patch.get_label() == SEED_BAND]
+    sd, seed = history.noise(1.0), history.seed
+    assert sd and seed and seed.fitness
+    mean = seed.fitness.values["loss"].mean
+    assert (band.get_y(), band.get_height()) == pytest.approx((mean - sd, 2 * sd))  # type: ignore[attr-defined]
+    assert SEED_BAND in words(figures[0])
 
 
 graphs = st.lists(st.lists(st.integers(0, 30), max_size=2), min_size=1, max_size=30).map(

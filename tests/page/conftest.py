@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from evolve.page.html import page_of
+from evolve.page.server import Server
 from tests.page.synthetic import HOSTILE, Run, history_of
 
 REQUIRED = "REQUIRE_BROWSER"  # if this variable is set, tests fail where there is no browser
@@ -21,11 +24,16 @@ Page = Any
 
 @dataclass
 class Visit:
-    """An open page with what it said and asked for."""
+    """An open page with what it said and asked for. `opened` is the heading of the individual in its address."""
 
     page: Page
     messages: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    opened: str = ""
+
+    @property
+    def errors(self) -> list[str]:
+        return [message for message in self.messages if message.startswith(("error", "warning"))]
 
     @property
     def dialog(self) -> Page:
@@ -39,6 +47,7 @@ class Visit:
 
 
 Open = Callable[..., Visit]
+NAMED = "197"  # the individual in the address that is opened first
 PLACE = """(kind) => {
   const data = shown.plots.find("front-source").data;
   const at = data.kind.lastIndexOf(kind);
@@ -51,7 +60,7 @@ PLACE = """(kind) => {
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """One browser for all tests; each opens its own context."""
+    """One browser for all tests."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -69,43 +78,49 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def visit(chromium: Any) -> Iterator[Open]:
-    """Opens an address, and waits until the page is complete. What is given besides are options of the context."""
-    contexts = []
+    """Opens an address, and waits until the page is complete. A script is run before those of the page."""
+    context = chromium.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(20_000)
 
-    def open_page(address: str, ready: bool = True, **options: Any) -> Visit:
-        contexts.append(chromium.new_context(**({"viewport": {"width": 1200, "height": 900}} | options)))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+    def open_page(address: str, script: str = "") -> Visit:
+        page = context.new_page()
+        page.add_init_script(script)
         found = Visit(page)
         page.on("console", lambda message: found.messages.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: found.messages.append(f"error: {error}"))
         page.on("request", lambda request: found.requests.append(request.url))
         page.goto(address)
-        if ready:
-            page.wait_for_selector("body[data-ready]", state="attached")
+        page.wait_for_selector("body[data-ready]", state="attached")
         return found
 
     yield open_page
-    for context in contexts:
-        context.close()
+    context.close()
 
 
 @pytest.fixture(scope="session")
-def page_of_thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_page(tmp_path_factory.mktemp("page") / "report.html", Run(1000))
+def run() -> Run:
+    """Its hypotheses, logs, reasons and code are markup."""
+    return Run(200, hostile=HOSTILE)
 
 
 @pytest.fixture(scope="session")
-def _thousand(visit: Open, page_of_thousand: Path) -> Visit:
-    return visit(page_of_thousand.as_uri())
+def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(tmp_path_factory.mktemp("page") / "report.html", run)
+
+
+@pytest.fixture(scope="session")
+def _tab(visit: Open, report: Path) -> Visit:
+    found = visit(f"{report.as_uri()}#{NAMED}")
+    found.opened = found.dialog.locator("h2").inner_text()
+    return found
 
 
 @pytest.fixture
-def thousand(_thousand: Visit) -> Visit:
-    """The page of 1,000 individuals, as it is when it was opened."""
-    _thousand.page.keyboard.press("Escape")
-    _thousand.page.evaluate(AFRESH)
-    return _thousand
+def tab(_tab: Visit) -> Visit:
+    """The page of that run, as it was when it was opened."""
+    _tab.page.keyboard.press("Escape")
+    _tab.page.evaluate(AFRESH)
+    return _tab
 
 
 AFRESH = """() => {
@@ -117,16 +132,14 @@ AFRESH = """() => {
 }"""
 
 
-@pytest.fixture(scope="session")
-def hostile_run() -> Run:
-    """Hypotheses, logs, reasons and code are markup."""
-    return Run(120, hostile=HOSTILE)
-
-
-@pytest.fixture(scope="session")
-def hostile(visit: Open, hostile_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Visit:
-    """The page of that run."""
-    return visit(write_page(tmp_path_factory.mktemp("hostile") / "report.html", hostile_run).as_uri())
+@contextmanager
+def serving(directory: Path) -> Iterator[Server]:
+    with Server(directory, 0) as found:
+        thread = threading.Thread(target=lambda: found.serve_forever(0.02))
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
 
 
 def write_page(path: Path, run: Run) -> Path:

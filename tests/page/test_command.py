@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.page.synthetic import Run, write
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("runs") / "made-up", Run(20).events())
+    return write(tmp_path_factory.mktemp("runs") / "made-up", Run(12).events())
 
 
 def test_report_writes_a_page_and_says_how_large_it_is(
@@ -22,14 +23,18 @@ def test_report_writes_a_page_and_says_how_large_it_is(
     output = tmp_path / "page.html"
     assert main(["report", str(directory), "-o", str(output)]) == 0
     said = capsys.readouterr().out
-    assert f"{output}" in said.replace("\n", "") and "20 individuals" in said
+    assert f"{output}" in said.replace("\n", "") and "12 individuals" in said
     assert output.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_the_page_can_go_to_standard_output(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_on_standard_output_is_utf_8_whatever_the_terminal_can_show(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     assert main(["report", "--run-dir", str(directory), "-o", "-"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("<!doctype html>") and said.rstrip().endswith("</html>")
+    text = raw.getvalue().decode("utf-8")
+    assert not text.isascii() and text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from itertools import islice
@@ -17,31 +16,20 @@ from pathlib import Path
 
 import pytest
 
+from evolve.cli import main
 from evolve.page.server import Server
-from evolve.store import Store
-from tests.page.conftest import Open
+from evolve.store import FILE, Store
+from tests.page.conftest import serving
 from tests.page.synthetic import Run, write
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return write(tmp_path / "run", Run(12).events())
-
-
-@pytest.fixture
-def server(directory: Path) -> Iterator[Server]:
-    yield from serving(directory)
-
-
-def serving(directory: Path) -> Iterator[Server]:
-    with Server(directory, 0) as found:
-        thread = threading.Thread(target=lambda: found.serve_forever(0.02))
-        thread.start()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Of a run that does not change."""
+    with serving(write(tmp_path_factory.mktemp("served") / "run", Run(12).events())) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 def ask(server: Server, method: str = "GET", path: str = "/", host: str = "") -> tuple[HTTPResponse, str]:
@@ -128,10 +116,10 @@ def test_a_browser_that_goes_away_is_no_error(server: Server, capfd: pytest.Capt
 
 
 def test_the_page_follows_the_run(tmp_path: Path) -> None:
-    """From before it began to its end; a page that is open learns of it."""
+    """From before it began to its end, and another that takes its place; a page that is open learns of it."""
     rows = Run(12).events()
     directory = tmp_path / "run"
-    for server in serving(directory):
+    with serving(directory) as server:
         assert "The run has not begun" in ask(server)[1]
         waiting = revision(server)
         store = Store.open(directory, durable=False)
@@ -148,49 +136,24 @@ def test_the_page_follows_the_run(tmp_path: Path) -> None:
         assert len({waiting, begun, going, ended}) == 4
         assert ended == revision(server)
         assert "stopped" in ask(server)[1]
+        (directory / FILE).unlink()
+        assert revision(server) == waiting
+        write(directory, Run(14).events())
+        assert revision(server) not in (begun, going, ended)
 
 
-def test_a_new_run_in_the_same_place_is_shown_afresh(server: Server, directory: Path) -> None:
-    before = ask(server)[1]
-    (directory / "run.sqlite").unlink()
-    assert "The run has not begun" in ask(server)[1]
-    write(directory, Run(30).events())
-    after = ask(server)[1]
-    assert "Pareto front" in after and after != before
-
-
-def test_a_log_that_cannot_be_read_is_told_as_such(server: Server, directory: Path) -> None:
-    (directory / "run.sqlite").unlink()
-    (directory / "run.sqlite").write_bytes(b"<b>no database</b>" * 100)
-    response, text = ask(server)
+def test_a_log_that_cannot_be_read_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"<b>no database</b>" * 100)
+    with serving(tmp_path) as server:
+        response, text = ask(server)
     assert response.status == 200 and "cannot be read" in text
 
 
-def test_an_open_page_offers_to_reload(visit: Open, server: Server, directory: Path) -> None:
-    found = visit(server.url + "#1")
-    assert found.page.locator("#news").is_hidden()
-    later = next(row for row in islice(Run(13).events(), 10_000) if row[0] == "session")
-    store = Store.open(directory, durable=False)
-    store.append("session", "session/2", later[2])
-    store.close()
-    found.page.locator("#news").wait_for()
-    found.page.locator("#individual-close").click()
-    with found.page.expect_navigation():
-        found.page.locator("#news-reload").click()
-    found.page.wait_for_selector("body[data-ready]", state="attached")
-    assert found.page.locator("#news").is_hidden()
-    assert [m for m in found.messages if m.startswith("error")] == []
-
-
-def begin(*arguments: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "evolve", "serve", *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
-
-
-def test_the_command_serves_until_ctrl_c(directory: Path) -> None:
+def test_the_command_serves_until_ctrl_c(tmp_path: Path) -> None:
+    """Also in a folder where no run has begun."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = begin(directory, "--port", "0")
+    command = [sys.executable, "-m", "evolve", "serve", str(tmp_path), "--port", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     said = process.stdout.readline()
     port = int(said.partition("http://127.0.0.1:")[2].partition("/")[0])
@@ -202,8 +165,13 @@ def test_the_command_serves_until_ctrl_c(directory: Path) -> None:
     assert process.returncode == 0 and err == "" and "Traceback" not in out
 
 
-def test_a_port_that_is_taken_is_told_with_the_cure(server: Server, directory: Path) -> None:
-    process = begin(directory, "--port", str(server.server_port))
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert err.count("\n") == 1 and "choose another --port; 0 is any" in err
+@pytest.mark.parametrize(
+    ("folder", "cure"), [("", "choose another --port; 0 is any"), ("misspelt", "there is no folder")]
+)
+def test_what_cannot_be_served_is_told_with_the_cure(
+    server: Server, tmp_path: Path, folder: str, cure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port that is taken, and a folder that is not there, which nobody should wait for."""
+    assert main(["serve", str(tmp_path / folder), "--port", str(server.server_port)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and cure in err

@@ -40,6 +40,17 @@ class Panel {
       ...this.code(individual, parent),
       ...this.home(individual),
     );
+    this.open();
+  }
+
+  // Instead of an individual that there is not.
+  say(name, ...words) {
+    document.getElementById("individual-title").replaceChildren(name);
+    this.body.replaceChildren(element("p", {}, ...words));
+    this.open();
+  }
+
+  open() {
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.scrollTop = 0;
   }

@@ -10,7 +10,7 @@ function forgetPlace() {
 
 // `#17`, `#best` and `#seed` open an individual, `#diff=0..17` a comparison; others are places of the page.
 function follow(individuals, panel, comparison) {
-  const place = decodeURIComponent(location.hash.slice(1));
+  const place = placeIn(location.hash.slice(1));
   const pair = place.match(/^diff=(.*?)\.\.(.*)$/);
   if (pair) {
     if (panel.dialog.open) {
@@ -23,7 +23,18 @@ function follow(individuals, panel, comparison) {
   }
   const individual = place && individuals.find(place);
   if (individual) panel.show(individual);
+  else if (place === "best") panel.say("No best individual", "There is no front yet: nobody is confirmed.");
+  else if (/^\d+$/.test(place)) panel.say(`Individual ${place}`, "It is not on this page: ", element("code", {}, `python -m evolve show ${place}`));
   else if (panel.dialog.open) panel.dialog.close();
+}
+
+// A percent sign that begins no escape is one.
+function placeIn(hash) {
+  try {
+    return decodeURIComponent(hash);
+  } catch {
+    return hash;
+  }
 }
 
 function slide(individuals, plots) {
@@ -34,6 +45,7 @@ function slide(individuals, plots) {
   const show = () => {
     const members = plots.showGeneration(Number(slider.value));
     said.textContent = `${slider.value} of ${slider.max}: ${members} on the front`;
+    slider.setAttribute("aria-valuetext", said.textContent);
   };
   const stop = () => {
     clearInterval(timer);

@@ -13,6 +13,7 @@ class Plots {
       const source = this.find(id.replace("plot-", "") + "-source");
       if (source) this.connect(source);
       this.paint();
+      this.name(document.getElementById(id));
       await new Promise((done) => setTimeout(done));
     }
     for (const query of ["(prefers-color-scheme: dark)", "print"]) {
@@ -26,6 +27,30 @@ class Plots {
       if (found) return found;
     }
     return null;
+  }
+
+  // What bokeh leaves without a name and a role: the picture, and the tools above it, which come and go with the width.
+  name(plot, root = plot) {
+    for (const part of root.querySelectorAll("*")) {
+      if (part.role) continue;
+      if (part.matches(".bk-events")) {
+        part.tabIndex = -1; // no key does anything there
+        part.role = "img";
+        part.ariaLabel = plot.ariaLabel;
+      } else if (part.matches("[tabindex='0']")) {
+        part.role = "button";
+        part.ariaLabel = part.title || "More tools";
+        const press = () => (part.ariaPressed = part.matches(".bk-active"));
+        if (part.matches(".bk-OnOffButton")) {
+          press();
+          new MutationObserver(press).observe(part, { attributeFilter: ["class"] });
+        }
+      }
+      if (part.shadowRoot) this.name(plot, part.shadowRoot);
+      if (part.matches(".bk-Toolbar")) {
+        new MutationObserver(() => this.name(plot, part.shadowRoot)).observe(part.shadowRoot, { childList: true, subtree: true });
+      }
+    }
   }
 
   connect(source) {
@@ -85,13 +110,17 @@ class Plots {
     return front.length;
   }
 
-  // Between two members the corner has the worse value of both in each objective.
-  boundary(points) {
+  // Between two members the corner has the worse value of both in each objective. A member of the front of three
+  // objectives that another dominates in the two shown has no corner.
+  boundary(members) {
     const [up, across] = this.individuals.data.run.directions;
     const line = { x: [], y: [] };
     if (!across) return line;
-    points.sort((p, q) => p[0] - q[0]);
     const worse = (direction, p, q) => (direction === "minimize" ? Math.max(p, q) : Math.min(p, q));
+    const dominates = (p, q) => (p[0] !== q[0] || p[1] !== q[1])
+      && worse(across, p[0], q[0]) === q[0] && worse(up, p[1], q[1]) === q[1];
+    const points = members.filter((q) => !members.some((p) => dominates(p, q)));
+    points.sort((p, q) => p[0] - q[0]);
     points.forEach((point, i) => {
       if (i) {
         line.x.push(worse(across, points[i - 1][0], point[0]));
@@ -106,8 +135,9 @@ class Plots {
   // Colours of the page's style sheet, for everything that is not a mark.
   paint() {
     const style = getComputedStyle(document.documentElement);
-    const [ink, dim, line, lead, second] = ["--ink", "--dim", "--line", "--lead", "--second"].map((name) => style.getPropertyValue(name).trim());
-    const tags = { ink, lead, second };
+    const names = ["ink", "dim", "line", "lead", "second", "count", "strip"];
+    const [ink, dim, line, ...others] = names.map((name) => style.getPropertyValue("--" + name).trim());
+    const tags = { ink, ...Object.fromEntries(others.map((colour, i) => [names[i + 3], colour])) };
     const look = {
       axis_label_text_color: dim, major_label_text_color: dim, axis_line_color: line, major_tick_line_color: line,
       minor_tick_line_color: line, grid_line_color: line, axis_label_text_font_style: "normal", title_text_color: dim,

@@ -25,7 +25,7 @@ class Individuals {
 
   // By an id, "seed" or "best"; null if there is none.
   find(name) {
-    const id = { seed: "0", best: this.data.run.best }[name] || name;
+    const id = { seed: "0", best: this.data.run.best }[name] ?? name;
     return this.rows.has(id) ? this.at(this.rows.get(id)) : null;
   }
 
