@@ -50,7 +50,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
     except OSError as error:
         raise ConfigError(f"cannot write {options.output}: {error.strerror}") from error
     size = f"{len(page) / 1e6:.2f} MB"
-    console.print(f"wrote {options.output}: {len(history.candidates)} individuals, {size}", markup=False)
+    console.print(f"wrote {options.output}: a run of {len(history.candidates)} individuals, {size}", markup=False)
     print_weakness(console, history)
     return 0
 
