@@ -15,6 +15,7 @@ from evolve.exports.git import FILE_MODE, Repository
 from evolve.exports.recorded import Recorded
 from evolve.history import History
 from evolve.journal import cut, verdict
+from evolve.lineage import with_ancestors
 from evolve.model import Candidate, Effect, Number
 from evolve.reports.columns import with_error
 
@@ -82,14 +83,7 @@ def export_branch(
 
 def lineage(history: History, candidate: Candidate) -> list[Candidate]:
     """All ancestors and itself, in the order in which they were asked for: parents come before their children."""
-    found: dict[str, Candidate] = {}
-    waiting = [candidate.id]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = history.candidates[name]
-            waiting += found[name].parents
-    return sorted(found.values(), key=lambda one: one.index)
+    return sorted(with_ancestors(history.candidates, [candidate]).values(), key=lambda one: one.index)
 
 
 def _message(history: History, candidate: Candidate) -> str:

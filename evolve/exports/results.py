@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from evolve import selection
 from evolve.exports import cells
 from evolve.exports.recorded import Recorded
+from evolve.gains import fronts
 from evolve.history import History
 from evolve.journal import HYPOTHESIS, cut
 from evolve.model import Candidate, digest
@@ -48,13 +48,8 @@ def _rows(history: History) -> Iterator[list[str]]:
 
 def _kept(history: History) -> set[str]:
     """Who entered the front when it was told."""
-    kept: set[str] = set()
-    front: list[Candidate] = []
-    for candidate in history.candidates.values():
-        if candidate.verdict == "ok" and not candidate.quarantined:
-            front = selection.front([*front, candidate], history.search.objectives)
-            kept |= {member.id for member in front if member is candidate}
-    return kept
+    told = fronts(history.candidates.values(), history.search.objectives)
+    return {one.id for one, members in told if any(member is one for member in members)}
 
 
 def _tuned(history: History, candidate: Candidate) -> dict[str, float]:

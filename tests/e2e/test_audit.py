@@ -37,9 +37,9 @@ def test_a_sound_script_is_said_to_be_with_its_scores_beside_others(start: Start
     (row,) = [line for line in out.splitlines() if "test text" in line]
     assert row.count("(2)") == 2, "the seed program was trained as often"
     assert "remark" in out and "'evaluate_bpb' is never called" in out, "other rules are no verdict"
-    times = re.findall(r"^  (?:training|seed program) \d of 2: ok, .* \(0:0\d elapsed(.*)\)$", out, re.M)
+    times = re.findall(r"^  (?:training|seed program) \d of 2: ok, .* \(0:00:0\d elapsed(.*)\)$", out, re.M)
     assert len(times) == 4 and times[-1] == "", "progress"
-    assert all(re.fullmatch(r", (about 0:\d\d left|the last under way)", left) for left in times[:-1])
+    assert all(re.fullmatch(r", (about 0:00:\d\d left|the last under way)", left) for left in times[:-1])
 
 
 def test_a_proven_violation_is_not_sound(start: Start, target: Path, tmp_path: Path) -> None:

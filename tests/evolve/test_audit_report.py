@@ -77,17 +77,17 @@ def test_time_left_is_known_from_the_first_training_and_counts_rounds(monkeypatc
     out = StringIO()
     pace = Pace(Console(file=out), 6, 2)
     now += 16
-    assert pace.said(0) == "0:16 elapsed, time left not known yet"
-    assert pace.said(1) == pace.said(2) == "0:16 elapsed, about 0:32 left"
+    assert pace.said(0) == "0:00:16 elapsed, time left not known yet"
+    assert pace.said(1) == pace.said(2) == "0:00:16 elapsed, about 0:00:32 left"
     pace(2)
     now += 16
-    assert pace.said(3) == "0:32 elapsed, about 0:16 left"
-    assert pace.said(5) == "0:32 elapsed, the last under way" and pace.said(6) == "0:32 elapsed"
+    assert pace.said(3) == "0:00:32 elapsed, about 0:00:16 left"
+    assert pace.said(5) == "0:00:32 elapsed, the last under way" and pace.said(6) == "0:00:32 elapsed"
     pace(3)
     pace(3)
     assert out.getvalue().splitlines() == [
-        "  2 of 6 trainings done, 0:16 elapsed, about 0:32 left",
-        "  3 of 6 trainings done, 0:32 elapsed, about 0:16 left",
+        "  2 of 6 trainings done, 0:00:16 elapsed, about 0:00:32 left",
+        "  3 of 6 trainings done, 0:00:32 elapsed, about 0:00:16 left",
     ], "a line now and then where the output is no terminal"
 
 
