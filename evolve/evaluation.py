@@ -128,31 +128,33 @@ def evaluate(
 
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
-    ranked = yield from _tune(plan, genome, tuner)
+    ranked, tried = yield from _tune(plan, genome, tuner)
     if ranked[0][1] >= bar:
         return Result("pruned", ranked[0][0], NOTHING_BETTER, plan.rungs[0])
+    known = math.isfinite(bar) and anchor not in tried
     try:
-        return (yield from _climb(plan, genome, anchor, ranked, seeds, math.isfinite(bar)))
+        return (yield from _climb(plan, genome, anchor, ranked, seeds, known))
     except Failed as failure:
         failure.rung = plan.rungs[0]
         raise
 
 
 def _climb(
-    plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], continued: bool
+    plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], known: bool
 ) -> Evaluation:
     """From the low rung to the full budget, as long as the candidate is promoted.
 
-    `continued`: the anchor is what a parent of the same genome was measured with, so it has to be beaten.
+    `known`: the anchor is what a parent of the same genome was measured with, so it has to be beaten. A person may have
+    brought other numbers of that genome: they were tried here first.
     """
-    works = continued or any(params == anchor for params, _ in ranked)
+    works = known or any(params == anchor for params, _ in ranked)
     reached = plan.rungs[0]
     for i, rung in enumerate(plan.rungs[:-1]):
         if i > 0:
             ranked = yield from _compare(plan, genome, _finalists(ranked, anchor if works else None), rung)
             reached = rung
         best, loss = ranked[0]
-        if best == anchor and continued:
+        if best == anchor and known:
             return Result("pruned", best, NOTHING_BETTER, reached)
         if not (yield Ask(_name(rung), loss)):
             reason = f"not in the better half at {rung:g} of the budget"
@@ -229,15 +231,22 @@ def _no_violation(outcomes: Sequence[Outcome], purpose: Purpose) -> None:
             raise Failed(f"at {purpose}", outcome)
 
 
-def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list[Outcome] | bool, Ranked]:
-    """Trials at the low rung, the anchor first (the tuner sees to that). Returns (params, loss), best first."""
+def _tune(
+    plan: Plan, genome: Genome, tuner: Tuner
+) -> Generator[Run | Ask, list[Outcome] | bool, tuple[Ranked, list[Params]]]:
+    """Trials at the low rung, the anchor first unless it is known (the tuner sees to that).
+
+    Returns (params, loss), best first, and all parameters that were tried.
+    """
     low, loss = plan.rungs[0], plan.objectives[0].name
     found: list[tuple[Params, float]] = []
+    tried: list[Params] = []
     last = Outcome("invalid")
     for _ in range(plan.tune_trials if genome.knobs else 1):
         params = tuner.ask(genome.knobs)
         if any(params == done for done, _ in found):
             continue
+        tried.append(params)
         outcomes = yield Run((plan.trial(genome, params, low, tune_seed(low), "tune"),))
         assert isinstance(outcomes, list)
         _no_violation(outcomes, "tune")
@@ -247,7 +256,7 @@ def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list
             found.append((params, last.metrics[loss]))
     if not found:
         raise Failed("in every tuning trial", last)
-    return sorted(found, key=lambda pair: pair[1])
+    return sorted(found, key=lambda pair: pair[1]), tried
 
 
 def _finalists(ranked: Ranked, anchor: Params | None) -> list[Params]:

@@ -187,6 +187,12 @@ def test_a_study_that_finds_nothing_better_than_known_numbers_is_no_second_draw_
     assert not any(t.purpose == "rung" for t in trials)
 
 
+def test_numbers_that_a_person_brings_to_a_known_program_climb_if_they_are_the_best() -> None:
+    """The tuner tries them first, since nobody has: then they are no numbers of the parent that have to be beaten."""
+    result, trials, _ = drive(evaluate(PLAN, GENOME, {"lr": 3.0}, Listed((3.0, 8.0, 9.0, 9.5)), SEEDS, 2.6))
+    assert result.verdict == "ok" and result.params == {"lr": 3.0} and result.rung == 1.0
+
+
 def test_an_anchor_that_failed_at_the_low_rung_is_not_tried_again() -> None:
     def first_fails(trial: Trial) -> Outcome:
         return Outcome("timeout", reason="slow") if trial.params == ANCHOR else falling(trial)
