@@ -50,7 +50,7 @@ class Detail:
 
 DETAILS = (
     *(Detail(4, 4), Detail(3, 4), Detail(2, 4), Detail(1, 4), Detail(1, 3), Detail(1, 2), Detail(0, 1)),
-    *(Detail(0, 0, 0.8**n) for n in range(1, 41)),
+    *(Detail(0, 0, 0.8**n) for n in range(41)),
 )
 
 

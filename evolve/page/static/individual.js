@@ -103,7 +103,7 @@ class Panel {
       const changed = there && there[0] !== value ? "changed" : "";
       rows.push([address, element("span", { className: changed }, number(value)), there ? number(there[0]) : "–", number(normal)]);
     }
-    if (!rows.length) return mine.size ? [section("Knobs", element("p", {}, `All ${mine.size} at their defaults, as in the parent.`))] : [];
+    if (!rows.length) return mine.size ? [section("Knobs", element("p", {}, `All ${mine.size} at their defaults${other ? ", as in the parent" : ""}.`))] : [];
     return [section("Knobs that differ", tableOf(["knob", "value", other ? `in ${other.id}` : "parent", "default"], rows, "Knobs"))];
   }
 
@@ -177,7 +177,11 @@ class Comparison {
     this.form.elements.a.value = nameOfA;
     this.form.elements.b.value = nameOfB;
     const [a, b] = [nameOfA, nameOfB].map((name) => this.individuals.find(name));
-    if (!a || !b) return this.say(`There is no individual “${a ? nameOfB : nameOfA}”: write an id, best or seed.`);
+    if (!a || !b) {
+      const missing = a ? nameOfB : nameOfA;
+      return this.say(/^\d+$/.test(missing) ? `Individual ${missing} is not on this page: python -m evolve diff ${nameOfA} ${nameOfB}`
+        : `There is no individual “${missing}”: write an id, best or seed.`);
+    }
     const [before, after] = [a, b].map((one) => this.individuals.linesOf(one));
     if (!before || !after) {
       const which = before ? b : a;
