@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from evolve.model import Genome, Number, Params, Rules
@@ -26,15 +27,20 @@ class Reader:
 
     def read(self, source: str) -> Genome:
         """The genome of `source`. Raises NotAllowed where the guard forbids it or its numbers cannot be read."""
-        if reason := guard.check(source, self._rules):
-            raise NotAllowed(reason)
         try:
+            if reason := guard.check(source, self._rules):
+                raise NotAllowed(reason)
             found = knobs.find(source, self._rules.hints)
             return Genome(source, skeleton(source, knobs.spans(source, self._rules.hints)), found)
+        except NotAllowed:
+            raise
         except knobs.KnobError as error:
             raise NotAllowed(str(error)) from error
         except RecursionError as error:
             raise NotAllowed("an expression is nested too deeply to be read; split it") from error
+        except ValueError as error:  # Python takes longer ones in hexadecimal digits, and does not print them
+            most = sys.get_int_max_str_digits()
+            raise NotAllowed(f"an integer has more than {most:,} decimal digits; write a shorter one") from error
 
     def bind(self, genome: Genome, params: Params) -> str:
         """The text to execute: `genome` with the numbers of `params`. Raises KnobError for one it does not allow."""

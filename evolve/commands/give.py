@@ -6,6 +6,8 @@ import argparse
 import re
 import shlex
 from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +53,17 @@ def _inject(options: argparse.Namespace, console: Console) -> int:
     if state.name == "failed":
         raise ConfigError(f"nothing can be added to a run whose seed program failed. {state.sentence}")
     reader = plugins.reader_for(history.header, options.target)
+    _check_rules(history, reader)
     source = _program(Path(options.file), reader.rules.max_bytes)
     if history.weakness:
         source = source.removeprefix(f"# {history.weakness}\n")  # as `export` marks it
-    if source in history.incoming.pending(history.candidates) | left:
-        raise ConfigError(f"{options.file} was brought already: the run has it, and has not finished with it")
+    pending = history.incoming.pending(history.candidates) | left
+    if source in pending:
+        raise ConfigError(_brought_already(options.file))
     if "0" not in history.candidates:
-        parent, changes = _before_the_seed(options, reader, source), "a variant of the seed"
+        parent, changes = _before_the_seed(options, reader, source, pending), "a variant of the seed"
     else:
-        child, one = _child(options, history, reader, source)
+        child, one = _child(options, history, reader, source, pending)
         parent, changes = one.id, f"a variant of candidate {one.id}: {_changes(child)}"
     leave_program(directory, Brought(source, parent, cut(options.message, WHY) or "a person's idea"))
     said = f"added {options.file}, {changes}. {_when(state, directory)}"
@@ -67,15 +71,37 @@ def _inject(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _before_the_seed(options: argparse.Namespace, reader: Any, source: str) -> str:
+def _check_rules(history: History, reader: Any) -> None:
+    """Raises `ConfigError` where the target's rules make something else of the recorded seed program."""
+    seed = next(iter(history.genomes.values()), None)  # the first that a run remembers
+    if seed is None:
+        return
+    with suppress(ValueError):
+        if reader.read(seed.source).key == seed.key:
+            return
+    raise ConfigError(
+        "the target was changed since this run began: its rules make another program of the run's seed. Put the target "
+        "back as it was, say with --target where it still is, or begin a new run"
+    )
+
+
+def _brought_already(name: str) -> str:
+    return f"{name} was brought already: the run has it, and has not finished with it"
+
+
+def _before_the_seed(options: argparse.Namespace, reader: Any, source: str, pending: Collection[str]) -> str:
     """The parent in a run that has no candidate yet. Raises `ConfigError`."""
     if options.parent not in (None, "0", "seed"):
         raise ConfigError(f"no candidate {options.parent!r}: the seed has not been measured yet. Leave out --parent.")
-    _refused_by(reader.read, source, options.file)
+    genome = _refused_by(reader.read, source, options.file)
+    if any((one.key, one.knobs) == (genome.key, genome.knobs) for one in _each(reader.read, pending)):
+        raise ConfigError(_brought_already(options.file))
     return "0"
 
 
-def _child(options: argparse.Namespace, history: History, reader: Any, source: str) -> tuple[Proposal, Candidate]:
+def _child(
+    options: argparse.Namespace, history: History, reader: Any, source: str, pending: Collection[str]
+) -> tuple[Proposal, Candidate]:
     """What the program is to which candidate. Raises `ConfigError` for one that the run would refuse."""
     _refused_by(reader.read, source, options.file)
     parent = find_program(history, options.parent) if options.parent else _nearest(history, reader, source)
@@ -83,6 +109,12 @@ def _child(options: argparse.Namespace, history: History, reader: Any, source: s
         raise ConfigError(f"candidate {parent.id} is in quarantine ({cut(parent.quarantined, 200)}): choose a --parent")
     make = plugins.load(plugins.PERSONS_CHILD)
     child: Proposal = _refused_by(lambda text: make(reader, parent, text, ""), source, options.file)
+    for other in _each(lambda text: make(reader, parent, text, ""), pending):
+        if (other.genome.key, other.anchor) == (child.genome.key, child.anchor):
+            raise ConfigError(_brought_already(options.file))
+        if child.edits and other.genome.key == child.genome.key:
+            who = "a program that was brought already, which the run has not finished with"
+            raise ConfigError(f"{options.file} has the structure of {who}: the run would refuse it as seen before")
     twin = history.first_of.get(child.genome.key)
     if child.edits and twin is not None:
         where = f"candidate {twin}" if twin in history.candidates else f"candidate {twin}, which is under way"
@@ -91,6 +123,13 @@ def _child(options: argparse.Namespace, history: History, reader: Any, source: s
     if not child.edits and child.anchor in tried:
         raise ConfigError(f"{options.file} is candidate {parent.id} with numbers that were tried: nothing is new in it")
     return child, parent
+
+
+def _each(read: Any, sources: Collection[str]) -> Iterator[Any]:
+    """What `read` makes of the programs that the rules of the target allow."""
+    for source in sources:
+        with suppress(ValueError):
+            yield read(source)
 
 
 def _refused_by(read: Any, source: str, name: str) -> Any:

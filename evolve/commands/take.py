@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
 from evolve import plugins
 from evolve.commands.options import Commands, run_option, target_option
-from evolve.config import ConfigError, load_target
+from evolve.config import ConfigError, Target, load_target
 from evolve.exports.branch import export_branch
 from evolve.exports.git import Repository, path_within
 from evolve.exports.lines import events_jsonl
@@ -102,16 +102,32 @@ def _branch(options: argparse.Namespace, recorded: Recorded, candidate: Candidat
         return _text(recorded.history, one, reader, options.upstream)
 
     repository = Repository(Path(options.repo or "."))
-    script = repository.tracked(load_target(plugins.target_of(recorded.history.header, options.target)).script)
+    target = load_target(plugins.target_of(recorded.history.header, options.target))
+    script = _place(repository, target.script)
     path = path_within(options.path) if options.path is not None else script or f"{repository.prefix()}train.py"
     tip, made = export_branch(recorded, candidate, exported, repository, options.branch, path)
     new = f"{made} new commit{'s' * (made != 1)}"
     merged = " Once merged it is the seed of new runs; this one goes on only where its target is as it was."
+    lacking = _lacking(repository, path, target)
+    beside = f" The program needs its module {' and '.join(lacking)} beside it." if lacking else ""
     return (
         f"made branch {options.branch}: {new}, the last one {tip[:9]} has candidate {candidate.id} as {path}."
-        f"{merged if path == script else ''} "
+        f"{merged if path == script else beside} "
         f"To see it: git log --stat {options.branch}. To have it: git merge {options.branch}"
     )
+
+
+def _place(repository: Repository, script: Path) -> str | None:
+    """Where the repository has the target's script, also as another clone than the one with the target."""
+    path = repository.within(script) or Repository(script.parent).within(script)
+    path = path or f"{script.parent.resolve().name}/{script.name}"
+    return path if repository.tracks(path) else None
+
+
+def _lacking(repository: Repository, path: str, target: Target) -> list[str]:
+    """The modules of the target's folder that are not beside the program in the repository."""
+    local = [name for name in target.rules.imports if (target.folder / f"{name}.py").is_file()]
+    return [name for name in local if not repository.tracks(str(PurePosixPath(path).with_name(f"{name}.py")))]
 
 
 def _text(history: History, candidate: Candidate, reader: object, upstream: bool) -> str:

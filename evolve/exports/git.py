@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from evolve.config import ConfigError
 
 FILE_MODE = "100644"
-KINDS = {"tree": "a folder", "commit": "a submodule", "blob": "a file"}  # of what has a path
+LINK = "120000"
+KINDS = {"040000": "a folder", "160000": "a submodule", LINK: "a symbolic link"}  # by mode; all else is a file
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,18 @@ class Repository:
         """The folder from the top of the repository, with a slash at its end; "" for the top."""
         return self._git("rev-parse", "--show-prefix")
 
-    def tracked(self, file: Path) -> str | None:
-        """The path of a file from the top of the repository; None if it is not in the commit that is checked out."""
+    def within(self, file: Path) -> str | None:
+        """The path of a file from the top of the repository; None if it is not in it, or there is none."""
         top = self._git("rev-parse", "--show-toplevel", fails=True)
         file = file.parent.resolve() / file.name
         if not top or not file.is_relative_to(Path(top).resolve()):
             return None
-        path = file.relative_to(Path(top).resolve()).as_posix()
+        return file.relative_to(Path(top).resolve()).as_posix()
+
+    def tracks(self, path: str) -> bool:
+        """Whether there is a file at `path`, from the top, in the commit that is checked out."""
         entry = self._entry(self.head(), path)
-        return path if entry and entry[1] == "blob" else None
+        return entry is not None and entry[1] == "blob"
 
     def blob(self, text: str) -> str:
         """Store a text; returns its id."""
@@ -62,15 +66,16 @@ class Repository:
     def file(self, commit: str | None, path: str) -> tuple[str, str] | None:
         """Mode and id of the file at `path`, from the top of the repository, in a commit; None if there is none.
 
-        Raises `ConfigError` where there can be none: a folder or a submodule is there, or something else above it.
+        Raises `ConfigError` where there can be none: a folder, a submodule or a symbolic link is there, or something
+        other than a folder above it.
         """
         for above in PurePosixPath(path).parents[:-1]:
             entry = self._entry(commit, str(above))
             if entry and entry[1] != "tree":
-                raise ConfigError(f"{path} cannot be in {self.folder}: {above} is {KINDS[entry[1]]}. Choose --path.")
+                raise ConfigError(f"{path} cannot be in {self.folder}: {above} is {_kind(entry)}. Choose --path.")
         entry = self._entry(commit, path)
-        if entry and entry[1] != "blob":
-            raise ConfigError(f"{path} is {KINDS[entry[1]]} in {self.folder}: choose --path")
+        if entry and entry[0] in KINDS:
+            raise ConfigError(f"{path} is {_kind(entry)} in {self.folder}: choose --path")
         return (entry[0], entry[2]) if entry else None
 
     def _entry(self, commit: str | None, path: str) -> list[str] | None:
@@ -117,10 +122,15 @@ class Repository:
         raise ConfigError(f"git {words[0]} in {self.folder}: {said or f'exit code {done.returncode}'}")
 
 
+def _kind(entry: Sequence[str]) -> str:
+    return KINDS.get(entry[0], "a file")
+
+
 def path_within(path: str) -> str:
     """A path of a file from the top of a repository, as git writes it. Raises `ConfigError` if it is none."""
     normal = posixpath.normpath(path)
     parts = normal.split("/")
-    if not path or normal == "." or normal.startswith("/") or ".." in parts or ".git" in map(str.lower, parts):
+    outside = normal.startswith("/") or ".." in parts or ".git" in map(str.lower, parts)
+    if not path or normal == "." or outside or not path.isprintable():
         raise ConfigError(f"{path!r} is no path of a script, from the top of the repository, such as train.py")
     return normal

@@ -69,7 +69,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Say:
     return run
 
 
-def git(*words: str) -> str:
+def git(*words: str | Path) -> str:
     return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout
 
 
@@ -157,6 +157,33 @@ def test_what_was_merged_in_a_clone_of_the_project_runs(home: Path, say: Say) ->
     git("merge", "-q", "evolve/best")
     assert Path("train_target/train.py").read_text() == say("export") != (TARGET / "train.py").read_text()
     subprocess.run([sys.executable, "-c", IMPORTS, "train_target/train.py"], check=True)
+
+
+@pytest.mark.parametrize("theirs_in_git", [True, False])
+def test_in_another_clone_the_script_of_that_clone_is_replaced(
+    home: Path, say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, theirs_in_git: bool
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    with_target("code/train_target" if theirs_in_git else "train_target")
+    git("clone", "-q", ".", tmp_path / "clone")
+    if not theirs_in_git:
+        shutil.rmtree(home / ".git")
+    monkeypatch.chdir(tmp_path / "clone")
+    git("config", "user.name", "Ada")
+    git("config", "user.email", "ada@example.org")
+    path = f"{'code/' * theirs_in_git}train_target/train.py"
+    target = (home / path).parent
+    said = say("export", "--branch", "evolve/best", "--run-dir", home / "runs" / "night", "--target", target)
+    assert f"as {path}. Once merged it is the seed of new runs" in said
+    assert git("diff", "--name-only", "main", "evolve/best").split() == [path]
+
+
+def test_a_program_without_its_module_beside_it_is_told_of(home: Path, say: Say) -> None:
+    with_target("train_target")
+    said = say("export", "--branch", "alone", "--target", "train_target", "--path", "train.py")
+    assert "as train.py. The program needs its module prepare beside it. To see it" in said
+    said = say("export", "--branch", "beside", "--target", "train_target", "--path", "train_target/other.py")
+    assert "as train_target/other.py. To see it" in said
 
 
 def test_elsewhere_the_script_comes_into_the_folder_where_the_command_is_given(
@@ -328,6 +355,42 @@ def test_the_same_is_not_brought_twice_while_it_waits(home: Path, say: Say, old:
     assert len(open_history(Path("runs/night")).incoming.waiting) == 1
 
 
+def test_nor_with_another_remark_or_with_other_numbers_of_a_new_structure(home: Path, say: Say) -> None:
+    night = home / "runs" / "night"
+    mine = variant(say, "seed")
+    text = mine.read_text()
+    say("inject", mine)
+    for taken in (False, True):
+        if taken:
+            take_in(night, {"0"}, Incoming(), record(Path("runs/night")))
+        mine.write_text(f"{text}\n\n# a remark\n")
+        assert "mine.py was brought already" in say("inject", mine, code=2)
+        mine.write_text(text.replace("BETA2 = 0.999", "BETA2 = 0.9555"))
+        assert "has the structure of a program that was brought already" in say("inject", mine, code=2)
+    mine.write_text(text.replace("F.silu(x)", "F.relu(x)"))
+    assert "added mine.py" in say("inject", mine)
+    parent = say("export", "seed")
+    for number in ("0.9555", "0.9444"):
+        mine.write_text(parent.replace("BETA2 = 0.999", f"BETA2 = {number}"))
+        assert "same structure with other numbers" in say("inject", mine, "--parent", "0")
+    mine.write_text(mine.read_text() + "\n# a remark\n")
+    assert "mine.py was brought already" in say("inject", mine, "--parent", "0", code=2)
+
+
+def test_a_run_whose_target_was_changed_since_takes_nothing(home: Path, say: Say, finished: Path) -> None:
+    mine = variant(say, "seed")
+    shutil.copytree(finished / "target", "changed")
+    rules = Path("changed/target.toml")
+    text = rules.read_text()
+    for new in (text.replace('DEPTH = "1..6"', 'DEPTH = "1..5"'), text.replace('"torch"', '"numpy"')):
+        assert new != text
+        rules.write_text(new)
+        said = say("inject", mine, "--target", "changed", code=2)
+        assert "the target was changed since this run began" in said and "begin a new run" in said
+    rules.write_text(text)
+    assert "added mine.py" in say("inject", mine, "--target", "changed")
+
+
 def record(directory: Path) -> Record:
     """Writes what is taken in, and nothing else, as a process that ends at once."""
 
@@ -343,6 +406,8 @@ def record(directory: Path) -> Record:
     ("make", "more", "said"),
     [
         (lambda seed: (seed + "\nimport os\n").encode(), [], "cannot be a program of this run: line "),
+        (lambda seed: f"{seed}\nX = 1{' + 1' * 2500}\n".encode(), [], "nested too deeply"),
+        (lambda seed: f"{seed}\nX = 0x{'f' * 5000}\n".encode(), [], "more than 4,300 decimal digits"),
         (lambda seed: b"x = (", [], "cannot be a program of this run: line 1"),
         (lambda seed: seed.encode(), [], "is candidate 0 with numbers that were tried"),
         (lambda seed: (seed + "\n# a remark\n").encode(), [], "is candidate 0 with numbers that were tried"),
@@ -412,6 +477,8 @@ def test_a_run_that_only_began_takes_what_is_brought_for_later(home: Path, say: 
     )
     said = say("inject", "mine.py", "--run-dir", "begun")
     assert said.startswith("added mine.py, a variant of the seed. It is taken when the run goes on. Interrupted")
+    Path("again.py").write_text(f"{text}\n# a remark\n")
+    assert "again.py was brought already" in say("inject", "again.py", "--run-dir", "begun", code=2)
     say("resume", "--run-dir", "begun", "--generations", "1")
     (one,) = of_a_person(open_history(Path("begun")))
     assert one.parents == ("0",) and one.genome.source == text

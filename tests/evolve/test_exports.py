@@ -453,7 +453,11 @@ def test_a_bad_name_is_refused(run: Recorded, repository: Path, name: str) -> No
         ("../train.py", "no path of a script"),
         ("/etc/train.py", "no path of a script"),
         (".git/config", "no path of a script"),
+        ("train\n.py", "no path of a script"),
+        ("\x1b[2Jtrain.py", "no path of a script"),
         ("notes.md/train.py", "notes.md is a file. Choose --path"),
+        ("link.py", "link.py is a symbolic link in .*: choose --path"),
+        ("link.py/train.py", "link.py is a symbolic link. Choose --path"),
         ("code", "code is a folder in .*: choose --path"),
         ("linked", "linked is a submodule in .*: choose --path"),
         ("linked/train.py", "linked is a submodule. Choose --path"),
@@ -463,6 +467,8 @@ def test_a_bad_path_is_refused_and_leaves_no_branch(run: Recorded, repository: P
     commit(repository, "notes.md", "mine\n")
     head = commit(repository, "code/model.py", "mine\n")
     git(repository, "update-index", "--add", "--cacheinfo", f"160000,{head},linked")
+    (repository / "link.py").symlink_to("code/model.py")
+    git(repository, "add", "link.py")
     git(repository, "commit", "-q", "-m", "a submodule")
     with pytest.raises(ConfigError, match=said):
         branch(run, best(run), repository, path=path)

@@ -73,6 +73,9 @@ def test_constants_of_a_scale_become_the_defaults() -> None:
         ("x = self.fc(x)", "x = self.fc(x", "syntax"),
         ("evaluate_bpb(model, tokenizer, BATCH_SIZE)", "1.0", "'evaluate_bpb' is never called"),
         ("BETA1 = 0.9", "BETA1 = 0.9" + " + DEPTH" * 700, "nested too deeply"),
+        ("BETA1 = 0.9", "BETA1 = 0.9" + " + 1" * 2500, "nested too deeply"),
+        ("F.gelu(x)", "F.gelu(x)" + ".T" * 2500, "nested too deeply"),
+        ("BETA1 = 0.9", "BETA1 = 0x" + "f" * 5000, "an integer has more than 4,300 decimal digits"),
         ("BETA1 = 0.9", "BETA1 = 0.9  # knob: around 0.9", "BETA1: cannot read the directive 'around 0.9'"),
     ],
 )
