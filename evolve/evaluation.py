@@ -139,9 +139,7 @@ def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: S
         raise
 
 
-def _climb(
-    plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], known: bool
-) -> Evaluation:
+def _climb(plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], known: bool) -> Evaluation:
     """From the low rung to the full budget, as long as the candidate is promoted.
 
     `known`: the anchor is what a parent of the same genome was measured with, so it has to be beaten. A person may have
