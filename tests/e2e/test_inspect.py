@@ -15,12 +15,11 @@ import pytest
 
 from evolve.cli import main
 from evolve.config import ConfigError
-from evolve.executors.inline import InlineExecutor
 from evolve.reports.open import find_candidate, open_history
 from evolve.reports.state import state_of
 from evolve.store import Store, StoreError
 from tests.e2e.conftest import ROOT, Start, make_target, small_run
-from tests.evolve import toy
+from tests.evolve.runs import run
 
 READERS = [  # one line a command; {out} is a path that may be written
     "front",
@@ -183,11 +182,7 @@ def test_patch_makes_one_exported_program_of_another(
 def test_a_run_is_watched_from_before_its_beginning_to_its_end(start: Start, tmp_path: Path) -> None:
     watching = start("evolve", "watch", "--every", "0.1", "--run-dir", tmp_path / "later")
     assert watching.stdout and "Waiting for the run in" in watching.stdout.readline()
-    executor = InlineExecutor(toy.run_trial)
-    loop = toy.make_loop(tmp_path / "later", 2, executor)
-    loop.run(toy.SEED)
-    executor.close()
-    loop.store.close()
+    _, loop = run(tmp_path / "later", 2)
     out, errors = watching.communicate(timeout=SECONDS)
     assert (watching.returncode, errors) == (0, "")
     *_, last = out.splitlines()

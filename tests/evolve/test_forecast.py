@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from evolve.evaluation import Plan
-from evolve.executors.inline import InlineExecutor
 from evolve.forecast import OVERHEAD, forecast
 from tests.evolve import toy
+from tests.evolve.runs import run
 
 PLAN = Plan(toy.OBJECTIVES, "cpu", 20.0, (0.25, 0.5, 1.0), 4, 0.3)
 
@@ -39,11 +39,7 @@ def test_two_rungs() -> None:
 
 
 def test_a_run_costs_what_was_forecast_within_a_factor_of_two(tmp_path: Path) -> None:
-    executor = InlineExecutor(toy.run_trial)
-    loop = toy.make_loop(tmp_path, 5, executor)
-    loop.run(toy.SEED)
-    executor.close()
-    loop.store.close()
+    _, loop = run(tmp_path, 5)
     assert 0.5 < loop.history.charged / forecast(toy.plan(), 20, 1).charged < 2.0
 
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, replace
 import pytest
 
 from evolve import records
-from evolve.history import History
 from evolve.model import Candidate, Outcome
 from evolve.store import Event
 from tests.evolve import toy
 from tests.evolve.individuals import individual
+from tests.evolve.runs import told
 
 
 def test_the_busy_share_counts_seconds_of_the_core_and_the_slots_of_each_process() -> None:
@@ -33,14 +33,6 @@ def test_the_busy_share_counts_seconds_of_the_core_and_the_slots_of_each_process
     assert history.busy == pytest.approx((4 / 2 + 3) / (2 * 2 + 1 * 4))
 
 
-def lineage(*candidates: Candidate) -> History:
-    history = toy.new_history()
-    history.header = {"settings": {"budget": 1.0, "offspring": 4}, "rungs": [0.25, 0.5, 1.0]}
-    for candidate in candidates:
-        history.search.tell(candidate)
-    return history
-
-
 def measured(index: int, loss: float, *parents: int) -> Candidate:
     return replace(individual(index, loss, 9.0, parents=parents), losses={"1": (loss - 0.01, loss, loss + 0.01)})
 
@@ -50,26 +42,26 @@ FAMILY = measured(0, 4.0), measured(1, 3.9, 0), measured(2, 3.0, 0)
 
 @pytest.mark.parametrize("parents", [(1, 2), (2, 1)])
 def test_a_child_of_two_is_compared_with_the_better_one(parents: tuple[int, int]) -> None:
-    found = lineage(*FAMILY).effect_of(measured(3, 3.05, *parents))
+    found = told(*FAMILY).effect_of(measured(3, 3.05, *parents))
     assert found and found.delta == pytest.approx(0.05) and found.rung == 1.0
 
 
 def test_a_mended_child_of_two_is_compared_with_the_better_of_those_before_it() -> None:
     broken = replace(individual(3, parents=(1, 2), verdict="failed"), losses={})
-    history, mended = lineage(*FAMILY, broken), measured(4, 2.9, 3)
+    history, mended = told(*FAMILY, broken), measured(4, 2.9, 3)
     found = history.effect_of(mended)
     assert found and found.delta == pytest.approx(-0.1)
     assert history.measured_ancestor(mended) == FAMILY[1], "its numbers are inherited along first parents"
 
 
 def test_a_parent_with_no_rung_in_common_is_none_to_compare_with() -> None:
-    history = lineage(*FAMILY[:2], replace(FAMILY[2], index=-2, losses={"0.25": (3.0,)}))
+    history = told(*FAMILY[:2], replace(FAMILY[2], index=-2, losses={"0.25": (3.0,)}))
     found = history.effect_of(measured(3, 3.5, 1, 2))
     assert found and found.delta == pytest.approx(-0.4)
 
 
 def test_the_seed_and_a_child_without_a_loss_have_no_effect() -> None:
-    history = lineage(*FAMILY)
+    history = told(*FAMILY)
     assert history.effect_of(FAMILY[0]) is None
     assert history.effect_of(replace(individual(3, parents=(1, 2), verdict="rejected"), losses={})) is None
 

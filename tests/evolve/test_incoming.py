@@ -13,36 +13,21 @@ import pytest
 from evolve.briefing import briefing
 from evolve.config import ConfigError
 from evolve.elsewhere import MOST_ROWS, Row, read_results
-from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.incoming import FOLDER, LARGEST, PERSON, SHOWN, Brought, Incoming, leave_program, leave_rows, take_in
 from evolve.loop import Loop
 from evolve.model import Candidate, Mating
 from evolve.reports.journal import Journal
 from evolve.store import Store
-from tests.evolve import toy
+from tests.evolve import runs, toy
+from tests.evolve.runs import Cut, cut_off, replayed
 
 LINE = "t1 = 1.0"  # which helps
 ROWS = [Row("a1b2c3d", "discard", "GeLU", 0.01), Row("b2c3d4e", "crash", "twice as wide", None)]
 
 
 def run(directory: Path, generations: int = 3) -> Loop:
-    executor = InlineExecutor(toy.run_trial)
-    loop = toy.make_loop(directory, generations, executor, refusals=0)
-    try:
-        loop.run(toy.SEED)
-    finally:
-        executor.close()
-        loop.store.close()
-    return loop
-
-
-def replayed(directory: Path) -> History:
-    store = Store.read(directory)
-    history = toy.new_history()
-    history.replay(store.events())
-    store.close()
-    return history
+    return runs.run(directory, generations, refusals=0)[1]
 
 
 def brought(directory: Path, line: str = LINE, parent: str = "0", why: str = "I know that it helps") -> None:
@@ -94,29 +79,10 @@ def test_one_that_was_seen_before_is_told_as_such(tmp_path: Path) -> None:
     assert first.rung > 0 and second.reason == f"same structure as {first.id}"
 
 
-class Cut(BaseException):
-    """What a kill looks like from inside: nothing after it runs."""
-
-
 @pytest.mark.parametrize("after", range(26, 48))
-def test_cut_off_after_any_event_around_it_nothing_is_lost_or_repeated(
-    tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original, count = Store.append, 0
-
-    def append(store: Store, kind: str, key: str, body: dict) -> object:
-        nonlocal count
-        count += 1
-        if count > after:
-            raise Cut
-        if count == 28:
-            brought(tmp_path)
-        return original(store, kind, key, body)
-
-    monkeypatch.setattr(Store, "append", append)
-    with pytest.raises(Cut):
+def test_cut_off_after_any_event_around_it_nothing_is_lost_or_repeated(tmp_path: Path, after: int) -> None:
+    with cut_off(after, lambda count: brought(tmp_path) if count == 28 else None):
         run(tmp_path)
-    monkeypatch.undo()
     if after < 28:
         brought(tmp_path)
     history = run(tmp_path).history

@@ -16,33 +16,14 @@ from evolve.config import Limits
 from evolve.executors import local
 from evolve.executors.inline import InlineExecutor
 from evolve.executors.local import LocalExecutor
-from evolve.history import History
-from evolve.loop import Loop
 from evolve.model import Briefing, Mating, Outcome, Rejected, Trial
 from evolve.stopping import awaits_front
-from evolve.store import Event, Store
+from evolve.store import Event
 from tests.contracts import fake_judge
 from tests.evolve import toy
+from tests.evolve.runs import cut_off, replayed, run
 
 JUDGE = fake_judge.__file__
-
-
-def run(directory: Path, generations: int, function=toy.run_trial, seed: int = 0, **limits: float) -> tuple[str, Loop]:
-    executor = InlineExecutor(function)
-    loop = toy.make_loop(directory, generations, executor, seed, **limits)
-    try:
-        return loop.run(toy.SEED), loop
-    finally:
-        executor.close()
-        loop.store.close()
-
-
-def replayed(directory: Path) -> History:
-    store = Store.read(directory)
-    history = toy.new_history()
-    history.replay(store.events())
-    store.close()
-    return history
 
 
 def test_a_run_finds_the_useful_lines_and_better_numbers(tmp_path: Path) -> None:
@@ -106,26 +87,11 @@ def test_replay_gives_the_same_population_front_and_next_ask(tmp_path: Path) -> 
         assert history.search.ask(index) == loop.history.search.ask(index)
 
 
-class Cut(BaseException):
-    """What a kill looks like from inside: nothing after it runs."""
-
-
 @pytest.mark.parametrize("after", [3, 11, 12, 13, 30, 57, 58, 59, 60, 61, 90, 121])
-def test_cut_off_after_any_event_and_continued(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_off_after_any_event_and_continued(tmp_path: Path, after: int) -> None:
     """The same command continues, and the trials that were finished are not run again."""
-    original, count = Store.append, 0
-
-    def append(store: Store, kind: str, key: str, body: dict) -> object:
-        nonlocal count
-        count += 1
-        if count > after:
-            raise Cut
-        return original(store, kind, key, body)
-
-    monkeypatch.setattr(Store, "append", append)
-    with pytest.raises(Cut):
+    with cut_off(after):
         run(tmp_path / "cut", 4)
-    monkeypatch.undo()
     finished = set(replayed(tmp_path / "cut").outcomes)
     ran: list[Trial] = []
 

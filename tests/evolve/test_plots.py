@@ -19,9 +19,8 @@ from matplotlib.text import Text
 
 from evolve.cli import main
 from evolve.config import ConfigError
-from evolve.executors.inline import InlineExecutor
 from evolve.history import History
-from evolve.model import Candidate, Effect, Estimate, Fitness, Objective
+from evolve.model import Effect, Estimate, Fitness, Objective
 from evolve.plots import lineage
 from evolve.plots.canvas import canvas, put_labels
 from evolve.plots.front import plot_front, staircase
@@ -31,17 +30,14 @@ from evolve.plots.progress import SEED_BAND, plot_progress
 from evolve.reports.open import open_history
 from tests.evolve import toy
 from tests.evolve.individuals import individual
+from tests.evolve.runs import run, told
 
 ODD = "halve $x_1^{2 <script>alert('&')</script> --> 学习"
 PLOTS: list[Callable[..., None]] = [plot_front, plot_progress, plot_lineage]
 
 
 def toy_run(directory: Path, generations: int) -> Path:
-    executor = InlineExecutor(toy.run_trial)
-    loop = toy.make_loop(directory, generations, executor)
-    loop.run(toy.SEED)
-    loop.store.close()
-    executor.close()
+    run(directory, generations)
     return directory
 
 
@@ -67,15 +63,6 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
 
     monkeypatch.setattr(Figure, "savefig", kept)
     yield written
-
-
-def small(*candidates: Candidate) -> History:
-    """A run that told these."""
-    made = toy.new_history()
-    made.header = {"settings": {"budget": 1.0, "offspring": 4}, "rungs": [0.25, 0.5, 1.0]}
-    for candidate in candidates:
-        made.search.tell(candidate)
-    return made
 
 
 def seen(figure: Figure) -> list[Text]:
@@ -125,7 +112,7 @@ def test_the_same_run_gives_the_same_file(
 
 def test_the_front_is_told_from_all_else(tmp_path: Path, figures: list[Figure]) -> None:
     infeasible = replace(individual(5, 3.2), fitness=Fitness({"loss": Estimate(3.2, 1)}, 0.2))
-    history = small(
+    history = told(
         individual(0, 3.0, 1.0),
         individual(1, 2.0, 0.9),
         individual(2, 2.5, 0.5),
@@ -158,7 +145,7 @@ def test_the_front_is_told_from_all_else(tmp_path: Path, figures: list[Figure]) 
 
 def test_a_loss_far_above_the_seeds_does_not_squeeze_the_rest(tmp_path: Path, figures: list[Figure]) -> None:
     bad = replace(individual(2, 90.0), fitness=Fitness({"loss": Estimate(90.0, 1)}, 87.0))
-    plot_front(small(individual(0, 3.0, 1.0), individual(1, 2.0, 0.9), bad), tmp_path / "a.png")
+    plot_front(told(individual(0, 3.0, 1.0), individual(1, 2.0, 0.9), bad), tmp_path / "a.png")
     assert figures[0].axes[0].get_ylim()[1] < 4
 
 
@@ -192,7 +179,7 @@ def test_another_number_of_objectives(
 def test_text_of_programs_is_text(tmp_path: Path, figures: list[Figure]) -> None:
     child = replace(individual(1, 2.0, 0.9, parents=(0,)), hypothesis=ODD, effect=Effect(-0.1, 1.0, 0.01))
     other = replace(individual(2, 1.9, 0.8, parents=(1,)), hypothesis="$\\frac{", idea="$\\nonsense{$")
-    history = small(individual(0, 3.0, 1.0), child, other)
+    history = told(individual(0, 3.0, 1.0), child, other)
     plot_lineage(history, tmp_path / "a.svg")
     assert any(text.startswith("halve $x_1^{2 <script>") and "-0.100±0.010" in text for text in words(figures[0]))
     root = ElementTree.parse(tmp_path / "a.svg").getroot()
@@ -202,12 +189,12 @@ def test_text_of_programs_is_text(tmp_path: Path, figures: list[Figure]) -> None
 
 @pytest.mark.parametrize("plot", [plot_front, plot_lineage])
 def test_only_a_seed(plot: Callable[..., None], tmp_path: Path, figures: list[Figure]) -> None:
-    plot(small(individual(0, 3.0, 1.0)), tmp_path / "a.png")
+    plot(told(individual(0, 3.0, 1.0)), tmp_path / "a.png")
     assert any(text.startswith("seed") for text in words(figures[0]))
 
 
 def test_a_seed_that_is_on_no_front(tmp_path: Path) -> None:
-    history = small(individual(0, 3.0, 1.0, n=1), individual(1, 2.0, 0.9, n=1))
+    history = told(individual(0, 3.0, 1.0, n=1), individual(1, 2.0, 0.9, n=1))
     for plot in (plot_front, plot_lineage):
         plot(history, tmp_path / "a.svg")
 
@@ -215,7 +202,7 @@ def test_a_seed_that_is_on_no_front(tmp_path: Path) -> None:
 @pytest.mark.parametrize("plot", PLOTS)
 def test_what_cannot_be_plotted_is_said(history: History, plot: Callable[..., None], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seed program has not been measured yet"):
-        plot(small(), tmp_path / "a.png")
+        plot(told(), tmp_path / "a.png")
     with pytest.raises(ConfigError, match=r"its name must end in \.png or \.svg"):
         plot(history, tmp_path / "a.pdf")
     with pytest.raises(ConfigError, match="cannot write .*: No such file or directory"):
@@ -224,7 +211,7 @@ def test_what_cannot_be_plotted_is_said(history: History, plot: Callable[..., No
 
 
 def test_a_seed_that_failed() -> None:
-    failed = small(replace(individual(0, verdict="failed"), reason="at smoke: crashed"))
+    failed = told(replace(individual(0, verdict="failed"), reason="at smoke: crashed"))
     for plot in (plot_front, plot_progress):
         with pytest.raises(ConfigError, match="seed program failed"):
             plot(failed, Path("a.png"))
@@ -281,7 +268,7 @@ def test_in_a_layout_edges_go_down_and_nothing_is_in_the_way_of_another(graph: d
 
 
 def chain(length: int) -> History:
-    return small(
+    return told(
         individual(0, 9.0, 1.0), *(individual(i, 9 - i / 9, 0.9, parents=(i - 1,)) for i in range(1, length + 1))
     )
 

@@ -24,6 +24,7 @@ from evolve.reports.proposals import COLUMNS, outcomes, print_proposals
 from evolve.store import Event, Store
 from tests.evolve import toy
 from tests.evolve.individuals import individual
+from tests.evolve.runs import cut_off
 
 MATING = Mating(3, "own", (individual(1, 5.0, 5.0),), None, 0)
 CHILD = Proposal(toy.SEED, (Edit("replace", "lr"),), "why", {"lr": 1.0}, Cost(calls=2), -0.03, "a_note")
@@ -189,26 +190,11 @@ def test_without_a_mender_a_crash_is_the_end_of_a_child(tmp_path: Path) -> None:
     assert loop.history.broken and not mended(loop)
 
 
-class Cut(BaseException):
-    """What a kill looks like from inside."""
-
-
 @pytest.mark.parametrize("after", [20, 40, 60, 75, 76, 77, 78, 79, 80, 81, 100, 130])
-def test_a_run_that_goes_on_mends_nobody_twice(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_goes_on_mends_nobody_twice(tmp_path: Path, after: int) -> None:
     operators = toy.operators() | {"grow": Fragile(), "mend": Mend()}  # type: ignore[operator]
-    original, count = Store.append, 0
-
-    def append(store: Store, kind: str, key: str, body: dict[str, Any]) -> object:
-        nonlocal count
-        count += 1
-        if count > after:
-            raise Cut
-        return original(store, kind, key, body)
-
-    monkeypatch.setattr(Store, "append", append)
-    with pytest.raises(Cut):
+    with cut_off(after):
         run(tmp_path, 4, operators)
-    monkeypatch.undo()
     _, loop = run(tmp_path, 4, operators)
     once = [broken.id for broken, _ in mended(loop)]
     assert len(once) == len(set(once)) > 0

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from evolve.audits import Audits
-from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.loop import Loop
 from evolve.model import Briefing, Candidate, Edit, Effect, Mating, Outcome, Proposal, Rejected, Trial
 from evolve.quarantine import Case, marks
-from evolve.store import Event, Store
-from tests.evolve import toy
+from evolve.store import Event
+from tests.evolve import runs, toy
 from tests.evolve.individuals import individual
+from tests.evolve.runs import cut_off, replayed
 
 CHEAT = "t7"
 GAIN = 1.5  # of a line that cheats: more than all honest lines together
@@ -47,21 +47,7 @@ def cheating(
 
 
 def run(directory: Path, generations: int, function: Callable[[Trial], Outcome], seed: int = 0) -> tuple[str, Loop]:
-    executor = InlineExecutor(function)
-    loop = toy.make_loop(directory, generations, executor, seed, refusals=0)
-    try:
-        return loop.run(toy.SEED), loop
-    finally:
-        executor.close()
-        loop.store.close()
-
-
-def replayed(directory: Path, seed: int = 0) -> History:
-    store = Store.read(directory)
-    history = toy.new_history(seed)
-    history.replay(store.events())
-    store.close()
-    return history
+    return runs.run(directory, generations, function, seed, refusals=0)
 
 
 def state(history: History) -> list[object]:
@@ -197,43 +183,18 @@ def test_an_honest_line_that_came_with_a_cheat_is_lost_to_descendants_only(
     assert state(replayed(tmp_path, seed)) == state(history)
 
 
-class Cut(BaseException):
-    """What a kill looks like from inside."""
-
-
 @pytest.mark.parametrize("after", (150, 250, 330, 410, 500))
-def test_cut_off_while_a_cheat_is_traced_and_continued(
-    tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cut_off_while_a_cheat_is_traced_and_continued(tmp_path: Path, after: int) -> None:
     def caught(trial: Trial) -> bool:
         return trial.purpose == "audit" or trial.seed % 5 == 0
 
-    original, count = Store.append, 0
-
-    def append(store: Store, kind: str, key: str, body: dict[str, object]) -> Event:
-        nonlocal count
-        count += 1
-        if count > after:
-            raise Cut
-        return original(store, kind, key, body)
-
-    monkeypatch.setattr(Store, "append", append)
-    with pytest.raises(Cut):
+    with cut_off(after):
         run(tmp_path, 8, cheating(caught))
-    monkeypatch.undo()
     reason, loop = run(tmp_path, 8, cheating(caught))
     assert reason == "8 generations done" and loop.history.cases
     assert not any(carried(loop.history, source) for source in offered(loop.history))
     assert not Audits(loop.history, toy.carries).suspects()
     assert state(replayed(tmp_path)) == state(loop.history)
-
-
-def family(*told: Candidate) -> History:
-    history = toy.new_history()
-    history.header = {"settings": {"budget": 1.0, "offspring": 4, "seed": 0}, "rungs": [0.25, 0.5, 1.0]}
-    for candidate in told:
-        history.search.tell(candidate)
-    return history
 
 
 def made(index: int, lines: str, *parents: int, edit: str = "", **fields: object) -> Candidate:
@@ -262,7 +223,7 @@ def audited(history: History, name: str, violation: str) -> None:
 
 
 def test_guilt_goes_up_the_line_as_far_as_audits_prove_it() -> None:
-    history = family(*FAMILY, GUILTY)
+    history = runs.told(*FAMILY, GUILTY)
     audits = Audits(history, toy.carries)
     assert [c.id for c in audits.suspects()] == ["2"]
     assert audits.rulings() == [Case("5", "causality", ("5",), True)]
@@ -277,7 +238,7 @@ def test_guilt_goes_up_the_line_as_far_as_audits_prove_it() -> None:
 
 
 def test_a_parent_that_an_audit_clears_leaves_the_guilt_with_the_child() -> None:
-    history = family(*FAMILY, GUILTY, made(6, "lr = 1.0\nt2 = 1.0", 0, edit="t2"))
+    history = runs.told(*FAMILY, GUILTY, made(6, "lr = 1.0\nt2 = 1.0", 0, edit="t2"))
     audits = Audits(history, toy.carries)
     assert audits.rulings() == [Case("5", "causality", ("5",), True)], "6 is no descendant, and 2 is not cleared yet"
     audited(history, "2", "")
@@ -302,7 +263,7 @@ TWO_EDITS = (
 
 def test_one_edit_of_several_condemns_descendants_only() -> None:
     """t2 is honest and t7 the cheat, which nobody knows: who found t2 by itself keeps it, and t7 is caught anew."""
-    history = family(*TWO_EDITS)
+    history = runs.told(*TWO_EDITS)
     audits = Audits(history, toy.carries)
     audited(history, "1", "causality")
     (case,) = audits.rulings()
@@ -318,7 +279,7 @@ def test_one_edit_of_several_condemns_descendants_only() -> None:
 
 def test_an_audit_that_was_passed_with_a_part_of_the_edits_acquits_nobody_of_all() -> None:
     passed = replace(TWO_EDITS[4], trials=1)
-    history = family(*TWO_EDITS[:4], passed, made(5, program("t2", "t7"), 4, edit="t7"))
+    history = runs.told(*TWO_EDITS[:4], passed, made(5, program("t2", "t7"), 4, edit="t7"))
     history.trials["ask/4", 0] = Trial(passed.genome, {}, 1.0, 1.0, "toy", 1, "audit")
     history.outcomes["ask/4", 0] = Outcome("ok")
     audits = Audits(history, toy.carries)
@@ -334,7 +295,7 @@ def test_a_parent_that_passed_its_confirmation_is_audited_again_before_its_child
     parent = replace(FAMILY[1], trials=1)
     child = made(2, program("t7", "t2"), 1, edit="t2", verdict="failed", violation="causality")
     honest = made(3, program("t2"), 0, edit="t2")
-    history = family(FAMILY[0], parent, child, honest)
+    history = runs.told(FAMILY[0], parent, child, honest)
     history.trials["ask/1", 0] = Trial(parent.genome, {}, 1.0, 1.0, "toy", 1, "audit")
     history.outcomes["ask/1", 0] = Outcome("ok")
     audits = Audits(history, toy.carries)
@@ -348,7 +309,7 @@ def test_a_parent_that_passed_its_confirmation_is_audited_again_before_its_child
 
 def test_what_a_cheat_crowded_out_comes_back_and_what_it_gained_is_taken_back() -> None:
     told = [replace(c, effect=Effect(-1.0, 1.0, 0.01)) if c.index else c for c in FAMILY]
-    history = family(*told)
+    history = runs.told(*told)
     assert [c.id for c in history.front] == ["4"]
     before = history.search.arms.tallies()["grow"]
     ruling(history, Case("4", "causality", ("4", "3"), True))
@@ -362,7 +323,7 @@ def test_what_a_cheat_crowded_out_comes_back_and_what_it_gained_is_taken_back() 
 
 
 def test_a_mating_of_an_earlier_process_is_not_made_with_who_is_in_quarantine_by_now() -> None:
-    history = family(*FAMILY)
+    history = runs.told(*FAMILY)
     audits = Audits(history, toy.carries)
     one, two, four = (FAMILY[i] for i in (1, 2, 4))
     mating = Mating(9, "grow", (four,), None, 1, (one, two))

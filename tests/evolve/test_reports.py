@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -30,6 +30,7 @@ from evolve.reports.show import print_candidate
 from evolve.store import Store, StoreError
 from tests.evolve import toy
 from tests.evolve.individuals import individual
+from tests.evolve.runs import run, told
 
 
 def printed(show: Callable[[Console], None]) -> str:
@@ -42,11 +43,7 @@ def printed(show: Callable[[Console], None]) -> str:
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of six generations."""
     path = tmp_path_factory.mktemp("run")
-    executor = InlineExecutor(toy.run_trial)
-    loop = toy.make_loop(path, 6, executor)
-    loop.run(toy.SEED)
-    executor.close()
-    loop.store.close()
+    run(path, 6)
     return path
 
 
@@ -61,12 +58,9 @@ def seed_with(loss: float, sem: float | None) -> Candidate:
 
 
 @pytest.fixture
-def small() -> Iterator[History]:
+def small() -> History:
     """A seed with the loss 3 ± 0.03, and nothing else."""
-    made = toy.new_history()
-    made.header = {"settings": {"budget": 1.0, "offspring": 4}, "rungs": [0.25, 0.5, 1.0]}
-    made.search.tell(seed_with(3.0, 0.03))
-    yield made
+    return told(seed_with(3.0, 0.03))
 
 
 def test_numbers_are_shown_with_their_error_and_count() -> None:
@@ -199,11 +193,7 @@ def test_the_last_log_is_shown(tmp_path: Path) -> None:
     def noisy(trial: Trial):  # type: ignore[no-untyped-def]
         return replace(toy.run_trial(trial), log_tail="first\n[bold]last words[/bold]")
 
-    executor = InlineExecutor(noisy)
-    loop = toy.make_loop(tmp_path, 1, executor)
-    loop.run(toy.SEED)
-    executor.close()
-    loop.store.close()
+    _, loop = run(tmp_path, 1, noisy)
     shown = printed(lambda console: print_candidate(console, loop.history, loop.history.candidates["0"]))
     assert "[bold]last words[/bold]" in shown
 
@@ -314,11 +304,7 @@ def test_no_text_of_a_program_becomes_a_picture(tmp_path: Path, shown: Callable[
     def slices(trial: Trial) -> Outcome:
         return replace(toy.run_trial(trial), log_tail="y = x[:100:] + a:x:b")
 
-    executor = InlineExecutor(slices)
-    loop = toy.make_loop(tmp_path, 1, executor)
-    loop.run(toy.SEED)
-    executor.close()
-    loop.store.close()
+    run(tmp_path, 1, slices)
     assert "y = x[:100:] + a:x:b" in shown("utf-8", "show", "seed", "--run-dir", str(tmp_path))[1]
 
 

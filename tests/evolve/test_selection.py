@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolve.executors.inline import InlineExecutor
 from evolve.model import Candidate, Estimate, Fitness, Objective, Outcome, Trial
 from evolve.reports.open import open_history
 from evolve.selection import FAMILY_LIMIT, front, hypervolume, ranked, survivors, would_enter
 from tests.evolve import toy
 from tests.evolve.individuals import TWO, individual
+from tests.evolve.runs import run
 
 
 def ids(candidates: list[Candidate]) -> list[int]:
@@ -211,11 +211,8 @@ def test_a_run_with_another_number_of_objectives(count: int, tmp_path: Path, mon
         speed = {"tokens_per_second": 100.0 + len(trial.genome.source)} if outcome.metrics else {}
         return replace(outcome, metrics={**outcome.metrics, **speed})
 
-    executor = InlineExecutor(longer_is_faster)
-    loop = toy.make_loop(tmp_path, 6, executor)
-    assert loop.run(toy.SEED) == "6 generations done"
-    loop.store.close()
-    executor.close()
+    reason, loop = run(tmp_path, 6, longer_is_faster)
+    assert reason == "6 generations done"
     history = open_history(tmp_path)
     best, seed = history.front[0], history.seed
     assert best.fitness and seed and seed.fitness and len(best.fitness.values) == count

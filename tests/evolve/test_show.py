@@ -22,6 +22,7 @@ from evolve.reports.show import judged, print_candidate
 from evolve.reports.source import patch
 from tests.evolve import toy
 from tests.evolve.individuals import individual
+from tests.evolve.runs import run
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +30,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     def trial(asked: Trial) -> Outcome:
         return replace(toy.run_trial(asked), log_tail="\n".join(f"line {i}" for i in range(20)) + "\x1b[2J")
 
-    executor = InlineExecutor(trial)
-    loop = toy.make_loop(tmp_path_factory.mktemp("show"), 4, executor)
-    loop.run(toy.SEED)
-    executor.close()
-    loop.store.close()
-    return loop.history
+    return run(tmp_path_factory.mktemp("show"), 4, trial)[1].history
 
 
 def printed(history: History, candidate: Candidate, width: int = 100) -> str:

@@ -20,7 +20,6 @@ from tensorboardX.record_writer import masked_crc32c
 
 from evolve.cli import main
 from evolve.config import ConfigError
-from evolve.executors.inline import InlineExecutor
 from evolve.exports.mlflow import Written, write_mlflow
 from evolve.exports.recorded import Recorded, open_recorded
 from evolve.exports.tensorboard import write_tensorboard
@@ -28,17 +27,13 @@ from evolve.exports.timeline import identity, timeline
 from evolve.model import Candidate
 from evolve.reports.open import history_of
 from tests.e2e.conftest import ROOT, make_target, small_run
-from tests.evolve import toy
+from tests.evolve.runs import run
 
 needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra mlflow")
 
 
 def toy_run(directory: Path, seed: int = 0) -> Recorded:
-    executor = InlineExecutor(toy.run_trial)
-    loop = toy.make_loop(directory, 5, executor, seed)
-    loop.run(toy.SEED)
-    loop.store.close()
-    executor.close()
+    run(directory, 5, seed=seed)
     return open_recorded(directory)
 
 
