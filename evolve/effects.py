@@ -15,7 +15,8 @@ def noise(candidates: Iterable[Candidate], rung: float) -> float | None:
     The within-group mean square of a one-way analysis of variance. The seed program alone would give two degrees of
     freedom. None where nobody was trained there twice.
     """
-    groups = (c.losses.get(f"{rung:g}", ()) for c in candidates if not c.quarantined)
+    name = f"{rung:g}"
+    groups = (c.losses.get(name, ()) for c in candidates if not c.quarantined)
     spreads = [(len(losses) - 1, variance(losses)) for losses in groups if len(losses) > 1]
     freedom = sum(n for n, _ in spreads)
     return math.sqrt(sum(n * v for n, v in spreads) / freedom) if freedom else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evolve.model import Candidate
+from evolve.model import Candidate, Effect
 
 QUOTED = 300  # characters of what a program said, at most
 HYPOTHESIS = 240
@@ -46,9 +46,13 @@ def verdict(candidate: Candidate) -> str:
     effect = candidate.effect
     if effect is None:
         return _without_effect(candidate)
-    error = f"±{effect.error:.3f}" if effect.error is not None else ""
     word = "no clear difference" if not effect.clear else "helps" if effect.delta < 0 else "hurts, a dead end"
-    return f"measured {effect.delta:+.3f}{error} at {effect.rung:g} of the budget: {word}"
+    return f"measured {difference(effect)} at {effect.rung:g} of the budget: {word}"
+
+
+def difference(effect: Effect) -> str:
+    """`-0.051±0.020`: the change and its standard error, where that is known."""
+    return f"{effect.delta:+.3f}" + (f"±{effect.error:.3f}" if effect.error is not None else "")
 
 
 def _without_effect(candidate: Candidate) -> str:

@@ -53,18 +53,18 @@ def front(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> l
     members = [c for c in candidates if c.confirmed and c.fitness and c.fitness.feasible]
     if not members:
         return []
-    points = np.array([_minimised(c.fitness, objectives) for c in members if c.fitness])
+    points = np.array([minimised(c.fitness, objectives) for c in members if c.fitness])
     keep = moocore.is_nondominated(points, keep_weakly=True)
     chosen = [c for c, kept in zip(members, keep, strict=True) if kept]
-    return sorted(chosen, key=lambda c: _minimised(c.fitness, objectives) if c.fitness else ())
+    return sorted(chosen, key=lambda c: minimised(c.fitness, objectives) if c.fitness else ())
 
 
 def would_enter(fitness: Fitness, members: Sequence[Candidate], objectives: Sequence[Objective]) -> bool:
     """Whether no member of the front is at least as good in every objective."""
     if not fitness.feasible:
         return False
-    point = _minimised(fitness, objectives)
-    others = [_minimised(c.fitness, objectives) for c in members if c.fitness]
+    point = minimised(fitness, objectives)
+    others = [minimised(c.fitness, objectives) for c in members if c.fitness]
     return not any(all(a <= b for a, b in zip(other, point, strict=True)) for other in others)
 
 
@@ -72,12 +72,12 @@ def hypervolume(members: Sequence[Candidate], objectives: Sequence[Objective], r
     """Hypervolume dominated by `members`, with the seed's fitness as reference; seconds in natural log."""
     if not members:
         return 0.0
-    corner = _log_seconds(_minimised(reference, objectives), objectives)
-    points = [_log_seconds(_minimised(c.fitness, objectives), objectives) for c in members if c.fitness]
+    corner = _log_seconds(minimised(reference, objectives), objectives)
+    points = [_log_seconds(minimised(c.fitness, objectives), objectives) for c in members if c.fitness]
     return float(moocore.hypervolume(np.array(points), ref=np.array(corner)))
 
 
-def _minimised(fitness: Fitness | None, objectives: Sequence[Objective]) -> tuple[float, ...]:
+def minimised(fitness: Fitness | None, objectives: Sequence[Objective]) -> tuple[float, ...]:
     """Means in declared order, with the sign turned where more is better. Raises ValueError if one is not finite."""
     assert fitness is not None
     means = tuple(fitness.values[o.name].mean * (1 if o.direction == "minimize" else -1) for o in objectives)
@@ -105,7 +105,7 @@ def _minimise(n: int) -> type[base.Fitness]:
 
 
 def _box(candidate: Candidate, objectives: Sequence[Objective]) -> _Box:
-    return _Box(candidate, _minimise(len(objectives))(_minimised(candidate.fitness, objectives)))
+    return _Box(candidate, _minimise(len(objectives))(minimised(candidate.fitness, objectives)))
 
 
 def _fronts(boxes: list[_Box]) -> list[list[_Box]]:

@@ -28,7 +28,7 @@ from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.judges import cores_for, judge_command
 from evolve.objectives import next_rung
 from evolve.reports.open import open_history
-from evolve.store import StoreError
+from evolve.store import FILE, StoreError
 
 REFERENCE = Path(__file__).resolve().parent
 FIRST_SEED = 9_200_001  # no search draws from here
@@ -102,7 +102,7 @@ def programs(options: argparse.Namespace) -> Programs:
     reader = plugins.load(plugins.READER)
     texts = {SEED: read_seed(reader(target.rules), target, options.scale).source}
     texts[EXPERT] = read_seed(reader(expert.rules), expert, options.scale).source
-    if (tuned(options) / "run.sqlite").is_file() and (front := open_history(tuned(options)).front):
+    if (tuned(options) / FILE).is_file() and (front := open_history(tuned(options)).front):
         best = front[0]
         texts[EXPERT] = reader(expert.rules).bind(best.genome, best.params)
     return Programs(texts, options.scale, budget_of(target, options.scale, None))

@@ -186,7 +186,9 @@ class SpoolExecutor:
         """Who is at work, and how much they can do at once."""
         try:
             self._attendance.look()
-            fitting = [slots for slots, judge in self._attendance.present() if self._fits(judge)]
+            known = introductions(self.spool)
+            fit = {name for name, introduction in known.items() if not misfit(introduction, self._conditions)}
+            fitting = [slots for slots, judge in self._attendance.present() if judge in fit]
         except OSError:
             return
         if fitting:
@@ -194,10 +196,6 @@ class SpoolExecutor:
             self.slots = self._given_slots or max(1, sum(fitting))
         elif self._alone is None:
             self._alone = time.monotonic()
-
-    def _fits(self, judge: str) -> bool:
-        found = introductions(self.spool).get(judge)
-        return found is not None and misfit(found, self._conditions) == ""
 
 
 def _pass_on(written: Future[None], future: Future[Outcome]) -> None:

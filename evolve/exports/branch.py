@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from evolve.exports.git import FILE_MODE, Repository
 from evolve.exports.recorded import Recorded
 from evolve.history import History
-from evolve.journal import cut, verdict
+from evolve.journal import cut, difference, verdict
 from evolve.lineage import with_ancestors
 from evolve.model import Candidate, Effect, Number
 from evolve.reports.columns import with_error
@@ -109,8 +109,7 @@ def _message(history: History, candidate: Candidate) -> str:
 
 def _change(effect: Effect) -> str:
     """`-0.016±0.001`, or with the share of the budget where that was not all of it."""
-    error = f"±{effect.error:.3f}" if effect.error is not None else ""
-    return f"{effect.delta:+.3f}{error}" + (f" at {effect.rung:g}" if effect.rung < 1 else "")
+    return difference(effect) + (f" at {effect.rung:g}" if effect.rung < 1 else "")
 
 
 def _measured(history: History, candidate: Candidate) -> Iterator[str]:

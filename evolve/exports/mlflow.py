@@ -25,7 +25,7 @@ from typing import Any
 
 from evolve.config import ConfigError
 from evolve.exports.recorded import Recorded
-from evolve.exports.timeline import Moment, identity, timeline
+from evolve.exports.timeline import Moment, identity, measured_timeline
 from evolve.history import History
 from evolve.journal import cut
 from evolve.model import Candidate
@@ -61,9 +61,7 @@ def write_mlflow(recorded: Recorded, where: str, program: Callable[[Candidate], 
 
     Raises `ConfigError` if mlflow is missing, if nothing was measured yet, and with what MLflow complains of.
     """
-    moments = list(timeline(recorded))
-    if not any(moment.candidate.fitness for moment in moments):
-        raise ConfigError("nothing to track: no program was measured at the full budget yet")
+    moments = measured_timeline(recorded)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # mlflow's own use of its dependencies
         mlflow = _imported()

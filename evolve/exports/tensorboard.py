@@ -24,7 +24,7 @@ from typing import Any
 
 from evolve.config import ConfigError
 from evolve.exports.recorded import Recorded
-from evolve.exports.timeline import Moment, identity, timeline
+from evolve.exports.timeline import Moment, identity, measured_timeline
 from evolve.history import History
 from evolve.journal import cut, plain
 from evolve.model import Candidate
@@ -43,10 +43,7 @@ def write_tensorboard(recorded: Recorded, folder: Path) -> tuple[Path, int]:
     another run lies there.
     """
     _imported()
-    moments = list(timeline(recorded))
-    measured = [m for m in moments if m.candidate.fitness]
-    if not measured:
-        raise ConfigError("nothing to track: no program was measured at the full budget yet")
+    measured = [m for m in measured_timeline(recorded) if m.candidate.fitness]
     place = folder / recorded.directory.resolve().name
     name = f"events.out.tfevents.{recorded.events[0].at:.0f}.{identity(recorded)}"
     if any(path.name != name for path in (place / "search").glob("events.*")):

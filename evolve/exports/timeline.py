@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from evolve.config import ConfigError
 from evolve.exports.recorded import Recorded
 from evolve.model import Candidate, digest
 from evolve.reports.open import history_of
@@ -38,6 +39,14 @@ def timeline(recorded: Recorded) -> Iterator[Moment]:
             done = bisect_right(steps, past.charged)
             best, volume = known.progress[done - 1][1:] if done else (None, None)
             yield Moment(known.candidates[name], event.at, past.charged, best, volume)
+
+
+def measured_timeline(recorded: Recorded) -> list[Moment]:
+    """The same, of a run in which there is something to track. Raises `ConfigError` of another one."""
+    moments = list(timeline(recorded))
+    if not any(moment.candidate.fitness for moment in moments):
+        raise ConfigError("nothing to track: no program was measured at the full budget yet")
+    return moments
 
 
 def identity(recorded: Recorded) -> str:

@@ -16,7 +16,7 @@ from evolve.objectives import SECONDS_TO_TARGET
 from evolve.reports.columns import columns
 from evolve.reports.cost import PER_SECONDS, Spent, by_model, by_operator, by_purpose
 from evolve.reports.failures import alike, groups
-from evolve.reports.front import beats_seed, controls, correlations, gain, verdict
+from evolve.reports.front import beats_seed, controls, correlations, counts, gain, verdict
 from evolve.reports.proposals import COLUMNS, Fate, fates, ideas
 from evolve.reports.state import CURE, State, state_of
 from evolve.tuner import importance
@@ -181,12 +181,7 @@ def _seeds(n: int) -> str:
 
 def _remarks(history: History) -> list[str]:
     """How sure that is, and what to make of it."""
-    found = []
-    if baselines := history.harness.get("baselines"):
-        counts = ", ".join(f"{plain(name)} {value:.3f}" for name, value in baselines.items())
-        found.append(f"Count models on the same text, in {history.loss}: {counts}.")
-    found.append(correlations(history))
-    found.append(controls(history))
+    found = [counts(history), correlations(history), controls(history)]
     if history.seed and (sd := history.noise(1.0)):
         found.append(
             f"At the full budget, trainings of the same program vary with a standard deviation (sd) of {sd:.4f}."

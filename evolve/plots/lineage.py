@@ -8,7 +8,7 @@ from typing import Any
 
 from evolve.config import ConfigError
 from evolve.history import History
-from evolve.journal import cut
+from evolve.journal import cut, difference
 from evolve.lineage import with_ancestors
 from evolve.model import Candidate
 from evolve.plots.canvas import Theme, canvas
@@ -123,8 +123,7 @@ class Drawing:
         if effect is None:
             return short_name(candidate), self._theme.muted
         color = self._theme.muted if not effect.clear else self._theme.good if effect.delta < 0 else self._theme.bad
-        error = f"±{effect.error:.3f}" if effect.error is not None else ""
-        return f"{short_name(candidate)}\n{effect.delta:+.3f}{error}", color
+        return f"{short_name(candidate)}\n{difference(effect)}", color
 
 
 def short_name(candidate: Candidate) -> str:

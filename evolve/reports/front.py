@@ -12,6 +12,7 @@ from evolve.config import ConfigError
 from evolve.correlation import of_objectives
 from evolve.history import SEED, History
 from evolve.isolation import UNISOLATED
+from evolve.journal import plain
 from evolve.model import Candidate
 from evolve.objectives import SECONDS_TO_TARGET
 from evolve.reports.columns import columns, estimate, grid_of, ordered
@@ -77,9 +78,8 @@ def print_front(
         console.print(part, markup=False, crop=False)
     print_weakness(console, history)
     _print_would_be(console, history, state.on if state else not history.stopped)
-    if baselines := history.harness.get("baselines"):
-        counts = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
-        console.print(f"Count models on the same text, in {history.loss}: {counts}.")
+    if said := counts(history):
+        console.print(said)
     console.print(correlations(history))
     if said := controls(history):
         console.print(said)
@@ -146,6 +146,13 @@ def print_weakness(console: Console, history: History) -> None:
     if said := history.weakness:
         more = ": programs could reach files and processes" if said == UNISOLATED else ""
         console.print(f"{said[0].upper()}{said[1:]} (--unsafe-no-sandbox){more}.", markup=False, highlight=False)
+
+
+def counts(history: History) -> str:
+    """What models that only count reach on the same text; "" where the judge does not say it."""
+    baselines = history.harness.get("baselines") or {}
+    said = ", ".join(f"{plain(name)} {value:.3f}" for name, value in baselines.items())
+    return f"Count models on the same text, in {history.loss}: {said}." if said else ""
 
 
 def correlations(history: History) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 from evolve.config import ConfigError
 from evolve.history import History
 from evolve.model import Candidate, Objective
+from evolve.selection import minimised
 
 Standing = Literal["front", "dominated", "unconfirmed", "infeasible", "quarantined"]
 STANDINGS: tuple[Standing, ...] = ("front", "unconfirmed", "dominated", "infeasible", "quarantined")
@@ -41,13 +42,12 @@ def measured(history: History) -> list[Candidate]:
 
 def being_confirmed(history: History) -> dict[str, tuple[float, int]]:
     """Would-be members of the front that are not told yet, by id: mean loss so far, and of how many trainings."""
-    asked = {owner for (owner, name), yes in history.answers.items() if yes and name.startswith("front/")}
+    asked = set(history.confirming)
     losses: dict[str, list[float]] = {}
     for (owner, n), outcome in history.outcomes.items():
-        name = owner.removeprefix("ask/")
-        full = owner in asked and name not in history.candidates and history.trials[owner, n].rung == 1.0
+        full = owner in asked and history.trials[owner, n].rung == 1.0
         if full and outcome.status == "ok" and history.trials[owner, n].purpose != "tune":
-            losses.setdefault(name, []).append(outcome.metrics[history.loss])
+            losses.setdefault(owner.removeprefix("ask/"), []).append(outcome.metrics[history.loss])
     return {name: (fmean(values), len(values)) for name, values in losses.items()}
 
 
@@ -64,20 +64,16 @@ def knee(members: Sequence[Candidate], objectives: Sequence[Objective]) -> tuple
     if len(objectives) > 2:
         names = ", ".join(o.name for o in objectives)
         raise ConfigError(f"a knee is taken of two objectives; this run has {len(objectives)} ({names})")
-    best = min(members, key=lambda c: _minimised(c, objectives[0]))
+    points = [minimised(c.fitness, objectives) for c in members]
+    best = min(zip(points, members, strict=True), key=lambda pair: pair[0][0])[1]
     if len(members) == 1:
         return best, "the only one there is"
-    scaled = [_normalised([_minimised(c, o) for c in members]) for o in objectives]
+    scaled = [_normalised(values) for values in zip(*points, strict=True)]
     bulges = [(1 - sum(values)) / math.sqrt(2) for values in zip(*scaled, strict=True)]
     if len(objectives) < 2 or max(bulges) < NEGLIGIBLE:
         return best, f"none lies before the line through the extremes, so it is the best {objectives[0].name}"
     bulge, chosen = max(zip(bulges, members, strict=True), key=lambda pair: (pair[0], -pair[1].index))
     return chosen, f"{bulge:.2f} before the line through the extremes, both objectives scaled to 0..1"
-
-
-def _minimised(candidate: Candidate, objective: Objective) -> float:
-    assert candidate.fitness is not None
-    return candidate.fitness.values[objective.name].mean * (1 if objective.direction == "minimize" else -1)
 
 
 def _normalised(values: Sequence[float]) -> list[float]:
