@@ -25,6 +25,7 @@ FOREIGN_MB = 512  # device memory above the baseline that a trial is not begun w
 RETURN_WALL = 30.0  # seconds for the device memory of a killed box to be free again
 PROBE_WALL = 90.0  # seconds for the probe, which imports torch
 SAMPLE_EVERY = 0.5  # seconds between two looks at the memory in use
+DEAR_EVERY = 5.0  # and where only nvidia-smi tells it, which is asked for the sake of a limit only
 LOST_XIDS = {48, 61, 62, 63, 64, 74, 79, 92, 94, 95, 119, 120, 140}  # of the driver: hardware, not a program
 OUT_OF_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation")
 NAMES_DEVICE = re.compile(r"cuda|cudnn|cublas|nccl|nvml|AcceleratorError|Xid\b|device-side|killed by SIG|triton", re.I)
@@ -194,11 +195,14 @@ def process_name(pid: int) -> str:
 
 
 def nodes(device: Device, dev: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia/gpus")) -> list[Path]:
-    """The device nodes that CUDA needs for one GPU and no other; all GPUs where it is not told which."""
+    """The device nodes that CUDA needs for one GPU and no other; all GPUs where it is not told which.
+
+    None of nvidia-caps: its first ones set up parts of a device (MIG), and belong to root, whom a box may be outside.
+    """
     told = [file.read_text() for file in driver.glob("*/information")]
     minors = [m[1] for text in told if device.uuid in text and (m := re.search(r"Device Minor:\s*(\d+)", text))]
     gpus = [dev / f"nvidia{minor}" for minor in minors] or sorted(dev.glob("nvidia[0-9]*"))
-    shared = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps")
+    shared = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")
     return [path for path in (*(dev / name for name in shared), *gpus) if path.exists()]
 
 
@@ -242,7 +246,8 @@ def find(source: Source, wanted: str) -> Device:
 class Guard:
     """Looks after one device between and during trials; once `lost` says why, no trial may begin on it.
 
-    `environment` of the probe names the device. `probe` is its command, for tests.
+    `environment` of the probe names the device. `probe` is its command, for tests. `limit_mb` is what a trial may have
+    of the device's memory, 0 for all of it.
     """
 
     source: Source
@@ -250,6 +255,7 @@ class Guard:
     environment: Mapping[str, str]
     probe: Command = (sys.executable, "-I", "-c", PROBE)
     wait: float = RETURN_WALL
+    limit_mb: float = 0.0
     lost: str = ""
     peak_mb: float = 0.0
     baseline_mb: float = field(init=False)
@@ -271,17 +277,22 @@ class Guard:
             )
         self.peak_mb, self.telemetry = 0.0, Telemetry()
 
-    def sample(self, training: bool = False) -> None:
+    def sample(self, training: bool = False) -> str:
         """Note the memory in use now and, in `training`, what the device does, at most twice a second.
 
-        Where only nvidia-smi tells it, this is left out.
+        Returns why the box has to be ended, or "". Where only nvidia-smi tells it, this is left out, unless there is a
+        limit.
         """
-        now = time.monotonic()
-        if now - self._sampled >= SAMPLE_EVERY and getattr(self.source, "cheap", True):
-            self._sampled = now
-            self.peak_mb = max(self.peak_mb, self._over())
-            if training and (state := self.source.state(self.device)):
-                self.telemetry.note(state)
+        now, cheap = time.monotonic(), getattr(self.source, "cheap", True)
+        if not (cheap or self.limit_mb) or now - self._sampled < (SAMPLE_EVERY if cheap else DEAR_EVERY):
+            return ""
+        self._sampled, used = now, self._over()
+        self.peak_mb = max(self.peak_mb, used)
+        if training and (state := self.source.state(self.device)):
+            self.telemetry.note(state)
+        if self.limit_mb and used > self.limit_mb:
+            return f"device memory: {used:,.0f} MiB of {self.device.name}; the limit is {self.limit_mb:,.0f} MiB"
+        return ""
 
     def metrics(self, trained: Mapping[str, float], charged: float) -> dict[str, float]:
         """What is to be said of the device besides what was measured of the training, which took `charged` seconds."""

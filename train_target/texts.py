@@ -25,7 +25,10 @@ SMALLEST_EVALUATION = 16  # rows
 
 @dataclass(frozen=True)
 class Scale:
-    """What target.toml says of one scale; `budget` in seconds of its `clock`, `eval_tokens` at the full budget."""
+    """What target.toml says of one scale; `budget` in seconds of its `clock`, `eval_tokens` at the full budget.
+
+    `device_memory_mb` is what a trial may have of a GPU's memory, 0 for all of it.
+    """
 
     name: str
     device: str
@@ -36,6 +39,7 @@ class Scale:
     eval_tokens: int
     memory_mb: int
     vocab_size: int = 256
+    device_memory_mb: int = 0
 
     @classmethod
     def read(cls, name: str) -> Scale:

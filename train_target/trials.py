@@ -25,7 +25,7 @@ from selftest import Settled
 from session import Session, Terms, Verdict
 from texts import Scale, Texts
 from waiting import Waiting
-from watchdog import EVERY, Watchdog, disk_trouble, kill_below
+from watchdog import EVERY, Watchdog, disk_trouble, kill_below, lives
 from wire import Message, Wire, WireError
 
 RECENT = 20  # trials whose reference timings a trial is compared with
@@ -146,8 +146,7 @@ class Judge:
             killed = self.watch(box, session, watchdog)
         finally:
             box.kill()
-            watchdog.halt()
-            ended = self.nursery.end(box)
+            ended = self.end(box, watchdog.halt())
         verdict = session.verdict or killed or explain(session.phase, ended["exit"], watchdog)
         if verdict.status == "crashed" and not killed and (trouble := disk_trouble(self.folder)):
             verdict = watchdog.disk() or Verdict("infrastructure", trouble)
@@ -161,6 +160,20 @@ class Judge:
                 verdict = self.steady(verdict, statistics.fmean(clock.timings))
         return self.outcome(verdict, session.charged, box.log.text().replace(f"{folder}/", ""))
 
+    def end(self, box: Box, left: list[int]) -> Message:
+        """End a box, of which processes are `left`. Where one cannot be killed, the device is given up: it may be held
+        for ever. Raises Infrastructure."""
+        try:
+            return self.nursery.end(box)
+        except Infrastructure as error:
+            stuck = [pid for pid in (box.pid, *left) if lives(pid)]
+            if self.guard and stuck:
+                pids = ", ".join(map(str, stuck))
+                raise Infrastructure(
+                    self.guard.lose(f"process {pids} cannot be killed, it hangs in the driver")
+                ) from error
+            raise
+
     def watch(self, box: Box, session: Session, watchdog: Watchdog) -> Verdict | None:
         """Serve the box until it ends, or return the verdict for which it has to be ended."""
         watched = [box.wire, box.process, self.engine, box.log]
@@ -169,8 +182,8 @@ class Judge:
                 return Verdict("timeout", f"deadline: {reason}")
             if verdict := watchdog.look():
                 return verdict
-            if self.guard:
-                self.guard.sample(session.phase == "training")
+            if self.guard and (reason := self.guard.sample(session.phase == "training")):
+                return Verdict("oom", reason)
             seconds = max(0.0, min(EVERY, session.deadline - time.monotonic()))
             ready, _, _ = select(watched, [], [], seconds)
             if self.engine in ready:
@@ -244,7 +257,7 @@ def open_guard(scale: Scale, wanted: str) -> Guard | None:
     try:
         source = open_source()
         device = find(source, wanted)
-        return Guard(source, device, environment(device))
+        return Guard(source, device, environment(device), limit_mb=scale.device_memory_mb)
     except Infrastructure as error:
         raise Infrastructure(
             f"{error}; the scale {scale.name} needs a GPU that nvidia-smi lists: name it with --device, "

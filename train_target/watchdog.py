@@ -171,17 +171,19 @@ class Watchdog:
             )
         return None
 
-    def halt(self) -> None:
-        """Kill what a box that was killed has left, again and again until all is dead: it may fork as fast as that."""
-        until = time.monotonic() + END_WALL
-        while time.monotonic() < until:
-            living = [pid for pid in self.family.members() if pid != self.pid and _lives(pid)]
-            if not living:
-                return
+    def halt(self) -> list[int]:
+        """Kill what a box that was killed has left, again and again until all is dead: it may fork as fast as that.
+
+        Returns what does not die.
+        """
+        until, living = time.monotonic() + END_WALL, [self.pid]
+        while living and time.monotonic() < until:
+            living = [pid for pid in self.family.members() if pid != self.pid and lives(pid)]
             for pid in living:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-            time.sleep(0.005)
+            time.sleep(0.005 if living else 0)
+        return living
 
     def slain(self) -> Verdict | None:
         """Who sent a SIGKILL that the judge did not: the kernel, somebody outside, or None: the box itself may have."""
@@ -262,7 +264,7 @@ def _opened(pids: list[int]) -> Iterator[os.stat_result]:
                     yield os.stat(f"/proc/{pid}/fd/{number}")
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     """Whether a process has neither ended nor become a zombie."""
     with suppress(OSError):
         return read_whole(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] not in b"ZX"

@@ -145,6 +145,29 @@ def test_memory_in_use_when_the_judge_began_is_no_hindrance() -> None:
     assert watched.peak_mb == 2048.0
 
 
+def test_a_limit_of_device_memory_counts_what_is_above_the_baseline() -> None:
+    driver = Driver()
+    driver.used = [5 * GIB]
+    source = Nvml(driver)
+    watched = Guard(source, find(source, "1"), {}, limit_mb=2048)
+    driver.used = [7 * GIB]
+    assert watched.sample() == ""
+    driver.used = [8 * GIB]
+    assert watched.sample() == ""  # half a second has not passed
+    watched._sampled -= 1.0
+    assert watched.sample() == "device memory: 3,072 MiB of Big GPU; the limit is 2,048 MiB"
+    assert watched.metrics({}, 1.0)["peak_device_mb"] == 3072
+
+
+def test_nvidia_smi_is_asked_during_a_trial_for_the_sake_of_a_limit_only() -> None:
+    answers = {"gpu=index,uuid,name,memory.total": "0, GPU-a, Big GPU, 81559\n", "gpu=index,memory.used": "0, 0\n"}
+    source = Smi(lambda arguments: answers[arguments[0].removeprefix("--query-")])
+    free, limited = (Guard(source, find(source, "0"), {}, limit_mb=limit) for limit in (0, 2048))
+    answers["gpu=index,memory.used"] = "0, 4096\n"
+    assert free.sample() == "" and free.peak_mb == 0
+    assert "4,096 MiB of Big GPU; the limit is 2,048 MiB" in limited.sample()
+
+
 IDLE, POWER_CAP, HEAT = 0x1, 0x4, 0x40
 
 
@@ -248,7 +271,7 @@ def test_out_of_memory_is_told_from_other_faults() -> None:
 
 
 def test_nodes_are_those_of_one_gpu(tmp_path: Path) -> None:
-    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "sda"):
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "nvidia-caps", "sda"):
         (tmp_path / name).touch()
     driver = tmp_path / "gpus"
     for minor, place in enumerate(("b", "a")):

@@ -1,0 +1,174 @@
+"""Trials on a made-up device, by a real judge in real boxes: what they take of it, and what cannot be killed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import corpus
+import trials
+import waiting
+import watchdog
+from devices import Device, Guard, User
+from ladder import Isolation
+from nursery import Infrastructure
+from selftest import Settled
+from tests.target.conftest import SCORE, TINY
+from tests.target.test_kills import Silent
+from texts import Scale, Texts
+
+LIMIT_MB = 4096
+FREEZER = Path("/sys/fs/cgroup/freezer")  # of version 1: what it has stopped does not die of SIGKILL before it goes on
+TAKES = "open('device_mb', 'w').write('{}')\n"
+
+
+class MadeUp:
+    """A device that holds as many MiB as the box in a folder has written into its file `device_mb`."""
+
+    cheap = True
+
+    def __init__(self, boxes: Path) -> None:
+        self.boxes = boxes
+        self.device = Device(0, "GPU-made-up", "Made-up GPU", 80 * 1024)
+
+    def devices(self) -> list[Device]:
+        return [self.device]
+
+    def used_mb(self, device: Device) -> float:
+        return float(sum(int(path.read_text() or 0) for path in self.boxes.glob("*/device_mb")))
+
+    def users(self, device: Device) -> list[User]:
+        return []
+
+    def xids(self, device: Device) -> list[int]:
+        return []
+
+    def state(self, device: Device) -> None:
+        return None
+
+
+class Slot:
+    """A judge with one made-up device."""
+
+    def __init__(self, cache: Path, folder: Path) -> None:
+        self.job = folder / "job"
+        self.job.mkdir()
+        self.scale = replace(Scale.read("cpu"), clock="wall", device_memory_mb=LIMIT_MB)
+        source = MadeUp(folder / "boxes")
+        probe = (sys.executable, "-I", "-c", "pass")
+        self.guard = Guard(source, source.device, {}, probe, wait=0.5, limit_mb=self.scale.device_memory_mb)
+        boxes = trials.boxes(self.scale, folder / "boxes", Isolation("L"), self.guard)
+        texts = Texts(corpus.load(cache, None, print), self.scale, print)
+        settled = Settled(Isolation("L"), boxes, "")  # type: ignore[arg-type]
+        self.judge = trials.Judge(self.scale, texts, Silent(), settled, 0.5, self.guard)
+
+    def run(self, source: str, budget: float = 0.1) -> dict[str, Any]:
+        (self.job / "train.py").write_text(source)
+        request = {"job": str(self.job), "budget": budget, "rung": 0.02, "seed": 0, "purpose": "smoke"}
+        return self.judge.trial(request)
+
+
+@pytest.fixture(scope="module")
+def slot(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
+    slot = Slot(cache, tmp_path_factory.mktemp("device"))
+    yield slot
+    slot.judge.nursery.close()
+
+
+def test_what_takes_more_of_the_device_than_its_limit_is_ended(slot: Slot) -> None:
+    """Row 13."""
+    outcome = slot.run(TINY + TAKES.format(9000) + "import time; time.sleep(60)")
+    assert outcome["status"] == "oom", outcome
+    assert outcome["reason"] == "device memory: 9,000 MiB of Made-up GPU; the limit is 4,096 MiB"
+
+
+def test_what_stays_below_is_scored_and_its_peak_is_told(slot: Slot) -> None:
+    outcome = slot.run(TINY + TAKES.format(3000) + "import time; time.sleep(0.7)\n" + SCORE)
+    assert outcome["status"] == "ok", outcome
+    assert outcome["metrics"]["peak_device_mb"] == 3000 and not slot.guard.lost
+
+
+class Frozen:
+    """A group of processes that nothing can kill while it is frozen. Skips where there is no such thing."""
+
+    def __init__(self) -> None:
+        self.folder = FREEZER / f"evolve-test-{os.getpid()}"
+        try:
+            self.folder.mkdir()
+        except OSError as error:
+            pytest.skip(f"no process can be made unkillable here: {error}")
+
+    def put(self, pid: int) -> None:
+        (self.folder / "cgroup.procs").write_text(str(pid))
+        (self.folder / "freezer.state").write_text("FROZEN")
+
+    def close(self) -> None:
+        (self.folder / "freezer.state").write_text("THAWED")
+        until = time.monotonic() + 10
+        while (self.folder / "cgroup.procs").read_text() and time.monotonic() < until:
+            time.sleep(0.02)
+        self.folder.rmdir()
+
+
+@pytest.fixture
+def frozen() -> Iterator[Frozen]:
+    group = Frozen()
+    yield group
+    group.close()
+
+
+def test_a_process_that_cannot_be_killed_is_waited_for_a_while_and_its_device_is_given_up(
+    slot: Slot, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 62: as when it hangs in the driver, in state D."""
+    for module in (waiting, watchdog):
+        monkeypatch.setattr(module, "END_WALL", 0.5)
+    monkeypatch.setattr(waiting, "TERM_WALL", 0.5)
+    start = slot.judge.nursery.start
+
+    def start_and_freeze(source: bytes) -> Any:
+        box = start(source)
+        frozen.put(box.pid)
+        stuck.append(box.pid)
+        return box
+
+    stuck: list[int] = []
+    monkeypatch.setattr(slot.judge.nursery, "start", start_and_freeze)
+    monkeypatch.setattr("session.STARTUP_WALL", 0.0)
+    outcome = slot.run(TINY + SCORE)
+    state = Path(f"/proc/{stuck[0]}/stat").read_text().rpartition(")")[2].split()[0]
+    assert state == "D", "it has to be there still, or nothing is shown"
+    assert outcome["status"] == "infrastructure", outcome
+    assert f"Made-up GPU (GPU 0) is not usable: process {stuck[0]} cannot be killed" in outcome["reason"]
+    assert "reset the device or reboot the machine, then resume" in outcome["reason"]
+    assert slot.run(TINY + SCORE)["reason"] == outcome["reason"], "refused at once, for the same reason"
+    assert slot.judge.nursery.process.pid != stuck[0], "the judge has not waited for it"
+
+
+class Unkillable:
+    """A nursery whose box stays."""
+
+    def end(self, box: Any) -> None:
+        raise Infrastructure("the box's keeper did not answer (exit)")
+
+
+@pytest.mark.parametrize(
+    ("pid", "left", "lost"), [(os.getpid(), [], True), (2**22 + 1, [os.getpid()], True), (2**22 + 1, [], False)]
+)
+def test_a_keeper_that_does_not_answer_costs_the_device_only_where_something_lives(
+    slot: Slot, pid: int, left: list[int], lost: bool
+) -> None:
+    judge = object.__new__(trials.Judge)
+    judge.nursery = Unkillable()  # type: ignore[assignment]
+    judge.guard = replace(slot.guard, lost="")
+    box = type("Box", (), {"pid": pid})()
+    with pytest.raises(Infrastructure, match=f"process {os.getpid()} cannot be killed" if lost else "did not answer"):
+        judge.end(box, left)
+    assert bool(judge.guard.lost) == lost
