@@ -15,6 +15,10 @@
     # harm: ...                   what it is known to do all the same, by its beginning
     # open: why                   nothing stops it yet
     # unsafe: why                 not tried without its defence; `note` says more
+    # gpu: yes                    it needs a GPU, and runs in gpu_laboratory.py
+    # judge: key=value ...        values of the scale and the judge that it is run with there, others than usual
+    # says: HOLDS                 there: a pattern that is found in its log where the attempt was made at all
+    # harmful: FOUND [1-9]        there: one that is found in it where the attempt was no failure
     # at L ...: ...               the same keys where level L of the isolation differs
 
 Words in angle brackets in a program, such as <scratch>, are filled in by the laboratory.
@@ -31,6 +35,7 @@ FOLDER = Path(__file__).parent / "programs"
 KNOWN = {
     "row", "attempts", "expects", "violation", "reason", "defence", "off", "false score", "purpose", "budget",
     "share", "twice", "compare", "watch", "slow", "unsafe", "note", "harm", "open",
+    "gpu", "judge", "says", "harmful",
 }  # fmt: skip
 HEADER = re.compile(r"# ((?:at L )?[a-z ]+): ?(.*)")
 
@@ -99,5 +104,7 @@ class Program:
         return faults
 
 
-def programs(level: str = "N") -> list[Program]:
-    return [Program(path, level) for path in sorted(FOLDER.glob("*.py"))]
+def programs(level: str = "N", gpu: bool = False) -> list[Program]:
+    """Those that need no GPU, or those that do."""
+    every = [Program(path, level) for path in sorted(FOLDER.glob("*.py"))]
+    return [program for program in every if bool(program["gpu"]) == gpu]

@@ -32,7 +32,7 @@ import psutil
 
 from tests.redteam.attacks import Program
 from tests.redteam.traps import Listeners, Victim, Watcher
-from tests.target.conftest import SCORE, TARGET, TINY, Slot
+from tests.target.slot import SCORE, TARGET, TINY, Slot
 
 WEAKENED = Path(__file__).parent / "weakened.py"
 CORE = max(os.sched_getaffinity(0))  # that judge and boxes run on
@@ -123,18 +123,12 @@ class Laboratory:
         command = [*container(level), sys.executable, *judge, *options, *isolation(level)]
         self.slot = WeakSlot(cache, self.home / "job", command, self.secret("KEY"))
         assert self.slot.ready["ready"], self.slot.ready
-        self.judge = self._judge()
+        self.judge = judge_below(self.slot.process.pid, self.cache)
         self.rest = self.processes()
         self.idle = self._cpu(self.honest)
 
     def secret(self, kind: str) -> str:
         return f"REDTEAM-{kind}-{hashlib.sha256(str(self.home).encode()).hexdigest()[:12]}"
-
-    def _judge(self) -> int:
-        """The judge's own process: below the launcher of a container."""
-        below = [self.slot.process.pid, *(p.pid for p in psutil.Process(self.slot.process.pid).children(True))]
-        boxes = self.cache.resolve() / "boxes"
-        return next(pid for pid in below if (boxes / str(pid)).exists())
 
     @property
     def box(self) -> Path:
@@ -168,14 +162,7 @@ class Laboratory:
 
     def processes(self) -> set[int]:
         """What is below the judge now, or works in a folder of its boxes."""
-        found = set()
-        with contextlib.suppress(psutil.NoSuchProcess):
-            found = {p.pid for p in psutil.Process(self.judge).children(recursive=True)}
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if os.readlink(entry / "cwd").startswith(str(self.box)):
-                    found.add(int(entry.name))
-        return found
+        return running(self.judge, self.box)
 
     def _cpu(self, act: Any) -> float:
         """CPU-seconds of the boxes that end while `act` runs."""
@@ -352,6 +339,24 @@ class Laboratory:
                 os.kill(pid, signal.SIGKILL)
         self.slot.process.wait()
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def judge_below(launcher: int, cache: Path) -> int:
+    """The judge's own process: below the launcher of a container."""
+    below = [launcher, *(process.pid for process in psutil.Process(launcher).children(True))]
+    return next(pid for pid in below if (cache.resolve() / "boxes" / str(pid)).exists())
+
+
+def running(judge: int, box: Path) -> set[int]:
+    """The processes below a judge, and those that work in a folder of its boxes."""
+    found = set()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found = {process.pid for process in psutil.Process(judge).children(recursive=True)}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(entry / "cwd").startswith(str(box)):
+                found.add(int(entry.name))
+    return found
 
 
 def isolation(level: str) -> list[str]:

@@ -1,9 +1,11 @@
 """Measures every attack with and without its defence, and writes the table of README.md.
 
     python -m tests.redteam.table [--level N|L] [--off] [--cache DIR] [PREFIX ...]
+    python -m tests.redteam.table --gpu [0] -o DIR [--small] [--level N|L] [--cache DIR] [PREFIX ...]
 
 Without `--off` it measures the verdicts at a level; with it, what comes of each attack without its defence. Programs
 are chosen by the beginning of their names. What was measured is kept in measured.json, so that parts can be repeated.
+With `--gpu` it runs those that need a GPU, and writes gpu.md and gpu.json into a folder of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "train_target"))
 
+import corpus  # noqa: E402
+from tests.redteam import gpu_table  # noqa: E402
 from tests.redteam.attacks import Program, programs  # noqa: E402
+from tests.redteam.card import CardError  # noqa: E402
 from tests.redteam.laboratory import Laboratory, Report  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -108,8 +113,20 @@ def main() -> None:
     parser.add_argument("--level", choices=("N", "L"), default="N")
     parser.add_argument("--off", action="store_true", help="without the defence of each program")
     parser.add_argument("--cache", type=Path, help="where prepared text is kept")
+    parser.add_argument("--gpu", nargs="?", const="0", help="the attacks on a GPU, on that with this index or UUID")
+    parser.add_argument(
+        "--small", action="store_true", help="with --gpu: the text of the scale cpu, for want of rustbpe"
+    )
+    parser.add_argument("--limit", type=float, default=480.0, help="with --gpu: seconds after which none is begun")
+    parser.add_argument("-o", "--output", type=Path, default=Path("redteam-gpu"), help="with --gpu: folder of results")
     parser.add_argument("--write", action="store_true", help="only write the table of what was measured")
     options = parser.parse_args()
+    if options.gpu is not None:
+        options.cache = options.cache or corpus.default_cache()
+        try:
+            sys.exit(gpu_table.main(options))
+        except CardError as error:
+            sys.exit(str(error))
     words: Words = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     chosen = [p for p in programs(options.level) if not options.prefix or p.name.startswith(tuple(options.prefix))]
     if not options.write:
