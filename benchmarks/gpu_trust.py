@@ -245,7 +245,7 @@ def needs(boxes: Waiting, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def trial(options: argparse.Namespace) -> dict[str, Any]:
-    """A trial of train.py through the judge, and one of a program that makes the device fail, if it can."""
+    """A trial of train.py through the judge."""
     texts = Texts(corpus.load(corpus.default_cache(), None, say), options.scale, say)
     hidden = [corpus.default_cache()]
     settled = settle(open_boxes(options, "trial"), "auto", False, hidden, say)  # type: ignore[arg-type]
@@ -258,20 +258,11 @@ def trial(options: argparse.Namespace) -> dict[str, Any]:
         began = time.monotonic()
         found["trial"] = judge.trial(request | {"seed": 0})
         found["trial"]["wall_seconds"] = time.monotonic() - began
-        (options.work / "train.py").write_text("import torch\nfrom prepare import DEVICE\n" + FAULT)
-        found["a fault of the program's own"] = judge.trial(request | {"seed": 0})
         found["device lost"] = guard.lost if guard else ""
     finally:
         judge.nursery.close()
-    for outcome in (found["trial"], found["a fault of the program's own"]):
-        del outcome["log_tail"]  # which names paths of a machine
+    del found["trial"]["log_tail"]  # which names paths of a machine
     return found
-
-
-FAULT = """
-table = torch.ones(10, device=DEVICE)
-print(table[torch.tensor([10**6], device=DEVICE)].cpu())
-"""
 
 
 def streaming(options: argparse.Namespace) -> Any:
