@@ -29,6 +29,7 @@ from evolve import plugins
 from evolve.assemble import open_executor
 from evolve.config import Target, load_target
 from evolve.executors.local import LocalExecutor
+from evolve.judges import Slot
 from evolve.model import Genome, Outcome, Trial
 from operators.catalogue import Refused, transformations
 from operators.mutate import transformed
@@ -65,7 +66,8 @@ def main() -> int:
     target = load_target(TARGET)
     reader = plugins.load(plugins.READER)(target.rules)
     every = [program for program in programs(target, reader) if program.kind in options.kinds]
-    executor = open_executor(target, "cpu", None, range(options.slots), reader, sys.stderr)
+    slots = [Slot((core,)) for core in range(options.slots)]
+    executor = open_executor(target, "cpu", None, slots, reader, sys.stderr)
     try:
         records = run(executor, every, options.purposes, options.budget, options.output / "false_alarms.jsonl")
     finally:

@@ -26,6 +26,7 @@ sys.path.insert(0, str(TARGET))
 
 import corpus  # noqa: E402
 import devices  # noqa: E402
+import drivers  # noqa: E402
 import trials  # noqa: E402
 from benchmarks.streaming import bound  # noqa: E402
 from benchmarks.trust_cost import Quiet  # noqa: E402
@@ -146,11 +147,11 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
     about: dict[str, Any] = {"kernel": os.uname().release, "cores": os.cpu_count(), "python": sys.version.split()[0]}
     about |= {f"lacking at {level}": lacking(level) or "nothing" for level in ("N", "L", "U")}
     if options.device == "cuda":
-        source = devices.open_source()
-        device = devices.find(source, options.gpu)
+        source = drivers.open_source()
+        device = devices.find(source.devices(), options.gpu)
         guard = trials.open_guard(options.scale, options.gpu)
         assert guard is not None
-        about |= {"source": type(source).__name__, "device": device, "nodes": devices.nodes(device)}
+        about |= {"source": type(source).__name__, "device": device, "nodes": devices.nodes(device, source.minor)}
         about |= {"environment": devices.environment(device), "used_mb": guard.baseline_mb}
         began = time.monotonic()
         about["probe"] = guard.test() or f"ok, {time.monotonic() - began:.1f} s"

@@ -25,6 +25,7 @@ from evolve import plugins
 from evolve.assemble import open_executor
 from evolve.config import load_target
 from evolve.executors.local import LocalExecutor
+from evolve.judges import Slot
 from evolve.model import Genome, Outcome, Trial
 
 TARGET = Path(__file__).parent.parent / "train_target"
@@ -39,7 +40,7 @@ def main() -> int:
     target = load_target(TARGET)
     reader = plugins.load(plugins.READER)(target.rules)
     seed = reader.read(target.source)
-    executor = open_executor(target, "cpu", None, [0], reader, sys.stderr)
+    executor = open_executor(target, "cpu", None, [Slot((0,))], reader, sys.stderr)
     rows = []
     try:
         for label, neighbours in (("alone", 0), ("busy neighbour", (os.cpu_count() or 2) - 1)):

@@ -26,6 +26,7 @@ from evolve import plugins
 from evolve.assemble import open_executor
 from evolve.config import load_target
 from evolve.executors.local import LocalExecutor
+from evolve.judges import Slot
 from evolve.model import Genome, Outcome, Trial
 
 ROOT = Path(__file__).parent.parent
@@ -135,7 +136,7 @@ def open_judge() -> LocalExecutor:
     """The judge of the target on the first core, as a search has it. The caller closes it."""
     target = load_target(TARGET)
     reader = plugins.load(plugins.READER)(target.rules)
-    return open_executor(target, "cpu", None, [0], reader, sys.stderr)
+    return open_executor(target, "cpu", None, [Slot((0,))], reader, sys.stderr)
 
 
 def source(name: str, cheat: bool = True, budgets: int = 1) -> str:

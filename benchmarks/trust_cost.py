@@ -136,6 +136,9 @@ class Quiet:
     def fileno(self) -> int:
         return self._read
 
+    def wait(self, why: str) -> None:
+        time.sleep(0.1)
+
 
 def main() -> int:
     options = parse()

@@ -22,7 +22,7 @@ from evolve.executors.spool import SpoolExecutor, meet, spool_of, wanted_of
 from evolve.history import History
 from evolve.incoming import PERSON
 from evolve.isolation import check_isolation, check_versions, options_of
-from evolve.judges import cores_for, judge_command
+from evolve.judges import Slot, judge_command, slots_for
 from evolve.language import HOW, Language, language_of
 from evolve.log import Log
 from evolve.model import Genome, Trial
@@ -116,26 +116,27 @@ def open_executor(
     target: Target,
     scale: str,
     data: str | None,
-    cores: Sequence[int],
+    slots: Sequence[Slot],
     reader: Any,
     log: IO[str],
     waiting: Callable[[], None] = lambda: None,
     isolation: Sequence[str] = (),
 ) -> LocalExecutor:
-    """Judges of a target, one for each core, which write to `log`. Raises `JudgeError`. The caller closes it."""
+    """Judges of a target, one for each slot, which write to `log`. Raises `JudgeError`. The caller closes it."""
 
     def bind(trial: Trial) -> str:
         return str(reader.bind(trial.genome, trial.params))
 
-    return LocalExecutor(judge_command(target, scale, data, isolation), cores, bind, log, waiting)
+    return LocalExecutor(judge_command(target, scale, data, isolation), slots, bind, log, waiting)
 
 
 def executor_of(history: History, log: IO[str]) -> LocalExecutor:
-    """Judges for more trials of a recorded run, on all cores. Raises `JudgeError` or `ConfigError`."""
+    """Judges for more trials of a recorded run, on the whole machine. Raises `JudgeError` or `ConfigError`."""
     target, header = load_target(plugins.target_of(history.header)), history.header
     scale, reader = header["settings"]["scale"], plugins.reader_for(header)
     isolation = options_of("auto", bool(history.harness.get("unsafe")))
-    return open_executor(target, scale, header.get("data"), cores_for(None), reader, log, isolation=isolation)
+    slots = slots_for(target, scale, None)
+    return open_executor(target, scale, header.get("data"), slots, reader, log, isolation=isolation)
 
 
 @contextmanager
@@ -195,10 +196,10 @@ def _judges(
             executor = _spool(options, folder, target, log, reader, say)
             given |= {"executor": f"spool:{executor.spool.folder}", "outlived": True}
         else:
-            cores = cores_for(options.slots)
+            slots = slots_for(target, options.scale, options.slots)
             judge_log, said = closing.enter_context(_judge_log(log.store.directory))
             isolation = options_of(options.isolation, options.unsafe_no_sandbox)
-            told = (target, options.scale, options.data, cores, reader, judge_log)
+            told = (target, options.scale, options.data, slots, reader, judge_log)
             executor = open_executor(*told, lambda: _pass_on(said, say), isolation)
         closing.callback(executor.close)
         _introduced(executor.hello, target)

@@ -1,7 +1,8 @@
 """The judge: owns validation and test text, seeds, clock and arithmetic. Runs no candidate code, never imports torch.
 
-Under the engine (`--scale S --core K --cache DIR [--data DIR]`) it answers requests for trials, JSON lines on standard
-input and output, and runs each in a box. By hand (`--attach FD --pid PID`) it serves the process that started it.
+Under the engine (`--scale S --core K[,K...] [--device UUID] --cache DIR [--data DIR]`) it answers requests for trials,
+JSON lines on standard input and output, and runs each in a box. `--devices` prints, as one JSON object, the GPUs that
+it could be given. By hand (`--attach FD --pid PID`) it serves the process that started it.
 `--prepare` only prepares the data; `--counts` only prints, for a final report, what count models lose on all its texts
 as one JSON object. Its own words go to standard error.
 """
@@ -18,11 +19,14 @@ import math
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import baselines
 import corpus
+from devices import listing
 from documents import DataError
+from drivers import open_source
 from ladder import LEVELS
 from nursery import Infrastructure, remove
 from selftest import NoIsolation, settle
@@ -43,9 +47,9 @@ def serve_engine(options: argparse.Namespace) -> None:
     engine = Engine()
     try:
         scale = Scale.read(options.scale)
-        if scale.device == "cpu":
-            os.sched_setaffinity(0, {options.core})
-        guard = open_guard(scale, options.device or str(options.core))
+        if options.core or scale.device == "cpu":
+            os.sched_setaffinity(0, options.core or {0})
+        guard = open_guard(scale, options.device)
         texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
         folder = box_folder(options.cache)
@@ -55,8 +59,12 @@ def serve_engine(options: argparse.Namespace) -> None:
     hidden = [path for path in (options.cache, options.data) if path]
     asked, unsafe = options.isolation, options.unsafe_no_sandbox
     try:
-        settled = settle(lambda isolation: boxes(scale, folder, isolation, guard), asked, unsafe, hidden, say)
-    except NoIsolation as error:
+        with ExitStack() as alone:  # the self-test computes on the device
+            if guard:
+                alone.enter_context(guard.alone(engine.wait))
+                guard.settle()
+            settled = settle(lambda isolation: boxes(scale, folder, isolation, guard), asked, unsafe, hidden, say)
+    except (NoIsolation, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})
         return
     judge = Judge(scale, texts, engine, settled, options.patience, guard)
@@ -105,8 +113,9 @@ def serve_process(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scale", default="cpu", help="a scale of target.toml")
-    parser.add_argument("--core", type=int, default=0, help="the core that boxes and judge run on")
-    parser.add_argument("--device", help="at a scale for GPUs: the index or UUID of one (default: as --core)")
+    parser.add_argument("--core", type=cores, metavar="K[,K...]", help="the cores that boxes and judge run on")
+    parser.add_argument("--device", help="at a scale for GPUs: the index or UUID of one (default: the first)")
+    parser.add_argument("--devices", action="store_true", help="print which GPUs there are and end")
     parser.add_argument("--cache", type=Path, default=corpus.default_cache(), help="where prepared text is kept")
     parser.add_argument("--data", type=Path, help="a folder of .txt, .jsonl or .parquet files")
     parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds lost in a phase")
@@ -119,7 +128,9 @@ def main() -> None:
     parser.add_argument("--prepare", action="store_true", help="prepare the data and end")
     parser.add_argument("--counts", action="store_true", help="print the losses of count models on all texts and end")
     options = parser.parse_args()
-    if options.attach is not None:
+    if options.devices:
+        print_devices()
+    elif options.attach is not None:
         serve_process(options)
     elif options.prepare:
         prepare_data(options)
@@ -127,6 +138,20 @@ def main() -> None:
         print_counts(options)
     else:
         serve_engine(options)
+
+
+def print_devices() -> None:
+    """Print the GPUs that may be used, and why there is none."""
+    try:
+        told: dict[str, object] = {"devices": listing(open_source())}
+    except Infrastructure as error:
+        told = {"devices": [], "error": str(error)}
+    print(json.dumps(told))
+
+
+def cores(text: str) -> set[int]:
+    """Cores as an option, by number."""
+    return set(map(int, text.split(",")))
 
 
 def seconds(text: str) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import signal
 import statistics
+import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from select import select
@@ -17,7 +20,9 @@ import numpy as np
 
 from audit import AUDITED, UNTRAINED, merged, untrained
 from clock import Clock, CpuClock, WallClock
-from devices import Guard, environment, find, nodes, open_source
+from devices import choose, environment, nodes
+from drivers import open_source
+from guard import Guard, out_of_memory
 from ladder import Isolation
 from nursery import Box, Infrastructure, Nursery, remove
 from reference import NOMINAL_MS, SteadyClock, measure
@@ -32,6 +37,8 @@ RECENT = 20  # trials whose reference timings a trial is compared with
 DRIFT = 1.6  # a trial on a core slower or faster than usual by this factor is void: weighting no longer mends it
 GRACE = 5.0  # seconds for a script to print its summary after it was scored
 HANGUP = 2.0  # seconds for a box to end after it has hung up
+MOMENT = 0.1  # seconds between two looks whether a device is free
+TOLD_EVERY = 5.0  # seconds of waiting after which the engine is told so again
 HUNG_UP = "closed its connection to the judge"
 GRANTS = ("namespaces", "landlock")  # parts of the isolation that not every kernel grants
 
@@ -47,13 +54,14 @@ class Engine:
     def __init__(self) -> None:
         self._buffer = b""
         self._lines: list[bytes] = []
+        self._told, self._waited_for = -math.inf, ""
 
     def fileno(self) -> int:
         return 0
 
     def read(self) -> None:
         """Take what is there. Raises SystemExit at the end of the input."""
-        chunk = os.read(0, 65536)
+        chunk = os.read(self.fileno(), 65536)
         if not chunk:
             raise SystemExit(0)
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
@@ -66,6 +74,18 @@ class Engine:
 
     def reply(self, message: Message) -> None:
         print(json.dumps(message), flush=True)
+
+    def wait(self, why: str) -> None:
+        """Pass a moment in which the judge can do nothing. The engine is told now and then, so that it does not take
+        the judge for dead, nor charge a trial for it. Raises SystemExit when it has gone."""
+        if time.monotonic() - self._told >= TOLD_EVERY:
+            self._told = time.monotonic()
+            self.reply({"waiting": why})
+        if why != self._waited_for:
+            self._waited_for = why
+            print(f"judge: {why}", file=sys.stderr, flush=True)
+        if select([self], [], [], MOMENT)[0]:
+            self.read()
 
 
 class Judge:
@@ -96,18 +116,21 @@ class Judge:
             )
         except (KeyError, TypeError, ValueError, OSError) as error:
             return self.outcome(Verdict("infrastructure", f"bad request: {type(error).__name__}: {error}"))
-        try:
-            if self.broken:
-                self.begin()
-            return self.audited(source, terms) if terms.purpose in AUDITED else self.run(source, terms)
-        except Exception as error:  # whatever it is, the slot goes on
-            said = (
-                str(error)
-                if isinstance(error, Infrastructure)
-                else f"the judge failed: {type(error).__name__}: {error}"
-            )
-            self.abandon()
-            return self.outcome(Verdict("infrastructure", disk_trouble(self.folder.parent) or said))
+        with ExitStack() as alone:
+            try:
+                if self.guard:
+                    alone.enter_context(self.guard.alone(self.engine.wait))
+                if self.broken:
+                    self.begin()
+                return self.audited(source, terms) if terms.purpose in AUDITED else self.run(source, terms)
+            except Exception as error:  # whatever it is, the slot goes on
+                said = (
+                    str(error)
+                    if isinstance(error, Infrastructure)
+                    else f"the judge failed: {type(error).__name__}: {error}"
+                )
+                self.abandon()
+                return self.outcome(Verdict("infrastructure", disk_trouble(self.folder.parent) or said))
 
     def audited(self, source: bytes, terms: Terms) -> Message:
         """A trial with, before it, a run without any training step."""
@@ -148,10 +171,14 @@ class Judge:
             box.kill()
             ended = self.end(box, watchdog.halt())
         verdict = session.verdict or killed or explain(session.phase, ended["exit"], watchdog)
+        if self.guard and not killed and verdict.status in ("crashed", "oom") and out_of_memory(verdict.reason):
+            verdict = Verdict("oom", self.guard.exhausted(verdict.reason))
         if verdict.status == "crashed" and not killed and (trouble := disk_trouble(self.folder)):
             verdict = watchdog.disk() or Verdict("infrastructure", trouble)
         if self.guard and (void := self.guard.after(verdict.reason if verdict.status == "crashed" else "", box.pid)):
             verdict = Verdict("infrastructure", void)
+        if self.guard and verdict.status == "oom":
+            verdict.metrics |= self.guard.memory()
         if verdict.status == "ok":
             if self.guard:
                 verdict.metrics |= self.guard.metrics(verdict.metrics, session.charged)
@@ -207,7 +234,7 @@ class Judge:
             for message in messages:
                 if message.get("op") == "evaluate":
                     box.log.end()  # what is printed with text of the evaluation in hand is nobody's to read
-                answer(box.wire, session, message)
+                answer(box.wire, session, message, self.guard.look if self.guard else lambda: None)
         except (WireError, ConnectionError, TimeoutError) as error:
             session.verdict = session.verdict or Verdict("crashed", f"broke the protocol: {error}")
         if session.verdict and session.verdict.status == "ok":
@@ -245,18 +272,21 @@ class Judge:
         versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch}
         isolation = {"isolation": self.settled.line, "level": self.settled.isolation.level}
         machine = {**isolation, "device": self.device, "versions": versions}
+        if self.guard:
+            machine["device_memory_mb"] = self.guard.memory_mb
         if self.scale.clock == "cpu":
             machine["core_speed"] = NOMINAL_MS / statistics.median(measure() for _ in range(9))
         return {"ready": True, **about, **machine}
 
 
-def open_guard(scale: Scale, wanted: str) -> Guard | None:
-    """What looks after the GPU with this index or UUID, at a scale that needs one. Raises Infrastructure."""
+def open_guard(scale: Scale, wanted: str | None) -> Guard | None:
+    """What looks after the GPU with this index or UUID, else the first, at a scale that needs one. Raises
+    Infrastructure."""
     if scale.device != "cuda":
         return None
     try:
         source = open_source()
-        device = find(source, wanted)
+        device = choose(source.devices(), wanted)
         return Guard(source, device, environment(device), limit_mb=scale.device_memory_mb)
     except Infrastructure as error:
         raise Infrastructure(
@@ -268,7 +298,7 @@ def open_guard(scale: Scale, wanted: str) -> Guard | None:
 def boxes(scale: Scale, folder: Path, isolation: Isolation, guard: Guard | None = None) -> Nursery | Waiting:
     """Where the boxes of a scale come from: forked, or exec'd ahead for a GPU. Raises Infrastructure."""
     if guard:
-        known = nodes(guard.device), environment(guard.device)
+        known = nodes(guard.device, guard.source.minor), environment(guard.device)
         return Waiting(folder, scale.memory_mb, isolation, scale.device, *known)
     return Nursery(folder, scale.memory_mb, isolation)
 
@@ -295,9 +325,11 @@ def explain(phase: str, code: int, watchdog: Watchdog) -> Verdict:
     return Verdict("crashed", f"exit code {code} during {phase}")
 
 
-def answer(wire: Wire, session: Session, message: Message) -> None:
-    """Answer one message, and pass on the descriptors that belong to the answer."""
+def answer(wire: Wire, session: Session, message: Message, at_end: Callable[[], None] = lambda: None) -> None:
+    """Answer one message, and pass on the descriptors that belong to the answer; before the last one call `at_end`."""
     reply = session.handle(message)
+    if session.verdict:
+        at_end()
     try:
         wire.send(reply.message, reply.raw, reply.fds)
     finally:

@@ -24,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import sandbox
+from children import sweep
 
 Message = dict[str, object]
 BUILT = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "TRITON_LIBCUDA_PATH")  # variables that the box keeps
@@ -143,18 +144,6 @@ def peak_mb() -> float:
     """Largest resident memory of this process until now."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def sweep() -> int:
-    """Kill all children, which orphans of theirs become in turn, until none is left; returns how many there were."""
-    killed = 0
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    while pids := children.read_text().split():
-        for pid in map(int, pids):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            killed += 1
-    return killed
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import sandbox
+from children import sweep
 
 if __name__ == "__main__":  # the judge may end within the seconds that the next import takes
     sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -151,18 +152,6 @@ def can_unshare(user: bool) -> bool:
             os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1] == 0
-
-
-def sweep() -> int:
-    """Kill all children, which orphans of theirs become in turn, until none is left; returns how many there were."""
-    killed = 0
-    while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        for pid in map(int, children):
-            os.kill(pid, signal.SIGKILL)
-        for pid in map(int, children):
-            os.waitpid(pid, 0)
-            killed += 1
-    return killed
 
 
 def fresh_mb() -> float:

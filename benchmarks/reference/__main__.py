@@ -25,7 +25,7 @@ from evolve import plugins
 from evolve.assemble import read_seed
 from evolve.config import ConfigError, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError, LocalExecutor
-from evolve.judges import cores_for, judge_command
+from evolve.judges import judge_command, slots_for
 from evolve.objectives import next_rung
 from evolve.reports.open import open_history
 from evolve.store import FILE, StoreError
@@ -114,8 +114,7 @@ def measure(options: argparse.Namespace, until: float) -> int:
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     target = load_target(folder_of(None))
     command = judge_command(target, options.scale, options.data)
-    on_gpus = target.scales[options.scale].get("device") == "cuda"
-    slots = list(range(options.slots)) if on_gpus else cores_for(options.slots)
+    slots = slots_for(target, options.scale, options.slots)
     for name, text in both.texts.items():
         (options.output / f"{name}.py").write_text(text)
     with closing(LocalExecutor(command, slots, lambda trial: trial.genome.source, sys.stderr)) as executor:

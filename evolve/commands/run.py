@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
+from pathlib import Path
 
 from rich.console import Console
 
@@ -13,8 +13,10 @@ from evolve.assemble import LIMITS, Run, assemble
 from evolve.commands.away import Patience, leave
 from evolve.commands.options import Commands, isolation_options, limit_options, place_options, run_option, target_option
 from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c, interruptible
+from evolve.config import load_target
 from evolve.executors.spool import SpoolExecutor, spool_of
 from evolve.forecast import forecast
+from evolve.judges import slots_for
 from evolve.language_options import announce_operators, cap_options, model_options, resume_models
 from evolve.loop import Loop
 from evolve.reports.front import beats_seed, print_front
@@ -49,7 +51,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     place_options(parser)
     limit_options(parser)
     parser.add_argument(
-        "--slots", type=int, help="trials at a time (default: one for each core; in a spool as many as its workers do)"
+        "--slots", type=int, help="trials at a time (default: one a core or GPU; in a spool as many as its workers do)"
     )
     _executor_options(parser, "local")
     parser.add_argument("--budget", type=float, help="charged seconds of a full trial (default: the scale's)")
@@ -110,7 +112,8 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
     options.executor = options.executor or history.harness.get("executor", LOCAL)
     away = spool_of(options.executor) is not None
     if options.slots is None and not away and (slots := history.harness.get("slots")):
-        options.slots = min(slots, len(os.sched_getaffinity(0)))  # it may be another machine
+        here = slots_for(load_target(Path(options.target)), options.scale, None)  # it may be another machine
+        options.slots = min(slots, len(here))
     return _run(options, console)
 
 

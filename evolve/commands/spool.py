@@ -19,7 +19,7 @@ from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c, interrupt
 from evolve.config import ConfigError, budget_of, folder_of, load_target
 from evolve.executors.local import LocalExecutor
 from evolve.isolation import options_of
-from evolve.judges import cores_for, judge_command
+from evolve.judges import judge_command, slots_for
 from evolve.spool.archive import merge, pack
 from evolve.spool.conditions import conditions_of
 from evolve.spool.folder import Spool
@@ -31,7 +31,7 @@ def register(commands: Commands) -> None:
     worker = commands.add_parser("worker", help="run the trials of a spool on this machine")
     worker.add_argument("--spool", required=True, metavar="DIR", help="the folder that the run writes its trials to")
     place_options(worker)
-    worker.add_argument("--slots", type=int, help="trials at a time (default: one for each core)")
+    worker.add_argument("--slots", type=int, help="trials at a time (default: one for each core, or GPU)")
     worker.add_argument("--once", action="store_true", help="end when no trial is left (default: wait for more)")
     worker.add_argument("--time-limit", type=float, default=0.0, help="end within so many seconds")
     worker.set_defaults(command=_worker, interrupted="what was not finished waits again")
@@ -57,7 +57,7 @@ def _worker(options: argparse.Namespace, console: Console) -> int:
     begun = time.monotonic()
     target = load_target(folder_of(options.target))
     budget_of(target, options.scale, None)
-    cores, spool = cores_for(options.slots), Spool(Path(options.spool))
+    slots, spool = slots_for(target, options.scale, options.slots), Spool(Path(options.spool))
     isolation = options_of(options.isolation, options.unsafe_no_sandbox)
     command = judge_command(target, options.scale, options.data, isolation)
 
@@ -66,7 +66,7 @@ def _worker(options: argparse.Namespace, console: Console) -> int:
 
     with (
         ended_like_by_ctrl_c(),
-        closing(LocalExecutor(command, cores, lambda trial: trial.genome.source, sys.stderr)) as executor,
+        closing(LocalExecutor(command, slots, lambda trial: trial.genome.source, sys.stderr)) as executor,
     ):
         hello = executor.hello | {"asked": options.isolation, "unsafe": options.unsafe_no_sandbox}
         introduction = Introduction(hello, conditions_of(target, options.scale, hello))

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import queue
-import re
 import select
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from evolve.isolation import isolates_less
+from evolve.judges import Slot, judge_environment
 from evolve.model import Outcome, Trial
 
 GRACE = 10.0  # seconds that a judge gets to end by itself
@@ -31,7 +31,7 @@ SLOWEST = 20.0
 HOPELESS = 12  # trials spoiled in a row on one slot, after which the slot is given up
 PAUSE = 0.25  # seconds that a slot rests after one, and twice as long after each further one, so that others take over
 LONGEST_PAUSE = 8.0
-CONFIDENTIAL = re.compile(r"^ANTHROPIC_|(KEY|TOKEN|SECRET|PASSWORD)$", re.I)  # variables that no judge needs
+WAITS: dict[str, Any] = {}  # stands for a line in which a judge says that it waits
 
 
 class JudgeError(Exception):
@@ -42,25 +42,25 @@ Job = tuple[Trial, "Future[Outcome]"]
 
 
 class LocalExecutor:
-    """An `Executor` with one judge for each of `cores`. `bind` writes parameters into a program's text.
+    """An `Executor` with one judge for each slot of `where`. `bind` writes parameters into a program's text.
 
     `hello` is what the first judge said of itself when it was ready: corpus, isolation, device, versions, baselines.
     `waiting` is called now and then until it is. Raises `JudgeError` if a judge does not start.
 
     A slot that spoils one trial after another (its device is lost, its judge does not start again) is given up: `slots`
-    becomes less, and `lost` says why, by core. Without any left every trial is `infrastructure` at once.
+    becomes less, and `lost` says why. Without any left every trial is `infrastructure` at once.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        cores: Sequence[int],
+        where: Sequence[Slot],
         bind: Callable[[Trial], str],
         log: IO[str] | None = None,
         waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        self.slots = len(cores)
-        self.lost: dict[int, str] = {}
+        self.slots = len(where)
+        self.lost: dict[Slot, str] = {}
         self._closed = threading.Event()
         self._giving_up = threading.Lock()
         self._bind = bind
@@ -70,15 +70,15 @@ class LocalExecutor:
         self._threads: list[threading.Thread] = []
         with contextlib.ExitStack() as unless_ready:  # after an interrupt too: a judge that loads does not look up
             unless_ready.callback(self.close)
-            for group in (cores[:1], cores[1:]):  # the first one prepares the data for all
+            for group in (where[:1], where[1:]):  # the first one prepares the data for all
                 begun = len(self._judges)
-                for core in group:
-                    self._judges.append(Judge([*command, "--core", str(core)], log))
+                for slot in group:
+                    self._judges.append(Judge([*command, *slot.options], log))
                 for judge in self._judges[begun:]:
                     judge.ready(waiting, self._judges[0].hello)
             unless_ready.pop_all()
         self.hello: dict[str, Any] = self._judges[0].hello
-        pairs = zip(self._judges, cores, strict=True)
+        pairs = zip(self._judges, where, strict=True)
         self._threads = [threading.Thread(target=self._serve, args=pair, daemon=True) for pair in pairs]
         for thread in self._threads:
             thread.start()
@@ -111,7 +111,7 @@ class LocalExecutor:
         for judge in self._judges:
             judge.release()
 
-    def _serve(self, judge: Judge, core: int) -> None:
+    def _serve(self, judge: Judge, slot: Slot) -> None:
         spoiled = 0
         while (job := self._jobs.get()) is not None:
             trial, future = job
@@ -122,7 +122,7 @@ class LocalExecutor:
                 outcome = judge.run(trial, self._bind)
                 spoiled = spoiled + 1 if outcome.status == "infrastructure" else 0
                 if spoiled >= HOPELESS and not self._closed.is_set():
-                    self._give_up(judge, core, outcome.reason)
+                    self._give_up(judge, slot, outcome.reason)
                     future.set_result(outcome)
                     return
                 future.set_result(outcome)
@@ -133,12 +133,12 @@ class LocalExecutor:
             if spoiled:
                 self._closed.wait(min(LONGEST_PAUSE, PAUSE * 2 ** (spoiled - 1)))
 
-    def _give_up(self, judge: Judge, core: int, reason: str) -> None:
+    def _give_up(self, judge: Judge, slot: Slot, reason: str) -> None:
         """Do without a slot from now on. With the last one goes whatever waits."""
         judge.stop()
         judge.wait()
         with self._giving_up:
-            self.lost[core] = reason
+            self.lost[slot] = reason
             self.slots -= 1
             while self.slots == 0 and not self._jobs.empty():
                 job = self._jobs.get()
@@ -156,6 +156,7 @@ class Judge:
         self._command = list(command)
         self._log = log
         self._closed = False
+        self._begun = 0.0  # when the clock of a spoiled trial began
         self.hello: dict[str, Any] = {}
         self._start()
 
@@ -167,7 +168,7 @@ class Judge:
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if not CONFIDENTIAL.search(name)},
+            env=judge_environment(),
         )
 
     def ready(self, waiting: Callable[[], None] = lambda: None, first: Mapping[str, Any] | None = None) -> None:
@@ -175,9 +176,11 @@ class Judge:
 
         So it does if it isolates less than `first` says: that is what was announced and recorded.
         """
-        while not self._speaks(0.3):
-            waiting()
-        answer = self._read()
+        answer: dict[str, Any] | None = WAITS
+        while answer is WAITS:
+            while not self._speaks(0.3):
+                waiting()
+            answer = self._read()
         if answer is None or not answer.get("ready"):
             raise JudgeError(
                 (answer or {}).get("error", "the judge ended before it was ready; see judge.log in the run directory")
@@ -199,7 +202,7 @@ class Judge:
             source = bind(trial)
         except ValueError as error:
             return Outcome("rejected", reason=str(error))
-        begun = time.monotonic()
+        self._begun = time.monotonic()
         try:
             with tempfile.TemporaryDirectory(prefix="trial-", ignore_cleanup_errors=True) as folder:
                 (Path(folder) / "train.py").write_text(source, encoding="utf-8")
@@ -207,7 +210,7 @@ class Judge:
                 return _outcome(self._ask(_request(trial, folder), PATIENCE + SLOWEST * trial.budget))
         except (JudgeError, OSError) as error:
             self.kill()
-            seconds = min(trial.budget, time.monotonic() - begun)
+            seconds = min(trial.budget, time.monotonic() - self._begun)
             return Outcome("infrastructure", seconds=seconds, reason=str(error))
 
     def _revive(self) -> None:
@@ -221,21 +224,28 @@ class Judge:
             self.ready(first=self.hello)
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The answer to a request. Raises `JudgeError` if there is none after so many seconds, or no proper one."""
+        """The answer to a request. Raises `JudgeError` if there is none after so many seconds, or no proper one.
+
+        A judge that says that it waits, for a device that another run is training on, is alive and is given them anew.
+        """
         assert self._process.stdin
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except ValueError as error:  # closed on this side
             raise JudgeError("the executor was closed") from error
-        if not self._speaks(seconds):
-            raise JudgeError(f"the judge did not answer within {seconds:.0f} s")
-        if (answer := self._read()) is None:
+        answer: dict[str, Any] | None = WAITS
+        while answer is WAITS:
+            self._begun = time.monotonic()  # nobody pays for what it waited for
+            if not self._speaks(seconds):
+                raise JudgeError(f"the judge did not answer within {seconds:.0f} s")
+            answer = self._read()
+        if answer is None:
             raise JudgeError("the judge process died, or what it wrote is no JSON object; see judge.log")
         return answer
 
     def _read(self) -> dict[str, Any] | None:
-        """The next line as an object; None if it is none, or has no end."""
+        """The next line as an object, `WAITS` for one that says so; None if it is none, or has no end."""
         assert self._process.stdout
         while b"\n" not in self._said:
             if not (chunk := os.read(self._process.stdout.fileno(), 1 << 20)):
@@ -246,7 +256,9 @@ class Judge:
             answer = json.loads(line)
         except ValueError:
             return None
-        return answer if isinstance(answer, dict) else None
+        if not isinstance(answer, dict):
+            return None
+        return WAITS if "waiting" in answer else answer
 
     def _speaks(self, seconds: float) -> bool:
         """Whether there is something to read, within so many seconds."""

@@ -32,7 +32,7 @@ from evolve.config import ConfigError, Target, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.isolation import UNISOLATED, is_unisolated, options_of
 from evolve.journal import cut, plain
-from evolve.judges import cores_for, judge_command
+from evolve.judges import judge_command, slots_for
 from evolve.model import Genome, Outcome, Trial
 from evolve.reports.progress import PLAIN_EVERY, clock, rewrites
 
@@ -69,8 +69,8 @@ def audit_file(console: Console, options: Namespace) -> int:
     command = judge_command(target, options.scale, options.data, isolation)
     reader = plugins.load(plugins.READER)
     program = read_seed(reader(target.rules), target, options.scale)
-    cores = cores_for(None)[: max(1, 2 * options.seeds)]
-    with closing(LocalExecutor(command, cores, lambda trial: trial.genome.source, sys.stderr)) as executor:
+    slots = slots_for(target, options.scale, None)[: max(1, 2 * options.seeds)]
+    with closing(LocalExecutor(command, slots, lambda trial: trial.genome.source, sys.stderr)) as executor:
         executor.hello |= {"asked": options.isolation, "unsafe": options.unsafe_no_sandbox}
         seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
         mine = [Trial(Genome(source), {}, budget, 1.0, options.scale, seed, "report") for seed in seeds]

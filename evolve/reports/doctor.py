@@ -17,7 +17,7 @@ from evolve.assemble import DEFAULT_OPERATORS, open_executor
 from evolve.config import ConfigError, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError
 from evolve.isolation import options_of
-from evolve.judges import cores_for
+from evolve.judges import slots_for
 from evolve.language import HOW, language_of
 from evolve.model import Trial
 
@@ -39,10 +39,9 @@ def print_doctor(console: Console, options: Namespace) -> int:
     isolation = options_of(options.isolation, options.unsafe_no_sandbox)
     models = print_models(console, options, target.program.with_name("prices.toml"))
     try:
-        executor = open_executor(
-            target, options.scale, options.data, cores_for(1), reader, sys.stderr, isolation=isolation
-        )
-    except JudgeError as error:
+        slots = slots_for(target, options.scale, 1)
+        executor = open_executor(target, options.scale, options.data, slots, reader, sys.stderr, isolation=isolation)
+    except (ConfigError, JudgeError) as error:
         console.print(f"[red]no[/red]  judge: {escape(str(error))}")
         return 1
     try:

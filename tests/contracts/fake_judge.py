@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-OK, CRASHED, DIES, RAMBLES, NOT_FINITE, ODD_FIELDS, DEAF, BIG, PROVEN, LOST, LATE = range(11)
+OK, CRASHED, DIES, RAMBLES, NOT_FINITE, ODD_FIELDS, DEAF, BIG, PROVEN, LOST, LATE, WAITS = range(12)
 
 CORE = 0
 
@@ -25,6 +25,10 @@ def say(message: object) -> None:
 def answer(request: dict[str, object]) -> None:
     seed = request["seed"]
     lr, sleep = map(float, Path(str(request["job"]), "train.py").read_text(encoding="utf-8").split()[:2])
+    if seed == WAITS:  # for a device, much longer than a trial may take
+        for _ in range(8):
+            say({"waiting": "another run trains on it"})
+            time.sleep(0.1)
     time.sleep(sleep)
     outcome = {"status": "ok", "metrics": {"loss": lr}, "seconds": request["budget"], "device": f"pid {os.getpid()}"}
     found = {"violation": "causality", "checks": {"suffix": "failed by 2 nats", "repeat": "ok"}}
@@ -51,7 +55,9 @@ def answer(request: dict[str, object]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--core", type=int)
+    parser.add_argument("--core", type=lambda text: int(text.partition(",")[0]))
+    parser.add_argument("--device")
+    parser.add_argument("--waits-first", action="store_true")
     parser.add_argument("--never-ready")
     parser.add_argument("--dies-after", type=int, default=10**9, help="trials, after which its device is lost")
     parser.add_argument("--lost", type=int, help="the core whose device is lost")
@@ -60,7 +66,10 @@ def main() -> None:
     if options.never_ready:
         say({"ready": False, "error": options.never_ready})
         return
-    say({"ready": True, "core": options.core})
+    if options.waits_first:
+        say({"waiting": "another run trains on it"})
+    hello = {"ready": True, "core": options.core}
+    say(hello | ({"device": options.device} if options.device else {}))
     for n, line in enumerate(sys.stdin):
         lost = options.core == options.lost or n >= options.dies_after
         answer(json.loads(line) | ({"seed": LOST} if lost else {}))

@@ -14,6 +14,7 @@ from evolve.executors import local
 from evolve.executors.inline import InlineExecutor
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.executors.spool import SpoolExecutor
+from evolve.judges import Slot
 from evolve.model import Outcome, Trial
 from tests.contracts import fake_judge
 from tests.contracts.suites import ExecutorContract
@@ -48,7 +49,7 @@ def make() -> Iterator[Callable[[int], LocalExecutor]]:
     made: list[LocalExecutor] = []
 
     def start(slots: int) -> LocalExecutor:
-        made.append(LocalExecutor([JUDGE], list(range(slots)), bind))
+        made.append(LocalExecutor([JUDGE], [Slot((core,)) for core in range(slots)], bind))
         return made[-1]
 
     yield start
@@ -89,9 +90,9 @@ def test_it_knows_what_the_judge_said_of_itself(make: Callable[[int], LocalExecu
 
 def test_a_judge_that_cannot_start_says_why_and_leaves_no_process() -> None:
     with pytest.raises(JudgeError, match="no text in here"):
-        LocalExecutor([JUDGE, "--never-ready", "no text in here"], [0, 1], bind)
+        LocalExecutor([JUDGE, "--never-ready", "no text in here"], [Slot((0,)), Slot((1,))], bind)
     with pytest.raises(JudgeError, match="ended before it was ready"):
-        LocalExecutor(["-c", "pass"], [0], bind)
+        LocalExecutor(["-c", "pass"], [Slot((0,))], bind)
     assert judges() == []
 
 
@@ -130,6 +131,27 @@ def test_a_judge_that_hangs_spoils_its_trial_only(
     monkeypatch.undo()
     assert run(executor, lr=3.0).metrics == {"loss": 3.0}
     assert len(judges()) == 1
+
+
+def test_a_judge_that_says_that_it_waits_is_not_taken_for_dead_and_the_wait_is_not_charged(
+    make: Callable[[int], LocalExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = make(1)
+    monkeypatch.setattr(local, "PATIENCE", 0.5)
+    monkeypatch.setattr(local, "SLOWEST", 0.0)
+    assert run(executor, fake_judge.WAITS, lr=2.0).metrics == {"loss": 2.0}
+    hung = executor.submit(ExecutorContract.trial(sleep=30.0, seed=fake_judge.WAITS)).result(30)
+    assert hung.status == "infrastructure" and "did not answer" in hung.reason
+    assert hung.seconds < 0.8, "it waited as long before it began"
+
+
+def test_a_judge_may_wait_before_it_is_ready_and_is_told_its_cores_and_its_device() -> None:
+    executor = LocalExecutor([JUDGE, "--waits-first"], [Slot((3, 4), "GPU-a")], bind)
+    try:
+        assert executor.hello == {"ready": True, "core": 3, "device": "GPU-a"}
+        assert judges()[0].cmdline()[-4:] == ["--core", "3,4", "--device", "GPU-a"]
+    finally:
+        executor.close()
 
 
 def test_a_metric_that_is_not_finite_is_passed_on_for_the_engine_to_refuse(
@@ -197,13 +219,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_slot_that_spoils_trial_after_trial_is_given_up_and_the_others_go_on(impatient: None) -> None:
-    executor = LocalExecutor([JUDGE, "--lost", "1"], [0, 1], bind)
+    executor = LocalExecutor([JUDGE, "--lost", "1"], [Slot((0,)), Slot((1,))], bind)
     try:
         futures = [executor.submit(ExecutorContract.trial(sleep=0.01)) for _ in range(60)]
         outcomes = [f.result(60) for f in futures]
         spoiled = [o for o in outcomes if o.status == "infrastructure"]
         assert len(spoiled) == local.HOPELESS and {o.status for o in outcomes} == {"infrastructure", "ok"}
-        assert executor.slots == 1 and executor.lost == {1: "device lost under the judge of core 1"}
+        assert executor.slots == 1 and executor.lost == {Slot((1,)): "device lost under the judge of core 1"}
         assert [p.cmdline()[-1] for p in judges()] == ["0"]
         assert run(executor, lr=3.0).metrics == {"loss": 3.0}
     finally:
@@ -211,7 +233,7 @@ def test_a_slot_that_spoils_trial_after_trial_is_given_up_and_the_others_go_on(i
 
 
 def test_without_any_slot_every_trial_is_infrastructure_at_once(impatient: None) -> None:
-    executor = LocalExecutor([JUDGE, "--lost", "0"], [0], bind)
+    executor = LocalExecutor([JUDGE, "--lost", "0"], [Slot((0,))], bind)
     try:
         outcomes = [f.result(30) for f in [executor.submit(ExecutorContract.trial()) for _ in range(30)]]
         outcomes.append(run(executor))

@@ -18,6 +18,7 @@ import pytest
 from evolve.executors import spool as engine
 from evolve.executors.local import LocalExecutor
 from evolve.executors.spool import Place, SpoolExecutor
+from evolve.judges import Slot
 from evolve.model import Genome, Outcome, Trial
 from evolve.spool import attendance, worker
 from evolve.spool.conditions import Conditions
@@ -42,7 +43,7 @@ def bind(trial: Trial) -> str:
 
 
 def judges(slots: int) -> LocalExecutor:
-    return LocalExecutor([JUDGE], list(range(slots)), lambda trial: trial.genome.source)
+    return LocalExecutor([JUDGE], [Slot((core,)) for core in range(slots)], lambda trial: trial.genome.source)
 
 
 class Bench:

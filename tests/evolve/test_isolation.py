@@ -9,6 +9,7 @@ import pytest
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.isolation import UNISOLATED, check_isolation, check_versions, is_unisolated, options_of
+from evolve.judges import Slot
 from evolve.model import Outcome, Trial
 from evolve.store import Event
 from tests.evolve import toy
@@ -114,7 +115,8 @@ def executor_at(folder: Path, *levels: str) -> LocalExecutor:
     (folder / "judge.py").write_text(JUDGE)
     for core, level in enumerate(levels):
         (folder / f"level{core}").write_text(level)
-    return LocalExecutor([str(folder / "judge.py")], range(len(levels)), lambda trial: trial.genome.source)
+    slots = [Slot((core,)) for core in range(len(levels))]
+    return LocalExecutor([str(folder / "judge.py")], slots, lambda trial: trial.genome.source)
 
 
 def test_no_judge_isolates_less_than_the_first_said(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from evolve.config import Limits
 from evolve.executors import local
 from evolve.executors.inline import InlineExecutor
 from evolve.executors.local import LocalExecutor
+from evolve.judges import Slot
 from evolve.model import Briefing, Mating, Outcome, Rejected, Trial
 from evolve.stopping import awaits_front
 from evolve.store import Event
@@ -151,7 +152,7 @@ def test_without_any_slot_the_process_ends_and_nobody_is_blamed(
     """The real executor, with judges that speak the protocol: after some trials both devices are lost."""
     monkeypatch.setattr(local, "HOPELESS", 3)
     monkeypatch.setattr(local, "PAUSE", 0.01)
-    executor = LocalExecutor([JUDGE, "--dies-after", "20"], [0, 1], lambda trial: "1.0 0.0")
+    executor = LocalExecutor([JUDGE, "--dies-after", "20"], [Slot((0,)), Slot((1,))], lambda trial: "1.0 0.0")
     loop = toy.make_loop(tmp_path, 20, executor)  # type: ignore[arg-type]
     try:
         reason = loop.run(toy.SEED)

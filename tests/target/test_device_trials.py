@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +15,12 @@ from typing import Any
 import pytest
 
 import corpus
+import lease
 import trials
 import waiting
 import watchdog
-from devices import Device, Guard, User
+from devices import Device, User
+from guard import Guard
 from ladder import Isolation
 from nursery import Infrastructure
 from selftest import Settled
@@ -53,6 +57,12 @@ class MadeUp:
     def state(self, device: Device) -> None:
         return None
 
+    def minor(self, device: Device) -> None:
+        return None
+
+    def bus(self, device: Device) -> str:
+        return ""
+
 
 class Slot:
     """A judge with one made-up device."""
@@ -63,7 +73,7 @@ class Slot:
         self.scale = replace(Scale.read("cpu"), clock="wall", device_memory_mb=LIMIT_MB)
         source = MadeUp(folder / "boxes")
         probe = (sys.executable, "-I", "-c", "pass")
-        self.guard = Guard(source, source.device, {}, probe, wait=0.5, limit_mb=self.scale.device_memory_mb)
+        self.guard = Guard(source, source.device, {}, probe, 0.5, self.scale.device_memory_mb, folder / "leases")
         boxes = trials.boxes(self.scale, folder / "boxes", Isolation("L"), self.guard)
         texts = Texts(corpus.load(cache, None, print), self.scale, print)
         settled = Settled(Isolation("L"), boxes, "")  # type: ignore[arg-type]
@@ -86,13 +96,74 @@ def test_what_takes_more_of_the_device_than_its_limit_is_ended(slot: Slot) -> No
     """Row 13."""
     outcome = slot.run(TINY + TAKES.format(9000) + "import time; time.sleep(60)")
     assert outcome["status"] == "oom", outcome
-    assert outcome["reason"] == "device memory: 9,000 MiB of Made-up GPU; the limit is 4,096 MiB"
+    assert outcome["reason"] == "out of device memory: 9,000 MiB of Made-up GPU; the limit is 4,096 MiB"
+    assert outcome["metrics"] == {"peak_device_mb": 9000, "device_memory_mb": 4096}
 
 
 def test_what_stays_below_is_scored_and_its_peak_is_told(slot: Slot) -> None:
     outcome = slot.run(TINY + TAKES.format(3000) + "import time; time.sleep(0.7)\n" + SCORE)
     assert outcome["status"] == "ok", outcome
     assert outcome["metrics"]["peak_device_mb"] == 3000 and not slot.guard.lost
+
+
+OUT_OF_MEMORY = 'raise RuntimeError("CUDA error: out of memory")\n'
+
+
+def test_a_program_that_runs_out_of_device_memory_is_told_peak_and_limit(slot: Slot) -> None:
+    """Row 14: it was looked at when it said so, though it was over before the first look that is due."""
+    slot.guard._sampled = time.monotonic() + 60
+    outcome = slot.run(TINY + TAKES.format(4000) + OUT_OF_MEMORY)
+    assert outcome["status"] == "oom", outcome
+    told = "out of device memory: peak 4,000 MiB of 4,096 MiB (Made-up GPU): RuntimeError at line"
+    assert outcome["reason"].startswith(told) and outcome["reason"].endswith(": CUDA error: out of memory")
+    assert outcome["metrics"] == {"peak_device_mb": 4000, "device_memory_mb": 4096}
+    slot.guard._sampled = 0.0
+
+
+def test_another_crash_is_no_lack_of_memory(slot: Slot) -> None:
+    outcome = slot.run(TINY + "raise RuntimeError('CUDA error: an illegal memory access was encountered')")
+    assert (outcome["status"], outcome["metrics"]) == ("crashed", {})
+
+
+def test_a_trial_waits_until_no_other_run_trains_on_the_device(slot: Slot, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither the memory that the other one uses nor the time that it takes is the trial's."""
+    taken, free = slot.guard.source.boxes / "other", threading.Event()
+    taken.mkdir()
+
+    def train() -> None:
+        with lease.Lease("GPU-made-up", "pid 7 of another run", slot.guard.leases).held(lambda holder: None):
+            (taken / "device_mb").write_text("9000")
+            begun.set()
+            free.wait(20)
+            (taken / "device_mb").unlink()
+
+    begun, other = threading.Event(), threading.Thread(target=train)
+    other.start()
+    assert begun.wait(10)
+    threading.Timer(1.0, free.set).start()  # twice as long as memory in use by others is borne
+    outcome = slot.run(TINY + SCORE)
+    other.join()
+    assert outcome["status"] == "ok", outcome
+    assert outcome["metrics"]["peak_device_mb"] == 0
+    said = capfd.readouterr()
+    why = "waits for Made-up GPU (GPU 0), which another run trains on: pid 7 of another run"
+    assert json.loads(said.out.splitlines()[0]) == {"waiting": why} and said.err.count(f"judge: {why}") == 1
+
+
+def test_a_judge_whose_engine_has_gone_does_not_wait_for_a_device(slot: Slot) -> None:
+    reading, writing = os.pipe()
+    engine = trials.Engine()
+    engine.fileno = lambda: reading  # type: ignore[method-assign]
+    os.close(writing)
+    another = lease.Lease("GPU-made-up", "another", slot.guard.leases).held(lambda holder: None)
+    with another, pytest.raises(SystemExit), slot.guard.alone(engine.wait):
+        raise AssertionError("it is another's")
+    os.close(reading)
+
+
+def test_the_judge_says_how_much_memory_a_trial_may_have(slot: Slot) -> None:
+    assert slot.judge.ready({})["device_memory_mb"] == LIMIT_MB
+    assert replace(slot.guard, limit_mb=0.0).memory_mb == 80 * 1024
 
 
 class Frozen:
@@ -160,7 +231,9 @@ class Unkillable:
 
 
 @pytest.mark.parametrize(
-    ("pid", "left", "lost"), [(os.getpid(), [], True), (2**22 + 1, [os.getpid()], True), (2**22 + 1, [], False)]
+    ("pid", "left", "lost"),
+    [(os.getpid(), [], True), (2**22 + 1, [os.getpid()], True), (2**22 + 1, [], False)],
+    ids=["the box", "what it left", "nothing"],
 )
 def test_a_keeper_that_does_not_answer_costs_the_device_only_where_something_lives(
     slot: Slot, pid: int, left: list[int], lost: bool

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from devices import Device, Guard, Nvml, Smi, find, libraries, nodes, out_of_memory
+from devices import Device, find, libraries, near, nodes, visible
+from drivers import Nvml, Smi
+from guard import Guard, out_of_memory
 from nursery import Infrastructure
 from texts import Scale
 from trials import open_guard
@@ -81,6 +83,12 @@ class Driver:
             raise self.NVMLError("Not Supported")
         return self.millijoules
 
+    def nvmlDeviceGetMinorNumber(self, handle: int) -> int:
+        return 7 - handle
+
+    def nvmlDeviceGetPciInfo(self, handle: int) -> Any:
+        return SimpleNamespace(busId=f"00000000:0{handle}:00.0".encode())
+
     def nvmlEventSetCreate(self) -> str:
         return "events"
 
@@ -95,14 +103,44 @@ class Driver:
 
 def guard(driver: Driver, probe: str = "", wait: float = 0.0) -> Guard:
     source = Nvml(driver)
-    return Guard(source, find(source, "1"), {}, (sys.executable, "-I", "-c", probe), wait)
+    return Guard(source, find(source.devices(), "1"), {}, (sys.executable, "-I", "-c", probe), wait)
 
 
 def test_device_is_found_by_index_or_uuid_and_a_wrong_one_is_told_which_there_are() -> None:
     source = Nvml(Driver())
-    assert find(source, "1") == find(source, "GPU-abc1") == Device(1, "GPU-abc1", "Big GPU", 80 * 1024)
+    there = source.devices()
+    assert find(there, "1") == find(there, "GPU-abc1") == Device(1, "GPU-abc1", "Big GPU", 80 * 1024)
     with pytest.raises(Infrastructure, match=r"no GPU 7; there are: 0 \(Big GPU, GPU-abc0\), 1 "):
-        find(source, "7")
+        find(there, "7")
+    with pytest.raises(Infrastructure, match=r"more than one GPU GPU-abc; there are: 0 "):
+        find(there, "GPU-abc")
+
+
+@pytest.mark.parametrize(
+    ("named", "indices"),
+    [
+        (None, [0, 1]),
+        ("1", [1]),
+        ("1,0", [1, 0]),
+        ("GPU-abc1, 0", [1, 0]),
+        ("0,0", [0]),
+        ("0,-1,1", [0]),
+        ("1,,0", [1]),
+    ],
+)
+def test_the_devices_of_this_process_are_those_that_its_environment_names(
+    named: str | None, indices: list[int]
+) -> None:
+    assert [device.index for device in visible(Nvml(Driver()).devices(), named)] == indices
+
+
+@pytest.mark.parametrize("named", ["", "-1", "NoDevFiles"])
+def test_an_environment_that_names_no_device_is_told_from_a_machine_that_has_none(named: str) -> None:
+    with pytest.raises(Infrastructure, match=rf"CUDA_VISIBLE_DEVICES='{named}' hides every GPU of this machine \(2\)"):
+        visible(Nvml(Driver()).devices(), named)
+    assert visible([], named) == []
+    with pytest.raises(Infrastructure, match="no GPU 2; there are: 0 "):
+        visible(Nvml(Driver()).devices(), "0,2")
 
 
 def test_without_the_module_nvidia_smi_says_the_same() -> None:
@@ -118,10 +156,14 @@ def test_without_the_module_nvidia_smi_says_the_same() -> None:
         return answers[arguments[0].removeprefix("--query-")]
 
     source = Smi(run)
-    device = find(source, "1")
+    device = find(source.devices(), "1")
     assert device == Device(1, "GPU-b", "Big GPU", 81559.0) and source.used_mb(device) == 2048.0
     assert [(u.pid, u.name, u.memory_mb) for u in source.users(device)] == [(12, "python", 0.0)]
     assert "--id=GPU-b" in asked[-1]
+    answers |= {"gpu=index,pci.bus_id": "1, 00000000:1B:00.0\n", "-q": "GPU UUID : GPU-b\n    Minor Number   : 5\n"}
+    assert source.bus(device) == "00000000:1B:00.0" and source.minor(device) == 5
+    answers["-q"] = "Minor Number : N/A"
+    assert source.minor(device) is None
 
 
 def test_memory_that_others_hold_stops_a_trial_from_beginning_and_says_who() -> None:
@@ -149,23 +191,37 @@ def test_a_limit_of_device_memory_counts_what_is_above_the_baseline() -> None:
     driver = Driver()
     driver.used = [5 * GIB]
     source = Nvml(driver)
-    watched = Guard(source, find(source, "1"), {}, limit_mb=2048)
+    watched = Guard(source, find(source.devices(), "1"), {}, limit_mb=2048)
     driver.used = [7 * GIB]
     assert watched.sample() == ""
     driver.used = [8 * GIB]
     assert watched.sample() == ""  # half a second has not passed
     watched._sampled -= 1.0
-    assert watched.sample() == "device memory: 3,072 MiB of Big GPU; the limit is 2,048 MiB"
+    assert watched.sample() == "out of device memory: 3,072 MiB of Big GPU; the limit is 2,048 MiB"
     assert watched.metrics({}, 1.0)["peak_device_mb"] == 3072
 
 
 def test_nvidia_smi_is_asked_during_a_trial_for_the_sake_of_a_limit_only() -> None:
     answers = {"gpu=index,uuid,name,memory.total": "0, GPU-a, Big GPU, 81559\n", "gpu=index,memory.used": "0, 0\n"}
     source = Smi(lambda arguments: answers[arguments[0].removeprefix("--query-")])
-    free, limited = (Guard(source, find(source, "0"), {}, limit_mb=limit) for limit in (0, 2048))
+    free, limited = (Guard(source, find(source.devices(), "0"), {}, limit_mb=limit) for limit in (0, 2048))
     answers["gpu=index,memory.used"] = "0, 4096\n"
     assert free.sample() == "" and free.peak_mb == 0
     assert "4,096 MiB of Big GPU; the limit is 2,048 MiB" in limited.sample()
+
+
+def test_memory_that_a_killed_box_gives_back_is_no_part_of_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guard.SETTLED", 0.0)
+    driver = Driver()
+    driver.used = [40 * GIB, 40 * GIB, 20 * GIB, 3 * GIB, 3 * GIB]
+    watched = guard(driver, wait=5.0)
+    watched.settle()
+    assert watched.baseline_mb == 3072
+    driver.used = [GIB]  # what others held then, they need not hold for ever
+    watched.before()
+    driver.used = [2 * GIB]
+    watched.look()
+    assert watched.peak_mb == 1024
 
 
 IDLE, POWER_CAP, HEAT = 0x1, 0x4, 0x40
@@ -261,13 +317,21 @@ def test_a_driver_that_stops_answering_is_a_lost_device() -> None:
 
 
 def test_a_probe_that_hangs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.PROBE_WALL", 0.3)
+    monkeypatch.setattr("guard.PROBE_WALL", 0.3)
     assert "no result after 0.3 s" in guard(Driver(), "import time; time.sleep(20)").test()
 
 
 def test_out_of_memory_is_told_from_other_faults() -> None:
     assert out_of_memory("OutOfMemoryError at line 3: CUDA out of memory. Tried to allocate 2 GiB")
     assert not out_of_memory(KERNEL)
+    for said in (
+        "RuntimeError at line 3: CUDA error: out of memory",
+        "RuntimeError at line 3: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "OutOfMemoryError at line 3: during evaluation, where messages are not passed on",
+    ):
+        assert out_of_memory(said)
+    for other in ("MemoryError at line 3: ", "OutOfResources at line 3: out of resource: shared memory"):
+        assert not out_of_memory(other)
 
 
 def test_nodes_are_those_of_one_gpu(tmp_path: Path) -> None:
@@ -277,10 +341,27 @@ def test_nodes_are_those_of_one_gpu(tmp_path: Path) -> None:
     for minor, place in enumerate(("b", "a")):
         (driver / place).mkdir(parents=True)
         (driver / place / "information").write_text(f"GPU UUID: \t GPU-abc{minor}\nDevice Minor: \t {minor}\n")
-    device = Device(0, "GPU-abc1", "Big GPU", 0)
-    assert [path.name for path in nodes(device, tmp_path, driver)] == ["nvidiactl", "nvidia-uvm", "nvidia1"]
-    every = nodes(Device(0, "GPU-other", "Big GPU", 0), tmp_path, driver)
-    assert [path.name for path in every] == ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1"]
+    device, other = Device(0, "GPU-abc1", "Big GPU", 0), Device(0, "GPU-other", "Big GPU", 0)
+
+    def named(device: Device, minor: int | None) -> list[str]:
+        return [path.name for path in nodes(device, lambda _: minor, tmp_path, driver)]
+
+    assert named(device, 0) == ["nvidiactl", "nvidia-uvm", "nvidia1"], "/proc says which"
+    assert named(other, 0) == ["nvidiactl", "nvidia-uvm", "nvidia0"], "the driver says which"
+    for minor in (None, 2):
+        with pytest.raises(Infrastructure, match="nvidia0, .*nvidia1 is GPU-other"):
+            named(other, minor)
+    (tmp_path / "nvidia0").unlink()
+    assert named(other, None)[-1] == "nvidia1", "a container that has one has that one"
+
+
+def test_the_driver_says_which_node_and_place_on_the_bus_a_device_has(tmp_path: Path) -> None:
+    source = Nvml(Driver())
+    assert source.minor(find(source.devices(), "1")) == 6
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0/local_cpulist").write_text("0-2,32-33\n")
+    assert near(source.bus(find(source.devices(), "1")), tmp_path) == [0, 1, 2, 32, 33]
+    assert near(source.bus(find(source.devices(), "0")), tmp_path) == near("", tmp_path) == []
 
 
 def test_only_the_folder_of_the_driver_is_passed_on_for_libraries(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class Silent(Engine):
     """An engine that neither asks nor hangs up."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.end, self.ours = os.pipe()
 
     def fileno(self) -> int:
