@@ -247,7 +247,7 @@ def needs(boxes: Waiting, options: argparse.Namespace) -> dict[str, Any]:
 
 def trial(options: argparse.Namespace) -> dict[str, Any]:
     """A trial of train.py through the judge."""
-    texts = Texts(corpus.load(corpus.default_cache(), None, say), options.scale, say)
+    texts = Texts(corpus.load(corpus.default_cache(), None, say, options.scale.corpus), options.scale, say)
     hidden = [corpus.default_cache()]
     settled = settle(open_boxes(options, "trial"), "auto", False, hidden, say)  # type: ignore[arg-type]
     guard = trials.open_guard(options.scale, options.gpu)

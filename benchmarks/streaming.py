@@ -113,7 +113,8 @@ def raw(scale: str, rows: int, length: int, device: str) -> Iterator[tuple[Any, 
     import prepare
     from texts import Scale, Texts
 
-    texts = Texts(corpus.load(corpus.default_cache(), None, print), Scale.read(scale), print)
+    at = Scale.read(scale)
+    texts = Texts(corpus.load(corpus.default_cache(), None, print, at.corpus), at, print)
     text, window, rng = np.array(texts.train), np.arange(length + 1), np.random.default_rng(1)
     torch = prepare.torch
     while True:

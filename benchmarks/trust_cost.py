@@ -145,7 +145,7 @@ def main() -> int:
     scale = Scale.read(options.scale or ("gpu" if options.device == "cuda" else "cpu"))
     if scale.device == "cpu":
         os.sched_setaffinity(0, {options.core})
-    texts = Texts(corpus.load(corpus.default_cache(), None, say), scale, say)
+    texts = Texts(corpus.load(corpus.default_cache(), None, say, scale.corpus), scale, say)
     texts.split("val")
     with tempfile.TemporaryDirectory(prefix="trust-") as place:
         found = {"scale": scale.name, "starts": starts(scale, Path(place), options), "doors": doors(Path(place))}

@@ -44,6 +44,13 @@ def write_any(*folders: Path) -> None:
         raise PermissionError
 
 
+def read_any(paths: object) -> None:
+    """Raises OSError only when no file can be read."""
+    assert isinstance(paths, list)
+    if all(tried(Path(path).read_bytes) for path in paths):
+        raise PermissionError
+
+
 def touch(path: Path) -> None:
     path.touch(exist_ok=False)
     path.unlink()
@@ -66,11 +73,11 @@ def same_processes(device: int, judge: int) -> None:
 def attempts(plan: dict[str, object]) -> dict[str, Callable[[], object]]:
     """What must fail, by name."""
     judge = int(str(plan["judge"]))
-    secret, masked, outside = (Path(str(plan[key])) for key in ("secret", "masked", "outside"))
+    secret, outside = (Path(str(plan[key])) for key in ("secret", "outside"))
     return {
         "read": secret.read_bytes,
         "stat": secret.stat,
-        "masked": lambda: masked.read_bytes(),
+        "masked": lambda: read_any(plan["masked"]),
         "write": lambda: write_any(outside, Path(torch.__file__).parent, Path("/tmp"), Path("/")),
         "environ": lambda: Path(f"/proc/{judge}/environ").read_bytes(),
         "memory": lambda: Path(f"/proc/{judge}/mem").open("rb").close(),

@@ -1,53 +1,56 @@
 """Text for training, validation and test, prepared once into a cache folder. numpy and the standard library only.
 
-The default corpus is the source of sympy 1.14.0, which every torch install carries. Validation and test text are a
-hashed tenth each of the files under its `tests/` folders, which no box can read; near-duplicates of other files are
-dropped from them. Training text is the rest. networkx's tests are a second corpus, opened for the report only. A
-folder of the user's own is split by document in the same way. The cache is written under another name and renamed.
+What it is made of is a source (sources.py). Of the default ones, the source of sympy 1.14.0 or of all that is
+installed, validation and test text are hashed shares of the files in folders of tests, which no box can read;
+near-duplicates of other files are dropped from them. Training text is the rest. networkx's tests are a second corpus,
+opened for the report only. A folder of the user's own is split by document in the same way. The cache is written
+under another name and renamed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from documents import DataError, read_documents
+import sources
+from documents import DataError
+from sources import SECOND, SEPARATOR, SHARE, SYMPY_VERSION, Document, Source
 
-SYMPY_VERSION = "1.14.0"
 NETWORKX_VERSION = "3.6.1"  # of the second corpus, which is part of the hash
 SYMPY_SHA256 = "29f1c8400d913782"
 RECIPE = 1  # to be raised when the split changes: then the cache is made anew
 SPLITS = ("train", "val", "test", "second")
-TEST_SHARE = 0.1  # of the eligible documents, by hash; as much again is validation text
 OVERLAP = 0.5  # a file shares more than this part of its long lines with other files: a near-duplicate
+LARGEST_PARTS = 6  # that are named
 LONG_LINE = 16  # characters; shorter lines say nothing about copying
 SMALLEST = {"train": 200_000, "val": 20_000, "test": 20_000}  # bytes
 DRAFT = ".draft-"  # begins the name of a corpus in the making, the process id follows
-SEPARATOR = b"\0"  # after each document
 
 Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
-Document = tuple[bytes, bool]  # its text, and whether it may become validation or test text
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared corpus: where its splits lie, their sizes in bytes and the SHA-256 of all of them together."""
+    """A prepared corpus: where its splits lie, their sizes in bytes and the SHA-256 of all of them together.
+
+    `parts` says how many bytes of each split are from which package.
+    """
 
     name: str
     sha256: str
     folder: Path
     sizes: dict[str, int]
     dropped: int
+    parts: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def text(self, split: str) -> Bytes:
         """The bytes of a split, mapped read-only."""
@@ -61,9 +64,10 @@ class Corpus:
         the user's own text, which nobody takes for it."""
         if not self.name.startswith("sympy-") or self.sha256.startswith(SYMPY_SHA256):
             return ""
+        second = sources.version(SECOND)
         return (
             f"this is not the pinned corpus: its SHA-256 begins with {self.sha256[:16]}, not {SYMPY_SHA256}, so "
-            f"losses cannot be compared with those of others; {self.name} and networkx {_version('networkx')} are "
+            f"losses cannot be compared with those of others; {self.name} and networkx {second} are "
             f"installed, pinned are the unchanged files of sympy {SYMPY_VERSION} and networkx {NETWORKX_VERSION}: "
             f"pip install --force-reinstall sympy=={SYMPY_VERSION} networkx=={NETWORKX_VERSION}, then remove "
             f"{self.folder}"
@@ -81,25 +85,20 @@ def default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "evolve-train-py"
 
 
-def load(cache: Path, data: Path | None, say: Callable[[str], None]) -> Corpus:
-    """The prepared corpus, prepared now if the cache lacks it. Raises DataError with cause and cure."""
-    name, fingerprint, documents = _user_source(data) if data else _sympy_source()
-    folder = cache / f"{name}-{fingerprint[:12]}-{RECIPE}"
-    if not (folder / "corpus.json").exists():
-        say(f"preparing corpus {name} in {folder}")
-        _prepare(folder, name, documents(), say)
-    corpus = _open(folder)
+def load(cache: Path, data: Path | None, say: Callable[[str], None], kind: str = "sympy") -> Corpus:
+    """The prepared corpus, prepared now if the cache lacks it: of the user's `data`, else of a kind of SOURCES.
+
+    Raises DataError with cause and cure.
+    """
+    source = sources.folder(data) if data else sources.SOURCES[kind]()
+    place = cache / f"{source.name}-{source.fingerprint[:12]}-{RECIPE}"
+    if not (place / "corpus.json").exists():
+        say(f"preparing corpus {source.name} in {place}")
+        _prepare(place, source, say)
+    corpus = _open(place)
     if corpus.other:
         say(corpus.other)
     return corpus
-
-
-def _version(package: str) -> str:
-    """The installed version of a package, or ""."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def _open(folder: Path) -> Corpus:
@@ -114,10 +113,10 @@ def _open(folder: Path) -> Corpus:
     return corpus
 
 
-def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callable[[str], None]) -> None:
-    splits, dropped = split_documents(documents)
+def _prepare(folder: Path, source: Source, say: Callable[[str], None]) -> None:
+    splits, dropped = split_documents(source.documents(), source.share)
     say(f"{sum(map(len, splits.values()))} documents, {dropped} near-duplicates dropped")
-    splits["second"] = [text for text, _ in package_files("networkx", tests_only=True)]
+    splits["second"] = list(sources.package_files(SECOND, tests_only=True))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _remove_drafts(folder.parent)
@@ -126,16 +125,10 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
         raise unwritable(folder.parent, error) from error
     try:
         for split in SPLITS:
-            _write(draft / f"{split}.bin", (part for text in splits[split] for part in (text, SEPARATOR)))
+            _write(draft / f"{split}.bin", (part for document in splits[split] for part in (document.text, SEPARATOR)))
         sizes = {split: (draft / f"{split}.bin").stat().st_size for split in SPLITS}
-        for split, least in SMALLEST.items():
-            if sizes[split] < least:
-                share = 1 - 2 * TEST_SHARE if split == "train" else TEST_SHARE
-                raise DataError(
-                    f"too little text: {sizes[split]:,} bytes of {split} text, at least {least:,} are needed; "
-                    f"give more documents (about {round(least / share):,} bytes in all, better many than long ones)"
-                )
-        corpus = Corpus(name, _sha256(draft), Path(), sizes, dropped)
+        _check(sizes, source.share)
+        corpus = Corpus(source.name, _sha256(draft), Path(), sizes, dropped, _parts(splits))
         _write(draft / "corpus.json", [json.dumps(asdict(corpus) | {"folder": ""}).encode()])
         draft.rename(folder)
     except OSError as error:
@@ -143,7 +136,36 @@ def _prepare(folder: Path, name: str, documents: Iterable[Document], say: Callab
             raise unwritable(folder.parent, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    say(f"corpus {name}: " + ", ".join(f"{split} {size / 1e6:.2f} MB" for split, size in sizes.items()))
+    say(f"corpus {source.name}: " + ", ".join(f"{split} {size / 1e6:.2f} MB" for split, size in sizes.items()))
+    if corpus.parts:
+        say(f"validation text is from {_composition(corpus)}")
+
+
+def _check(sizes: dict[str, int], share: float) -> None:
+    """Raises DataError where there is too little text."""
+    for split, least in SMALLEST.items():
+        if sizes[split] < least:
+            share = 1 - 2 * share if split == "train" else share
+            raise DataError(
+                f"too little text: {sizes[split]:,} bytes of {split} text, at least {least:,} are needed; "
+                f"give more documents (about {round(least / share):,} bytes in all, better many than long ones)"
+            )
+
+
+def _parts(splits: dict[str, list[Document]]) -> dict[str, dict[str, int]]:
+    """Bytes of each package in training, validation and test text; {} where documents do not tell of several."""
+    found: dict[str, Counter[str]] = {}
+    for split in SMALLEST:
+        for document in splits[split]:
+            found.setdefault(document.part, Counter())[split] += len(document.text) + len(SEPARATOR)
+    return {part: dict(found[part]) for part in sorted(found)} if len(found) > 1 else {}
+
+
+def _composition(corpus: Corpus) -> str:
+    """The packages that most of the validation text is from, and their shares."""
+    sizes = {part: found.get("val", 0) / corpus.sizes["val"] for part, found in corpus.parts.items()}
+    largest = sorted(sizes, key=lambda part: -sizes[part])[:LARGEST_PARTS]
+    return ", ".join(f"{part} {sizes[part]:.0%}" for part in largest if sizes[part] >= 0.01)
 
 
 def _remove_drafts(cache: Path) -> None:
@@ -177,24 +199,27 @@ def _sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def split_documents(documents: Iterable[Document]) -> tuple[dict[str, list[bytes]], int]:
-    """Documents by split, and how many near-duplicates were dropped from validation and test text."""
-    splits: dict[str, list[bytes]] = {split: [] for split in SPLITS}
+def split_documents(documents: Iterable[Document], share: float = SHARE) -> tuple[dict[str, list[Document]], int]:
+    """Documents by split, and how many near-duplicates were dropped from validation and test text.
+
+    `share` of the eligible ones become validation text, by hash, and as much again test text.
+    """
+    splits: dict[str, list[Document]] = {split: [] for split in SPLITS}
     seen: set[bytes] = set()
-    for text, eligible in documents:
-        name = hashlib.sha256(text).digest()
+    for document in documents:
+        name = hashlib.sha256(document.text).digest()
         if name in seen:
             continue
         seen.add(name)
-        share = int.from_bytes(name[:8], "big") / 2**64 if eligible else 1.0
-        splits["val" if share < TEST_SHARE else "test" if share < 2 * TEST_SHARE else "train"].append(text)
-    known = {line for text in splits["train"] for line in _long_lines(text)}
+        place = int.from_bytes(name[:8], "big") / 2**64 if document.eligible else 1.0
+        splits["val" if place < share else "test" if place < 2 * share else "train"].append(document)
+    known = {line for document in splits["train"] for line in _long_lines(document.text)}
     dropped = 0
     for split in ("val", "test"):
-        kept = [text for text in splits[split] if _overlap(text, known) <= OVERLAP]
+        kept = [document for document in splits[split] if _overlap(document.text, known) <= OVERLAP]
         dropped += len(splits[split]) - len(kept)
         splits[split] = kept
-        known.update(line for text in kept for line in _long_lines(text))
+        known.update(line for document in kept for line in _long_lines(document.text))
     return splits, dropped
 
 
@@ -205,41 +230,3 @@ def _long_lines(text: bytes) -> Iterator[int]:
 def _overlap(text: bytes, known: set[int]) -> float:
     lines = list(_long_lines(text))
     return sum(line in known for line in lines) / len(lines) if lines else 1.0
-
-
-Source = tuple[str, str, Callable[[], Iterator[Document]]]
-
-
-def _sympy_source() -> Source:
-    """Name, fingerprint and documents of the installed sympy."""
-    version = _version("sympy")
-    if not version:
-        raise DataError(
-            "sympy is not installed and its source is the default corpus; pip install "
-            f"sympy=={SYMPY_VERSION}, or give a folder of text with --data"
-        )
-    return f"sympy-{version}", hashlib.sha256(version.encode()).hexdigest(), lambda: package_files("sympy")
-
-
-def package_files(package: str, tests_only: bool = False) -> Iterator[Document]:
-    """Python files of an installed package in the order of their paths; those under `tests` are eligible."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return
-    root = Path(spec.submodule_search_locations[0])
-    for path in sorted(root.rglob("*.py"), key=lambda p: p.relative_to(root).as_posix()):
-        is_test = "tests" in path.relative_to(root).parts
-        if is_test or not tests_only:
-            yield path.read_bytes(), is_test
-
-
-def _user_source(data: Path) -> Source:
-    """Name, fingerprint and documents of a folder of .txt, .jsonl and .parquet files."""
-    if not data.is_dir():
-        raise DataError(f"--data {data} is no folder; give one that holds .txt, .jsonl or .parquet files")
-    files = sorted(p for p in data.rglob("*") if p.suffix in (".txt", ".jsonl", ".parquet") and p.is_file())
-    if not files:
-        raise DataError(f"no .txt, .jsonl or .parquet file below {data}")
-    stats = [(str(p.relative_to(data)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    fingerprint = hashlib.sha256(repr((str(data.resolve()), stats)).encode()).hexdigest()
-    return "data", fingerprint, lambda: ((text, True) for path in files for text in read_documents(path))

@@ -50,7 +50,7 @@ def serve_engine(options: argparse.Namespace) -> None:
         if options.core or scale.device == "cpu":
             os.sched_setaffinity(0, options.core or {0})
         guard = open_guard(scale, options.device)
-        texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+        texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
         folder = box_folder(options.cache)
     except (DataError, Infrastructure) as error:
@@ -95,7 +95,7 @@ def serve_process(options: argparse.Namespace) -> None:
     wire = Wire(socket.socket(fileno=options.attach))
     try:
         scale = Scale.read(options.scale)
-        texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+        texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
     except DataError as error:
         wire.send({"error": str(error)})
         return
@@ -172,7 +172,7 @@ def prepare_data(options: argparse.Namespace) -> None:
     """Prepare the corpus of a scale and say what was made."""
     try:
         scale = Scale.read(options.scale)
-        texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+        texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
         say(f"ready: {texts.corpus.describe()}; count models: {baselines.load(texts, scale, say)}")
     except DataError as error:
         sys.exit(str(error))
@@ -184,7 +184,7 @@ def print_counts(options: argparse.Namespace) -> None:
     try:
         scale = Scale.read(options.scale)
         if scale.tokenizer == "bytes":
-            texts = Texts(corpus.load(options.cache, options.data, say), scale, say)
+            texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
             losses = baselines.count(texts, scale, REPORTED)
     except DataError as error:
         sys.exit(str(error))

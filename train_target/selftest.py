@@ -18,9 +18,9 @@ from select import select
 
 from landlockpy import abi_version
 
-import sandbox
 from ladder import FOLDER, Isolation, candidates, lacking
 from nursery import Box, Infrastructure, Nursery
+from packages import test_folders
 from wire import Message, WireError
 
 WALL = 60.0  # seconds for the canary
@@ -124,7 +124,7 @@ def release(nursery: Nursery, isolation: Isolation) -> dict[str, str]:
 def plant(folder: Path) -> Iterator[tuple[Message, list[int]]]:
     """A secret in a folder, listeners, and a signal that is noted; the plan that tells the canary."""
     signalled: list[int] = []
-    masked = next((path for place in sandbox.masked() for path in place.glob("*.py")), FOLDER / "judge.py")
+    masked = [str(next(place.rglob("*.py"))) for place in test_folders()] or [str(FOLDER / "judge.py")]
     secret = folder / f".secret-{os.getpid()}"
     with contextlib.ExitStack() as planted:
         outside = planted.enter_context(tempfile.TemporaryDirectory(prefix="evolve-"))
@@ -152,7 +152,7 @@ def plant(folder: Path) -> Iterator[tuple[Message, list[int]]]:
         yield (
             (
                 ports
-                | {"socket": f"{outside}/socket", "abstract": abstract, "secret": str(secret), "masked": str(masked)}
+                | {"socket": f"{outside}/socket", "abstract": abstract, "secret": str(secret), "masked": masked}
                 | {
                     "outside": outside,
                     "judge": os.getpid(),

@@ -15,6 +15,7 @@ import bpe
 from corpus import Corpus
 from documents import DataError
 from scoring import Tokens, choose_rows
+from sources import SOURCES
 
 FOLDER = Path(__file__).resolve().parent
 BINDINGS = "bindings"  # of a scale: constants of the script, which the engine reads and the judge does not
@@ -27,7 +28,8 @@ SMALLEST_EVALUATION = 16  # rows
 class Scale:
     """What target.toml says of one scale; `budget` in seconds of its `clock`, `eval_tokens` at the full budget.
 
-    `device_memory_mb` is what a trial may have of a GPU's memory, 0 for all of it.
+    `corpus` is a kind of SOURCES, used where no text of the user's own is given. `device_memory_mb` is what a trial
+    may have of a GPU's memory, 0 for all of it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Scale:
     memory_mb: int
     vocab_size: int = 256
     device_memory_mb: int = 0
+    corpus: str = "sympy"
 
     @classmethod
     def read(cls, name: str) -> Scale:
@@ -52,6 +55,9 @@ class Scale:
             raise DataError(
                 f"[scales.{name}] in target.toml knows {', '.join([*known, BINDINGS])}, not {', '.join(unknown)}"
             )
+        kind = scales[name].get("corpus", cls.corpus)
+        if kind not in SOURCES:
+            raise DataError(f"[scales.{name}] in target.toml: the corpus is {' or '.join(SOURCES)}, not {kind!r}")
         return cls(name=name, **{key: value for key, value in scales[name].items() if key != BINDINGS})
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import baselines
 import corpus
+import sources
 from counts import bits_per_byte
 from documents import DataError, read_documents
 from texts import REPORTED, Scale, Texts
@@ -39,17 +40,17 @@ def test_default_corpus_is_the_pinned_one(cache: Path) -> None:
     assert corpus.load(cache, None, quiet) == prepared
 
 
-def small_files(package: str, tests_only: bool = False) -> Iterator[corpus.Document]:
+def small_files(package: str, tests_only: bool = False) -> Iterator[sources.Document]:
     """What another sympy could hold."""
-    return ((make_text(i).encode(), True) for i in range(300))
+    return (sources.Document(make_text(i).encode(), True) for i in range(300))
 
 
-@pytest.mark.parametrize("version", [corpus.SYMPY_VERSION, "1.13.3"])
+@pytest.mark.parametrize("version", [sources.SYMPY_VERSION, "1.13.3"])
 def test_text_that_is_not_the_pinned_one_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    monkeypatch.setattr(corpus, "package_files", small_files)
-    monkeypatch.setattr(corpus, "_version", {"sympy": version, "networkx": "9.9"}.get)
+    monkeypatch.setattr(sources, "package_files", small_files)
+    monkeypatch.setattr(sources, "version", {"sympy": version, "networkx": "9.9"}.get)
     for _ in range(2):  # when it is prepared, and from the cache
         said: list[str] = []
         other = corpus.load(tmp_path, None, said.append)
@@ -59,7 +60,7 @@ def test_text_that_is_not_the_pinned_one_is_announced(
 
 
 def test_missing_sympy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "_version", lambda package: "")
+    monkeypatch.setattr(sources, "version", lambda package: "")
     with pytest.raises(DataError, match="sympy is not installed"):
         corpus.load(tmp_path, None, quiet)
 
@@ -68,7 +69,7 @@ def test_validation_text_comes_from_tests_and_is_not_in_the_training_text(cache:
     prepared = corpus.load(cache, None, quiet)
     train, val = prepared.text("train").tobytes(), prepared.text("val").tobytes()
     files = [text for text in val.split(corpus.SEPARATOR) if text]
-    tests = {text for text, is_test in corpus.package_files("sympy") if is_test}
+    tests = {document.text for document in sources.package_files("sympy") if document.eligible}
     assert files and all(text in tests for text in files)
     assert not any(text in train for text in files)
 
@@ -76,10 +77,12 @@ def test_validation_text_comes_from_tests_and_is_not_in_the_training_text(cache:
 def test_near_duplicates_are_dropped_from_validation_and_test_text() -> None:
     originals = [make_text(i) for i in range(200)]
     copies = [text + "\none more line, which makes it another document" for text in originals]
-    splits, dropped = corpus.split_documents((t.encode(), True) for t in originals + copies + originals)
+    splits, dropped = corpus.split_documents(sources.Document(t.encode(), True) for t in originals + copies + originals)
     kept = sum(map(len, splits.values()))
     assert dropped > 10 and kept + dropped == 400
-    lines = {split: {line for text in texts for line in text.splitlines()} for split, texts in splits.items()}
+    lines = {
+        split: {line for one in documents for line in one.text.splitlines()} for split, documents in splits.items()
+    }
     shared = lines["val"] & (lines["train"] | lines["test"])
     assert shared <= {b"one more line, which makes it another document"}
 
@@ -212,7 +215,7 @@ def test_counts_for_a_search_do_not_open_the_sealed_texts(tmp_path: Path, monkey
 
 
 def test_a_text_that_does_not_exist_is_left_out_of_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "package_files", lambda package, tests_only=False: iter(()))  # no networkx
+    monkeypatch.setattr(sources, "package_files", lambda package, tests_only=False: iter(()))  # no networkx
     (tmp_path / "data").mkdir()
     for i in range(300):
         (tmp_path / "data" / f"{i}.txt").write_text(make_text(i))

@@ -13,6 +13,7 @@ from select import select
 import pytest
 
 import nursery
+import packages
 import seccomp
 from ladder import Isolation, find_bwrap, lacking
 from nursery import Nursery
@@ -60,7 +61,7 @@ def test_a_judge_says_its_level_and_what_the_self_test_found(judge: Slot, level:
 
 # Everything that would harm the judge, its text or its neighbours; LEVEL stands for the level.
 FORBIDDEN = """
-import ctypes, errno, os, pathlib, signal, socket, sympy
+import ctypes, errno, os, pathlib, signal, socket
 libc = ctypes.CDLL(None, use_errno=True)
 def refused(what, action):
     try:
@@ -70,8 +71,8 @@ def refused(what, action):
     if not isinstance(result, int) or result >= 0:
         raise SystemExit(f"{what} was allowed")
 judge, here = JUDGE, pathlib.Path.cwd()
-for path in pathlib.Path(sympy.__file__).parent.rglob("test_*.py"):
-    refused("masked text", path.read_bytes)
+for path in MASKED:
+    refused("masked text in " + path, pathlib.Path(path).read_bytes)
 refused("validation text", lambda: pathlib.Path("CORPUS", "val.bin").read_bytes())
 refused("home", lambda: pathlib.Path("HOME", ".bashrc").read_bytes())
 for place in ("/", "/tmp", "/var/tmp", "/etc", str(here.parent), os.path.dirname(torch.__file__)):
@@ -98,11 +99,36 @@ assert not set(os.environ) & {"ANTHROPIC_API_KEY", "EVOLVE_LLM_KEY", "OLDPWD"}
 """
 
 
+def masked_files() -> list[str]:
+    """Of each folder with tests that this interpreter could import from, a module, and what it is compiled to."""
+    roots = packages.package_folders() | packages.standard_library()
+    places = [place for place in packages.test_folders() if not roots.isdisjoint(place.parents)]
+    found = [next(place.rglob(pattern), None) for place in places for pattern in ("*.py", "*.pyc")]
+    return [str(path) for path in found if path]
+
+
 def test_what_harms_is_refused(judge: Slot, level: str) -> None:
+    files = masked_files()
+    assert any("/sympy/" in path for path in files) and any("/numpy/" in path for path in files)
     corpus = next(judge.cache.glob("sympy-*"))
     source = FORBIDDEN.replace("JUDGE", str(judge.process.pid)).replace("LEVEL", repr(level))
+    source = source.replace("MASKED", repr(files))
     source = source.replace("CORPUS", str(corpus)).replace("HOME", str(Path.home()))
     outcome = judge.run(TINY + source + SCORE)
+    assert outcome["status"] == "ok", outcome
+
+
+IMPORTS = """
+import doctest, importlib.util, json, unittest.mock, numpy.testing, sympy, torch._inductor, torch.testing
+import torch.utils.data, torch.utils.benchmark
+assert sympy.integrate(sympy.Symbol("x")) is not None
+from torch._inductor.codecache import torch_key
+torch_key()  # compiling reads all of torch's source
+"""
+
+
+def test_what_is_hidden_lies_on_the_way_of_no_import(judge: Slot) -> None:
+    outcome = judge.run(TINY + IMPORTS + SCORE, purpose="smoke")
     assert outcome["status"] == "ok", outcome
 
 
