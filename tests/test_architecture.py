@@ -35,7 +35,7 @@ ONLY_IN = {  # a dependency, and the only modules that may import it
     "sqlite3": {"evolve.store"},
     "libcst": {"operators"},
     "ast": {"operators"},
-    "torch": {"train_target", "benchmarks.reference.train"},
+    "torch": {"train_target", "benchmarks.reference.train", "benchmarks.busy.plain"},
     "landlockpy": {"train_target"},
     "anthropic": {"operators.llm.messages"},
     "jinja2": {"operators.llm", "evolve.page"},
