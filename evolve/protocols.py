@@ -50,7 +50,8 @@ class Executor(Protocol):
     `close` no process of the executor is left.
     """
 
-    slots: int
+    @property
+    def slots(self) -> int: ...
 
     def submit(self, trial: Trial) -> Future[Outcome]: ...
 

@@ -69,12 +69,13 @@ class TpeTuner:
     def _tpe(
         self, tuned: Sequence[Knob], start: Params, imported: Sequence[tuple[Params, float]], seed: int
     ) -> dict[str, Number]:
+        """A failure is told as pruned, which TPE counts as worse than any loss; trials that failed it would ignore."""
         sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed)
         study = optuna.create_study(direction="minimize", sampler=sampler)
         space = {k.address: _distribution(k) for k in tuned}
         for params, loss in [*imported, *self._trials]:
             values = {k.address: _coded(k, params.get(k.address, start[k.address])) for k in tuned}
-            state = optuna.trial.TrialState.FAIL if loss is None else optuna.trial.TrialState.COMPLETE
+            state = optuna.trial.TrialState.PRUNED if loss is None else optuna.trial.TrialState.COMPLETE
             study.add_trial(optuna.trial.create_trial(params=values, distributions=space, value=loss, state=state))
         trial = study.ask(space)
         return {k.address: _decoded(k, trial.params[k.address]) for k in tuned}

@@ -14,6 +14,7 @@ from evolve.commands.away import Patience, leave
 from evolve.commands.options import Commands, isolation_options, limit_options, place_options, run_option, target_option
 from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c, interruptible
 from evolve.config import load_target
+from evolve.executors.sparing import SparingExecutor
 from evolve.executors.spool import SpoolExecutor, spool_of
 from evolve.forecast import forecast
 from evolve.judges import slots_for
@@ -123,6 +124,7 @@ def _drive(run: Run, console: Console, wait: float) -> int:
     journal = Journal(run.store.directory)
     spool = run.executor if isinstance(run.executor, SpoolExecutor) else None
     patience = Patience(spool, wait, console) if spool else None
+    executor = SparingExecutor(run.executor, run.history)
 
     with Progress(console) as progress:
 
@@ -132,7 +134,7 @@ def _drive(run: Run, console: Console, wait: float) -> int:
             if patience:
                 patience(loop)
 
-        loop = Loop(run.log, run.executor, run.operators, run.plan, run.limits, watch, plugins.load(plugins.CARRIES))
+        loop = Loop(run.log, executor, run.operators, run.plan, run.limits, watch, plugins.load(plugins.CARRIES))
         with interruptible(loop, console):
             reason = loop.run(run.seed)
     ended = f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds."

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from evolve.history import SEED, History
 from evolve.journal import cut
+from evolve.memory import refused
 from evolve.model import Candidate, Cost
 from evolve.reports.front import print_weakness
 from evolve.reports.grid import Grid, Head
@@ -118,7 +119,7 @@ def print_cost(console: Console, history: History) -> None:
     if models := by_model(operators):
         console.print("By language model:")
         console.print("", _spent(models, history.charged, "model"), "", sep="\n", crop=False)
-    for said in (models_in_all(history), stood_empty(history)):
+    for said in (models_in_all(history), stood_empty(history), not_started(history)):
         if said:
             console.print(said, highlight=False, markup=False)
 
@@ -135,6 +136,16 @@ def stood_empty(history: History) -> str:
     room = sum(slots * (end - start) for start, end, slots in history.sessions)
     share = history.waited / room if room > 0 else 0.0
     return f"Slots stood empty while a child was being made: {share:.1%} of their time." if history.sessions else ""
+
+
+def not_started(history: History) -> str:
+    """How many trials were spared because they had no chance to fit the device's memory; "" for none."""
+    owners = [owner for (owner, _), outcome in history.outcomes.items() if refused(outcome)]
+    if not owners:
+        return ""
+    return (
+        f"Not started, estimated above the device's memory: {len(owners):,} trials of {len(set(owners)):,} candidates."
+    )
 
 
 def _purposes(found: Mapping[str, tuple[int, float]], charged: float) -> Grid:

@@ -234,3 +234,16 @@ def test_a_knob_that_was_a_float_in_the_parent_is_an_integer_in_the_child() -> N
     assert all(type(params["layers"]) is int for params in asked)
     known = Study(tuple(({"layers": 2.0 + i / 3}, 3.0 + i) for i in range(8)))
     assert type(tuner([LAYERS], known=known).ask([LAYERS])["layers"]) is int
+
+
+def test_numbers_that_failed_are_kept_away_from() -> None:
+    """The loss falls with the batch, and above 64 memory is out: of that no loss tells."""
+    batch = Knob("batch", "choice", 1, 1024, False, 16, tuple(2**i for i in range(11)))
+    knobs, start = (LR, batch), {"lr": 1e-3, "batch": 16}
+    known = [(start, 3.6), *(({"lr": 1e-3 + i / 1e4, "batch": 2**i}, 4.0 - i / 10) for i in range(7))]
+    failed: list[tuple[Params, float | None]] = [({"lr": 1e-3, "batch": 2**i}, None) for i in (7, 8, 9)]
+
+    def too_large(study: Study) -> int:
+        return sum(tuner(knobs, start, study, seed=seed).ask(knobs)["batch"] > 64 for seed in range(30))
+
+    assert too_large(Study(tuple(known))) > 20 > 12 > too_large(Study((*known, *failed)))
