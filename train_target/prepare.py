@@ -185,17 +185,31 @@ def evaluate_bpb(model: torch.nn.Module, tokenizer: Tokenizer, batch_size: int) 
         buffer = torch.frombuffer(memory, dtype=torch.float32).view(shape)
         training, modes = model.training, [(module, module.training) for module in model.modules()]
         model.eval()
-        if DEVICE == "cpu":
-            _answer_in_a_fork(model, raw, buffer)
-        else:
-            _answer(model, raw, buffer)
-        answer, raw = _judge.ask(op="pass")
-        answer = _answer(model, raw, buffer)
+        with _pinned(buffer):
+            if DEVICE == "cpu":
+                _answer_in_a_fork(model, raw, buffer)
+            else:
+                _answer(model, raw, buffer)
+            answer, raw = _judge.ask(op="pass")
+            answer = _answer(model, raw, buffer)
         model.train(training)
         for module, mode in modes:
             module.training = mode
         del buffer
     return answer["val_bpb"]
+
+
+@contextlib.contextmanager
+def _pinned(buffer: torch.Tensor) -> Iterator[None]:
+    """Let the device write into a buffer of the host's by itself, where there is a device and its driver can."""
+    pinned = DEVICE == "cuda" and not int(
+        torch.cuda.cudart().cudaHostRegister(buffer.data_ptr(), 4 * buffer.numel(), 0)
+    )
+    try:
+        yield
+    finally:
+        if pinned:
+            torch.cuda.cudart().cudaHostUnregister(buffer.data_ptr())
 
 
 def _answer(model: torch.nn.Module, raw: bytearray, buffer: torch.Tensor) -> dict[str, object]:

@@ -118,7 +118,8 @@ vocab_size = tokenizer.get_vocab_size()
 model = GPT(vocab_size).to(DEVICE)
 num_params = sum(p.numel() for p in model.parameters())
 if COMPILE:
-    model = torch.compile(model)
+    for block in model.blocks:
+        block.compile()  # alike, so that one of them is compiled for all
 autocast = torch.autocast(device_type=DEVICE, dtype=torch.bfloat16, enabled=DEVICE == "cuda")
 
 optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY)

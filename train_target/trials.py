@@ -151,7 +151,8 @@ class Judge:
 
     def begin(self) -> None:
         remove(self.folder)  # of which something may be left, where it could not be removed before
-        self.nursery = boxes(self.scale, self.folder, self.settled.isolation, self.guard)
+        compiled = self.nursery.compiled if isinstance(self.nursery, Waiting) else None
+        self.nursery = boxes(self.scale, self.folder, self.settled.isolation, self.guard, compiled)
         self.broken = False
 
     def run(self, source: bytes, terms: Terms) -> Message:
@@ -295,11 +296,17 @@ def open_guard(scale: Scale, wanted: str | None) -> Guard | None:
         ) from error
 
 
-def boxes(scale: Scale, folder: Path, isolation: Isolation, guard: Guard | None = None) -> Nursery | Waiting:
-    """Where the boxes of a scale come from: forked, or exec'd ahead for a GPU. Raises Infrastructure."""
+def boxes(
+    scale: Scale, folder: Path, isolation: Isolation, guard: Guard | None = None, compiled: Path | None = None
+) -> Nursery | Waiting:
+    """Where the boxes of a scale come from: forked, or exec'd ahead for a GPU, with a compile cache to begin with.
+
+    At level U a box could not write into what the judge copied. Raises Infrastructure.
+    """
     if guard:
         known = nodes(guard.device, guard.source.minor), environment(guard.device)
-        return Waiting(folder, scale.memory_mb, isolation, scale.device, *known)
+        first = compiled if isolation.level != "U" else None
+        return Waiting(folder, scale.memory_mb, isolation, scale.device, *known, first)
     return Nursery(folder, scale.memory_mb, isolation)
 
 

@@ -109,6 +109,8 @@ class Waiter:
 
         if self.device == "cpu":
             torch.set_num_threads(1)
+        else:
+            import torch._inductor.compile_fx  # noqa: F401 - and all that compiling needs: three seconds
         ruleset = self.ruleset(about["shared_memory"] != "none")
         forget_peak()
         about |= {"landlock": ruleset is not None, "baseline_mb": peak_mb(), "torch": torch.__version__}

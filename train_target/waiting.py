@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,7 +33,12 @@ from nursery import (
 )
 from wire import Message, Wire
 
+CACHE = "tmp/inductor"  # of what is compiled, in the folder of a box
 TERM_WALL = 5.0  # seconds for a keeper to sweep before it is killed itself
+COMPILING = {  # a pool of compiling processes begins in the box, when it is needed, and imports nothing anew
+    "TORCH_WARM_POOL": "0",
+    "TORCHINDUCTOR_WORKER_START": "fork",
+}
 
 
 @dataclass
@@ -88,8 +94,9 @@ class Spare:
 class Waiting:
     """One box at a time and a spare. `parent` holds the folders of the boxes; `ready` is what the first spare said.
 
-    `nodes` are those of the device; `environment` is what the box sees besides the usual. Has the interface of
-    `nursery.Nursery`, whose `folder` and `process` are here those of the latest box.
+    `nodes` are those of the device; `environment` is what the box sees besides the usual. Each box begins with a copy
+    of the compile cache in the folder `compiled`, where there is one. Has the interface of `nursery.Nursery`, whose
+    `folder` and `process` are here those of the latest box.
     """
 
     def __init__(
@@ -100,9 +107,12 @@ class Waiting:
         device: str = "cpu",
         nodes: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
+        compiled: Path | None = None,
     ) -> None:
         self.parent, self.memory_mb, self.isolation = parent, memory_mb, isolation
-        self.device, self.nodes, self.environment = device, nodes, {**ENVIRONMENT, **(environment or {})}
+        self.device, self.nodes, self.compiled = device, nodes, compiled
+        self.environment = {**ENVIRONMENT, **COMPILING, **(environment or {})}
+        self.kept: Path | None = None  # where the compile cache of the present box is to be moved at its end
         self._count = 0
         self._running: Spare | None = None
         self._spare: Spare | None = None
@@ -121,6 +131,8 @@ class Waiting:
         ours, theirs = socket.socketpair()
         try:
             (folder / "tmp").mkdir(parents=True, mode=0o700)
+            if self.compiled and self.compiled.is_dir():
+                shutil.copytree(self.compiled, folder / CACHE)
             process = subprocess.Popen(
                 [
                     *self.isolation.prefix(folder, self.nodes),
@@ -143,9 +155,8 @@ class Waiting:
 
     @staticmethod
     def _places(folder: Path) -> dict[str, str]:
-        """Where a box writes: compile caches too are its own, and cold."""
-        temporary = folder / "tmp"
-        return {"HOME": str(folder), "TMPDIR": str(temporary), "TORCHINDUCTOR_CACHE_DIR": str(temporary / "inductor")}
+        """Where a box writes: its compile cache too is its own."""
+        return {"HOME": str(folder), "TMPDIR": str(folder / "tmp"), "TORCHINDUCTOR_CACHE_DIR": str(folder / CACHE)}
 
     def _take(self) -> Spare:
         """The spare, ready; a new one where it has died while it waited. Raises Infrastructure."""
@@ -192,6 +203,8 @@ class Waiting:
             box.ended = spare.expect("exit", END_WALL)
             spare.expect("swept", END_WALL)
             box.log.drain()
+            if self.kept and (spare.folder / CACHE).is_dir():
+                shutil.move(spare.folder / CACHE, self.kept)
         finally:
             spare.close()
             box.close()

@@ -136,12 +136,20 @@ class GPT(nn.Module):
         return outer if outer < len(self.values) else None
 
     def forward(self, idx):
+        return self.logits(self.features(idx))
+
+    def features(self, idx):
+        """The stream (B, T, DIM) after all blocks."""
         before = F.pad(idx, (1, 0))[:, :-1]
         pairs = (before * 40503 + idx * 30011) % BIGRAM_BUCKETS
-        x = x0 = norm(self.tok_emb(idx) + self.bigram(pairs)).to(FAST)
+        x0 = norm(self.tok_emb(idx) + self.bigram(pairs)).to(FAST)
+        x = x0.clone()  # else the first block, given one tensor twice, would be compiled on its own
         for i, block in enumerate(self.blocks):
             table = self.table_of(i)
             x = block(x, x0, None if table is None else self.values[table](idx), self.cos, self.sin)
+        return x
+
+    def logits(self, x):
         logits = linear(norm(x), self.head.weight).float()
         return SOFTCAP * torch.tanh(logits / SOFTCAP)
 
@@ -213,18 +221,17 @@ class Muon:
 
 tokenizer = Tokenizer.from_directory()
 vocab_size = tokenizer.get_vocab_size()
-plain = GPT(vocab_size).to(DEVICE)
-num_params = sum(p.numel() for p in plain.parameters())
-model = torch.compile(plain) if COMPILE else plain
+model = GPT(vocab_size).to(DEVICE)
+num_params = sum(p.numel() for p in model.parameters())
 
-blocks = list(plain.blocks.parameters())
+blocks = list(model.blocks.parameters())
 muon = Muon(p for p in blocks if p.ndim == 3)
 adam = torch.optim.AdamW(
     [
-        {"params": list(plain.tok_emb.parameters()), "lr": EMBED_LR},
-        {"params": list(plain.bigram.parameters()), "lr": BIGRAM_LR},
-        {"params": list(plain.values.parameters()), "lr": VALUE_LR},
-        {"params": list(plain.head.parameters()), "lr": HEAD_LR},
+        {"params": list(model.tok_emb.parameters()), "lr": EMBED_LR},
+        {"params": list(model.bigram.parameters()), "lr": BIGRAM_LR},
+        {"params": list(model.values.parameters()), "lr": VALUE_LR},
+        {"params": list(model.head.parameters()), "lr": HEAD_LR},
         {"params": [p for p in blocks if p.ndim < 3], "lr": SCALAR_LR},
     ],
     betas=(BETA1, BETA2),
@@ -246,14 +253,25 @@ def schedule(done):
     muon.momentum.fill_(MUON_START + (MUON_MOMENTUM - MUON_START) * min(1.0, done / MOMENTUM_WARMUP))
 
 
+def loss_of(x, y):
+    """Mean cross-entropy of targets (B, T), given the stream (B, T, DIM)."""
+    return F.cross_entropy(model.logits(x).view(-1, vocab_size), y.view(-1))
+
+
+if COMPILE:
+    loss_of = torch.compile(loss_of, dynamic=False)
+    for block in model.blocks:
+        block.compile(dynamic=False)  # two kinds, with and without values: all others are alike
+
+
 def train_step(x, y):
     """One step of both optimizers on inputs and targets (B, T); returns the loss as a tensor."""
     schedule(progress())
-    loss = F.cross_entropy(model(x).view(-1, vocab_size), y.view(-1))
+    loss = loss_of(model.features(x), y)
     loss.backward()
     muon.step()
     adam.step()
-    plain.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     return loss.detach()
 
 
@@ -263,14 +281,14 @@ def train_step(x, y):
 
 def warm_up():
     """Compile, before the clock starts, what training and evaluation run; nothing is learnt from it."""
-    weights = {name: tensor.clone() for name, tensor in plain.state_dict().items()}
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     unused = adam.state_dict()
     for x, y, _ in itertools.islice(make_dataloader(tokenizer, BATCH_SIZE, MAX_SEQ_LEN, "warmup"), 2):
         train_step(x, y)
     with torch.no_grad():
         model.eval()(x[:EVAL_ROWS])
     model.train()
-    plain.load_state_dict(weights)
+    model.load_state_dict(weights)
     adam.load_state_dict(unused)
     muon.reset()
 

@@ -1,0 +1,98 @@
+"""The seed's compile cache: who fills it, and that no other program's work ever gets into it."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import compiled
+import corpus
+import trials
+from ladder import Isolation
+from selftest import Settled
+from session import Terms
+from tests.target.conftest import SCORE, TINY
+from tests.target.test_kills import Silent
+from texts import FOLDER, Scale, Texts
+from waiting import Waiting
+
+WRITES = """
+import os
+place = os.environ["TORCHINDUCTOR_CACHE_DIR"]
+print("found", sorted(os.listdir(place)) if os.path.isdir(place) else None)
+os.makedirs(place + "/kernels", exist_ok=True)
+with open(place + "/kernels/{name}", "w") as file:
+    file.write("{name}")
+"""
+
+
+@pytest.fixture
+def judge(cache: Path, tmp_path: Path) -> Iterator[trials.Judge]:
+    """A judge on the CPU whose boxes wait, as those for a GPU do."""
+    scale = Scale.read("cpu")
+    boxes = Waiting(tmp_path / "boxes", 4096, Isolation("L"), compiled=tmp_path / "compiled" / "key")
+    texts = Texts(corpus.load(cache, None, print), scale, print)
+    judge = trials.Judge(scale, texts, Silent(), Settled(Isolation("L"), boxes, ""), 10.0)  # type: ignore[arg-type]
+    yield judge
+    judge.nursery.close()
+
+
+def program(name: str) -> bytes:
+    return (TINY + WRITES.format(name=name) + SCORE).encode()
+
+
+def run(judge: trials.Judge, name: str) -> str:
+    outcome = judge.run(program(name), Terms(0.3, 0.02, 0, "smoke"))
+    assert outcome["status"] == "ok", outcome
+    return str(outcome["log_tail"])
+
+
+def test_every_box_begins_with_the_seed_s_and_leaves_nothing_in_it(judge: trials.Judge, tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = tmp_path / "compiled" / "key"
+    compiled.fill(judge, folder, program("seed"), said.append)
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["seed"]
+    assert len(said) == 1
+    run(judge, "spare")  # was prepared before there was any
+    assert "found ['kernels']" in run(judge, "first")
+    assert "found ['kernels']" in run(judge, "second")
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["seed"]
+    compiled.fill(judge, folder, program("another"), said.append)
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["seed"]
+    assert len(said) == 1
+
+
+def test_nothing_is_kept_of_a_seed_that_fails(judge: trials.Judge, tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = tmp_path / "compiled" / "key"
+    compiled.fill(judge, folder, WRITES.format(name="seed").encode() + b"\nraise SystemError('broken')", said.append)
+    assert "broken" in said[-1] and not folder.exists()
+    assert "kernels" not in run(judge, "first").split("\n")[0]
+
+
+@pytest.mark.parametrize("scale", tomllib.loads((FOLDER / "target.toml").read_text())["scales"])
+def test_the_seed_has_the_constants_of_its_scale(scale: str) -> None:
+    text = compiled.seed(Scale.read(scale)).decode()
+    given = tomllib.loads((FOLDER / "target.toml").read_text())["scales"][scale].get("bindings", {})
+    body = {
+        node.targets[0].id: node.value.value
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    assert {name: body[name] for name in given} == given
+
+
+def test_another_device_program_or_compiler_has_another_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scale = Scale.read("gpu")
+    places = {compiled.place(tmp_path, scale, "H100"), compiled.place(tmp_path, scale, "H200")}
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.0")
+    places.add(compiled.place(tmp_path, scale, "H100"))
+    places.add(compiled.place(tmp_path, replace(scale, name="cpu"), "H100"))
+    assert len(places) == 4

@@ -1,0 +1,69 @@
+"""The seed's compile cache, of which every box for a device begins with a copy; that of no other program is ever kept.
+
+A cache that programs shared would carry what one of them has learnt to the next. The seed's is filled by the judge, in
+a box of its own that runs nothing else, and each box has its own copy, which ends with the box.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import platform
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nursery import remove
+from session import Terms
+from texts import Scale
+from waiting import Waiting
+
+if TYPE_CHECKING:
+    from trials import Judge
+
+FOLDER = Path(__file__).resolve().parent
+SECONDS = 0.3  # for which the seed trains meanwhile
+COMPILERS = ("torch", "triton")
+
+
+def seed(scale: Scale) -> bytes:
+    """The seed program with the constants of a scale."""
+    about = tomllib.loads((FOLDER / "target.toml").read_text())
+    text = (FOLDER / about["script"]).read_text()
+    for name, value in about["scales"][scale.name].get("bindings", {}).items():
+        text = re.sub(rf"^{name} = [^#\n]*?(?=\s*(#|$))", f"{name} = {value!r}", text, flags=re.MULTILINE)
+    return text.encode()
+
+
+def place(cache: Path, scale: Scale, device: str) -> Path:
+    """Where it is kept: by program, compiler and device."""
+    versions = []
+    for package in COMPILERS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+    about = [seed(scale).decode(), *versions, platform.python_version(), device]
+    return cache / "compiled" / hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
+
+
+def fill(judge: Judge, folder: Path, program: bytes, say: Callable[[str], None]) -> None:
+    """Fill `folder` by a short trial of `program`, unless it is there. Where that fails, boxes begin without any."""
+    nursery = judge.nursery
+    if folder.is_dir() or not isinstance(nursery, Waiting) or nursery.compiled is None:
+        return
+    say("compiling the seed program once, for all trials to start from")
+    draft = nursery.parent / "compiled"
+    nursery.kept = draft
+    try:
+        outcome = judge.run(program, Terms(SECONDS, SECONDS / judge.scale.budget, 0, "smoke", judge.patience))
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if outcome["status"] != "ok":
+            say(f"nothing was kept of it ({outcome['reason']}): trials compile everything themselves")
+        elif draft.is_dir():
+            with contextlib.suppress(OSError):  # another judge was faster
+                draft.rename(folder)
+    finally:
+        nursery.kept = None
+        remove(draft)
