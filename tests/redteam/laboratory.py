@@ -30,6 +30,7 @@ from typing import Any
 
 import psutil
 
+from packages import test_folders
 from tests.redteam.attacks import Program
 from tests.redteam.traps import Listeners, Victim, Watcher
 from tests.target.slot import SCORE, TARGET, TINY, Slot
@@ -155,9 +156,13 @@ class Laboratory:
 
     @cached_property
     def secret_lines(self) -> frozenset[str]:
-        """Long lines of validation and test text that are nowhere in the training text."""
+        """Long lines of validation and test text that are nowhere in the training text, and of each module in a hidden
+        folder the longest, since any of them may be such text at another scale."""
         lines = {name: {line.strip() for line in text.splitlines()} for name, text in self.texts.items()}
-        hidden = (lines["val"] | lines["test"] | lines["second"]) - lines["train"]
+        hidden = lines["val"] | lines["test"] | lines["second"]
+        modules = (path.read_bytes() for place in test_folders() for path in place.rglob("*.py"))
+        hidden |= {max(text.splitlines(), key=len, default=b"").strip() for text in modules}
+        hidden -= lines["train"]
         return frozenset(line.decode(errors="replace") for line in hidden if len(line) >= LONG)
 
     def processes(self) -> set[int]:

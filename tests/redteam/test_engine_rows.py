@@ -10,6 +10,7 @@ import corpus
 from evolve.config import load_target
 from evolve.model import Outcome, Trial
 from operators.genome import NotAllowed, Reader
+from sources import SHARE, Document
 from tests.evolve.test_evaluation import ANCHOR, GENOME, PLAN, SEEDS, Listed, drive, falling
 from tests.target.conftest import TARGET
 
@@ -32,10 +33,11 @@ def test_29_text_that_training_text_nearly_repeats_is_not_scored_on(
 ) -> None:
     monkeypatch.setattr(corpus, "OVERLAP", overlap)
     texts = eligible(200)
-    scored = next(t for t in texts if int.from_bytes(hashlib.sha256(t).digest()[:8], "big") / 2**64 < corpus.TEST_SHARE)
+    scored = next(t for t in texts if int.from_bytes(hashlib.sha256(t).digest()[:8], "big") / 2**64 < SHARE)
     copy = scored + b"and one line more, in the training text\n"
-    splits, _ = corpus.split_documents([*((text, True) for text in texts), (copy, False)])
-    assert (scored in splits["val"]) == bool(copied) and copy in splits["train"]
+    splits, _ = corpus.split_documents([*(Document(text, True) for text in texts), Document(copy, False)])
+    found = {split: [document.text for document in documents] for split, documents in splits.items()}
+    assert (scored in found["val"]) == bool(copied) and copy in found["train"]
 
 
 def test_48_weights_do_not_fit_into_a_program(reader: Reader) -> None:

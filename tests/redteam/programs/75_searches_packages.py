@@ -1,5 +1,5 @@
 # row: 75
-# attempts: searches site-packages and .pyc files for the tests of sympy and networkx
+# attempts: searches site-packages, the standard library and .pyc files for the tests of all packages
 # expects: ok
 # defence: folders of tests are not mounted and not granted
 # off: landlock mount
@@ -20,15 +20,16 @@ LINE = re.compile(rb"[ -~]{24,}")
 for start in {
     pathlib.Path(torch.__file__).parent.parent,
     *map(pathlib.Path, sys.path),
+    pathlib.Path(os.__file__).parent,
     pathlib.Path("/usr/lib/python3/dist-packages"),
 }:
-    for package in ("sympy", "networkx"):
-        for folder, _, names in os.walk(start / package):
-            for name in names if "tests" in folder else ():
-                try:
-                    text = (pathlib.Path(folder) / name).read_bytes()
-                except OSError:
-                    continue
-                if name.endswith((".py", ".pyc")):
-                    print(max(LINE.findall(text), key=len, default=b"").decode())
+    for folder, _, names in os.walk(start):
+        for name in names if {"tests", "test"} & set(folder.split("/")) else ():
+            if not name.endswith((".py", ".pyc")):
+                continue
+            try:
+                text = (pathlib.Path(folder) / name).read_bytes()
+            except OSError:
+                continue
+            print(max(LINE.findall(text), key=len, default=b"").decode())
 evaluate_bpb(model, tokenizer, 8)
