@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import baselines
+import compiled
 import corpus
 from devices import listing
 from documents import DataError
@@ -53,6 +54,7 @@ def serve_engine(options: argparse.Namespace) -> None:
         texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
         folder = box_folder(options.cache)
+        place = compiled.place(options.cache, scale, guard.device.name) if guard else None
     except (DataError, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})
         return
@@ -63,12 +65,14 @@ def serve_engine(options: argparse.Namespace) -> None:
             if guard:
                 alone.enter_context(guard.alone(engine.wait))
                 guard.settle()
-            settled = settle(lambda isolation: boxes(scale, folder, isolation, guard), asked, unsafe, hidden, say)
+            settled = settle(lambda level: boxes(scale, folder, level, guard, place), asked, unsafe, hidden, say)
     except (NoIsolation, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})
         return
     judge = Judge(scale, texts, engine, settled, options.patience, guard)
     try:
+        if place:
+            compiled.fill(judge, place, compiled.seed(scale), say)
         engine.reply(judge.ready(about))
         while True:
             engine.reply(judge.trial(engine.request()))
