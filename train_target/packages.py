@@ -21,7 +21,8 @@ PACKAGES = "-packages"  # ends the names of the folders that packages are instal
 
 def package_folders() -> set[Path]:
     """The folders that this interpreter imports installed packages from."""
-    return {Path(p) for p in (*site.getsitepackages(), *sys.path) if p.endswith(PACKAGES)}
+    folders = {Path(p) for p in (*site.getsitepackages(), *sys.path) if p.endswith(PACKAGES)}
+    return {folder for folder in folders if folder.is_dir()}
 
 
 def standard_library() -> set[Path]:

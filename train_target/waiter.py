@@ -110,7 +110,7 @@ class Waiter:
         if self.device == "cpu":
             torch.set_num_threads(1)
         else:
-            import torch._inductor.compile_fx  # noqa: F401 - and all that compiling needs: three seconds
+            import_compiler()
         ruleset = self.ruleset(about["shared_memory"] != "none")
         forget_peak()
         about |= {"landlock": ruleset is not None, "baseline_mb": peak_mb(), "torch": torch.__version__}
@@ -134,6 +134,20 @@ class Waiter:
             return sandbox.landlock([], self.folder, writable)
         threads = Path("/proc") if self.level == "N" else Path(f"/proc/{os.getpid()}")
         return sandbox.landlock(map(Path, CUDA_READS), self.folder, [*writable, threads, *self.nodes])
+
+
+def import_compiler() -> None:
+    """Import what compiling for a device needs, three seconds' worth, and do not look whether there is one.
+
+    It is looked for while this is imported, which would start the driver and a thread of its in a process that waits.
+    """
+    import torch
+
+    there, torch.cuda.is_available = torch.cuda.is_available, lambda: True
+    try:
+        import torch._inductor.compile_fx  # noqa: F401
+    finally:
+        torch.cuda.is_available = there
 
 
 def forget_peak() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +14,14 @@ import psutil
 import pytest
 
 import corpus
+import nursery
+import waiting as waiting_boxes
 from clock import WallClock
 from ladder import Isolation, find_bwrap
 from nursery import Box, Infrastructure, Nursery
 from session import Session, Terms, Verdict
 from tests.target.conftest import SCORE, TINY
-from texts import Scale, Texts
+from texts import FOLDER, Scale, Texts
 from trials import answer
 from waiting import Waiting
 from wire import Message
@@ -180,3 +184,23 @@ def test_closing_ends_a_box_that_runs_and_the_spare(tmp_path: Path) -> None:
     boxes.close()
     box.close()
     assert sleepers(str(tmp_path)) == [] and not (tmp_path / "boxes").exists()
+
+
+LOOKS = """
+import os, sys, torch
+sys.path.insert(0, sys.argv[1])
+import waiter
+
+def looked():
+    raise SystemError("looked for a device")
+
+torch.cuda.is_available = looked
+waiter.import_compiler()
+assert torch.cuda.is_available is looked and "torch._inductor.compile_fx" in sys.modules
+assert len(os.listdir("/proc/self/task")) == 1
+"""
+
+
+def test_a_waiting_box_imports_the_compiler_without_a_look_at_the_device() -> None:
+    environment = {**os.environ, **nursery.ENVIRONMENT, **waiting_boxes.COMPILING}
+    subprocess.run([sys.executable, "-c", LOOKS, str(FOLDER)], env=environment, check=True)
