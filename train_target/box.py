@@ -24,6 +24,7 @@ import sandbox
 import seccomp
 
 SCRIPT = "train.py"
+CACHE = "tmp/inductor"  # of what is compiled: below the present folder, so that a copy of it serves another box
 
 
 def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | None, level: str = "L") -> None:
@@ -50,7 +51,7 @@ def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | 
         LANG="C.UTF-8",
         OMP_NUM_THREADS="1",
         PATH="/usr/local/bin:/usr/bin:/bin",
-        TORCHINDUCTOR_CACHE_DIR=str(temporary / "inductor"),
+        TORCHINDUCTOR_CACHE_DIR=CACHE,
         TORCHINDUCTOR_COMPILE_THREADS="1",  # in the process: a pool would be shared with a fork of the box
         EVOLVE_BOX_FD=str(sock),
     )

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nursery import remove
+from nursery import Infrastructure, remove
 from session import Terms
 from texts import Scale
 from waiting import Waiting
+from wire import Message
 
 if TYPE_CHECKING:
     from trials import Judge
@@ -49,21 +50,37 @@ def place(cache: Path, scale: Scale, device: str) -> Path:
 
 
 def fill(judge: Judge, folder: Path, program: bytes, say: Callable[[str], None]) -> None:
-    """Fill `folder` by a short trial of `program`, unless it is there. Where that fails, boxes begin without any."""
+    """Fill `folder` by a short trial of `program`, unless it is there, and keep it if the program then begins with it.
+
+    Where either fails, boxes begin without any, and `say` is told.
+    """
     nursery = judge.nursery
     if folder.is_dir() or not isinstance(nursery, Waiting) or nursery.compiled is None:
         return
     say("compiling the seed program once, for all trials to start from")
     draft = nursery.parent / "compiled"
     nursery.kept = draft
+    terms = Terms(SECONDS, SECONDS / judge.scale.budget, 0, "smoke", judge.patience)
     try:
-        outcome = judge.run(program, Terms(SECONDS, SECONDS / judge.scale.budget, 0, "smoke", judge.patience))
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if outcome["status"] != "ok":
-            say(f"nothing was kept of it ({outcome['reason']}): trials compile everything themselves")
-        elif draft.is_dir():
+        reason = failure(judge.run(program, terms))
+        nursery.kept = None
+        if not reason and draft.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with contextlib.suppress(OSError):  # another judge was faster
                 draft.rename(folder)
+            nursery.renew()
+            reason = failure(judge.run(program, terms))
+    except Infrastructure as error:
+        reason = str(error)
     finally:
         nursery.kept = None
         remove(draft)
+    if reason:
+        remove(folder)
+        nursery.renew()
+        say(f"nothing was kept of it ({reason}): trials compile everything themselves")
+
+
+def failure(outcome: Message) -> str:
+    """Why a trial was not ok, or ""."""
+    return "" if outcome["status"] == "ok" else f"{outcome['status']}: {outcome['reason']}"

@@ -71,8 +71,9 @@ def serve_engine(options: argparse.Namespace) -> None:
         return
     judge = Judge(scale, texts, engine, settled, options.patience, guard)
     try:
-        if place:
-            compiled.fill(judge, place, compiled.seed(scale), say)
+        if guard and place:
+            with guard.alone(engine.wait):
+                compiled.fill(judge, place, compiled.seed(scale), say)
         engine.reply(judge.ready(about))
         while True:
             engine.reply(judge.trial(engine.request()))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from select import select
 
+from box import CACHE
 from ladder import Isolation
 from nursery import (
     END_WALL,
@@ -33,7 +34,6 @@ from nursery import (
 )
 from wire import Message, Wire
 
-CACHE = "tmp/inductor"  # of what is compiled, in the folder of a box
 TERM_WALL = 5.0  # seconds for a keeper to sweep before it is killed itself
 COMPILING = {  # a pool of compiling processes begins in the box, when it is needed, and imports nothing anew
     "TORCH_WARM_POOL": "0",
@@ -141,6 +141,7 @@ class Waiting:
                     *("--", *map(str, self.isolation.hidden)),
                 ],
                 pass_fds=[theirs.fileno()],
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 env=self.environment | self._places(folder),
@@ -156,7 +157,7 @@ class Waiting:
     @staticmethod
     def _places(folder: Path) -> dict[str, str]:
         """Where a box writes: its compile cache too is its own."""
-        return {"HOME": str(folder), "TMPDIR": str(folder / "tmp"), "TORCHINDUCTOR_CACHE_DIR": str(folder / CACHE)}
+        return {"HOME": str(folder), "TMPDIR": str(folder / "tmp"), "TORCHINDUCTOR_CACHE_DIR": CACHE}
 
     def _take(self) -> Spare:
         """The spare, ready; a new one where it has died while it waited. Raises Infrastructure."""
@@ -193,6 +194,12 @@ class Waiting:
         self._running, self.folder, self.process = spare, spare.folder, spare.process
         self._spare = self._prepare()
         return box
+
+    def renew(self) -> None:
+        """Begin the spare anew, with the compile cache as it is now. Raises Infrastructure."""
+        if self._spare:
+            self._spare.close()
+        self._spare = self._prepare()
 
     def end(self, box: Box) -> Message:
         """Kill the box and all that it left; returns its exit code and peak memory."""

@@ -253,7 +253,7 @@ def on_demand(place: Place, isolation: Isolation) -> Judged:
 def cached(place: Place, isolation: Isolation) -> Judged:
     """As ready, and each box begins with the compile cache of the seed program. Raises TrialFailed without one."""
     cache = place.folder / "compiled"
-    filling = Judged("filling", place, isolation)
+    filling = Judged("filling", place, isolation, compiled=cache)
     try:
         with place.alone():
             seeds.fill(filling.judge, cache, seeds.seed(place.scale), say)

@@ -58,13 +58,22 @@ def test_every_box_begins_with_the_seed_s_and_leaves_nothing_in_it(judge: trials
     compiled.fill(judge, folder, program("seed"), said.append)
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["seed"]
     assert len(said) == 1
-    run(judge, "spare")  # was prepared before there was any
     assert "found ['kernels']" in run(judge, "first")
     assert "found ['kernels']" in run(judge, "second")
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["seed"]
     compiled.fill(judge, folder, program("another"), said.append)
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["seed"]
     assert len(said) == 1
+
+
+def test_nothing_is_kept_that_a_program_cannot_begin_with(judge: trials.Judge, tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = tmp_path / "compiled" / "key"
+    once = b"\nassert not os.path.exists(place + '/kernels/seed'), 'begun with it'\n"
+    only_once = program("seed").replace(b"os.makedirs", once + b"os.makedirs")
+    compiled.fill(judge, folder, only_once, said.append)
+    assert "begun with it" in said[-1] and not folder.exists()
+    assert "kernels" not in run(judge, "first").split("\n")[0]
 
 
 def test_nothing_is_kept_of_a_seed_that_fails(judge: trials.Judge, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 # says: LOOKED .*CONTROL [1-9]
 # harmful: FOUND [1-9]
 # defence: the driver clears memory before it gives it to another process
-# note: the pattern is found again within one process (CONTROL), so it would be seen
+# note: the pattern is counted where it is known to be (CONTROL), so it would be seen
 import torch
 from torch import nn
 
@@ -22,11 +22,9 @@ other = sum(block.count_nonzero() for block in blocks).item()
 for block in blocks:
     block.fill_(PATTERN)
 torch.cuda.synchronize()
-del block, blocks[0]
-again = torch.empty(WORDS, dtype=torch.int64, device=DEVICE)
-control = (again == PATTERN).sum().item()
+control = (blocks[-1] == PATTERN).sum().item()
 print(
-    f"LOOKED at {len(blocks) + 1} GiB: FOUND {found} words of the last candidate, {other} that are not 0; "
+    f"LOOKED at {len(blocks)} GiB: FOUND {found} words of the last candidate, {other} that are not 0; "
     f"CONTROL {control} of {WORDS}",
     flush=True,
 )
