@@ -12,7 +12,8 @@ from devices import Device, Source, User
 from nursery import Infrastructure
 from telemetry import State
 
-HELD_BACK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80  # power cap, slowdown by hardware, heat (software, hardware), power brake
+POWER_CAP = 0x4  # which a busy device reaches as a matter of course
+HELD_BACK = 0x8 | 0x20 | 0x40 | 0x80  # slowdown by hardware, heat (software, hardware), power brake
 Command = Sequence[str]
 
 
@@ -87,7 +88,7 @@ class Nvml:
             joules = float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
         except nvml.NVMLError:  # not before Volta, nor for a part of a device
             joules = None
-        return State(joules, clock, bool(reasons & HELD_BACK))
+        return State(joules, clock, bool(reasons & HELD_BACK), bool(reasons & POWER_CAP))
 
     def minor(self, device: Device) -> int | None:
         return int(self._ask(self._nvml.nvmlDeviceGetMinorNumber, self._handle(device)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 
@@ -31,14 +31,16 @@ GROUPS = 20  # of steps, of whose means the median is taken: a host that runs ah
 
 @dataclass(frozen=True)
 class State:
-    """One look at a device: energy since the driver was loaded in joules, clock of its cores in MHz, held back or not.
+    """One look at a device: energy since the driver was loaded in joules, clock of its cores in MHz, what limits it.
 
-    Held back is what power, heat or a fault of the supply does; an idle device and a clock that was chosen are not.
+    Held back is what heat or a fault of the supply does; an idle device and a clock that was chosen are not, nor is one
+    at its power cap, where busy ones of the larger kinds always are.
     """
 
     joules: float | None
     sm_mhz: float
     held_back: bool
+    power_capped: bool
 
 
 @dataclass
@@ -51,14 +53,18 @@ class Telemetry:
         self._states.append((time.monotonic(), state))
 
     def metrics(self, charged: float) -> dict[str, float]:
-        """Clocks, share of looks at which it was held back, watts and joules of `charged` seconds; {} without looks."""
+        """Clocks, shares of looks at which it was held back or at its power cap, watts, and joules of `charged` seconds.
+
+        {} without looks.
+        """
         if not self._states:
             return {}
         clocks = [state.sm_mhz for _, state in self._states]
         found = {
             "sm_mhz_min": min(clocks),
             "sm_mhz_median": median(clocks),
-            "throttled_share": sum(state.held_back for _, state in self._states) / len(clocks),
+            "throttled_share": fmean(state.held_back for _, state in self._states),
+            "power_capped_share": fmean(state.power_capped for _, state in self._states),
         }
         (began, first), (ended, last) = self._states[0], self._states[-1]
         if first.joules is not None and last.joules is not None and ended > began:

@@ -19,10 +19,11 @@ SHOWN = {  # metric: heading, factor, format
     "watts": ("W", 1.0, ".0f"),
     "sm_mhz_median": ("SM MHz", 1.0, ".0f"),
     "throttled_share": ("throttled", 100.0, ".0f"),
+    "power_capped_share": ("at the power cap", 100.0, ".0f"),
     "startup_seconds": ("s before the clock", 1.0, ".1f"),
     "parameters": ("parameters", 1e-6, ".1f"),
 }
-UNITS = {"mfu_reported": " %", "throttled_share": " %", "parameters": " M"}
+UNITS = {"mfu_reported": " %", "throttled_share": " %", "power_capped_share": " %", "parameters": " M"}
 Runs = Mapping[str, Mapping[float, Sequence[Mapping[str, float]]]]  # metrics by program, budget and seed
 Curves = Mapping[float, Mapping[float, Sequence[float]]]  # losses of the reference by budget and share of it
 
