@@ -53,7 +53,7 @@ class Telemetry:
         self._states.append((time.monotonic(), state))
 
     def metrics(self, charged: float) -> dict[str, float]:
-        """Clocks, shares of looks at which it was held back or at its power cap, watts, and joules of `charged` seconds.
+        """Clocks, shares of looks at which it was held back or at its power cap, watts, joules of `charged` seconds.
 
         {} without looks.
         """
