@@ -149,7 +149,7 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
     language = language_of(options)
     settings = settings_of(options, target, language)
     limits = limits_of(options, target)
-    reader = plugins.load(plugins.READER)(target.rules)
+    reader = plugins.load(plugins.READER)(target.rules_at(settings.scale))
     operators = plugins.load_operators(settings.operators, reader)
     arms = plugins.arms_of(settings.operators, operators, settings.models)
     seed = read_seed(reader, target, settings.scale)
@@ -197,10 +197,10 @@ def _judges(
             given |= {"executor": f"spool:{executor.spool.folder}", "outlived": True}
         else:
             slots = slots_for(target, options.scale, options.slots)
-            judge_log, said = closing.enter_context(_judge_log(log.store.directory))
+            heard, said = closing.enter_context(judge_log(log.store.directory))
             isolation = options_of(options.isolation, options.unsafe_no_sandbox)
-            told = (target, options.scale, options.data, slots, reader, judge_log)
-            executor = open_executor(*told, lambda: _pass_on(said, say), isolation)
+            told = (target, options.scale, options.data, slots, reader, heard)
+            executor = open_executor(*told, lambda: pass_on(said, say), isolation)
         closing.callback(executor.close)
         _introduced(executor.hello, target)
         executor.hello |= given
@@ -254,7 +254,7 @@ def _models(
 
 
 @contextmanager
-def _judge_log(directory: Path) -> Iterator[tuple[IO[str], IO[str]]]:
+def judge_log(directory: Path) -> Iterator[tuple[IO[str], IO[str]]]:
     """Where judges write, and the same file to be read from its end. Raises `StoreError` if it cannot be written."""
     path = directory / "judge.log"
     try:
@@ -276,7 +276,7 @@ def _introduced(hello: dict[str, Any], target: Target) -> None:
         )
 
 
-def _pass_on(lines: IO[str], say: Callable[[str], None]) -> None:
+def pass_on(lines: IO[str], say: Callable[[str], None]) -> None:
     """The lines that are new in a file."""
     for line in lines.readlines():
         say(line.rstrip())

@@ -15,7 +15,7 @@ from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.store import StoreError
 
-THEMES = ("run", "view", "account", "plot", "page", "take", "track", "give", "check", "spool")  # of evolve.commands
+THEMES = (*("run", "view", "account", "plot", "page", "promote"), *("take", "track", "give", "check", "spool"))
 WITHOUT_A_SEARCH = {"worker": "spool", "spool": "spool"}  # commands for machines that lack what a search needs
 BAD_INPUT = 2
 PIPE_WIDTH = 140  # columns where the output is not a terminal
@@ -24,8 +24,8 @@ PIPE_WIDTH = 140  # columns where the output is not a terminal
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code.
 
-    0, 1 (the run failed), 2 (bad input), 3 (no language model can be asked any more), 4 (trials wait in a spool), 130
-    (interrupted).
+    0, 1 (the run failed), 2 (bad input), 3 (no language model can be asked any more), 4 (trials wait in a spool, or are
+    left), 130 (interrupted).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):

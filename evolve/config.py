@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -43,6 +43,11 @@ class Target:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    def rules_at(self, scale: str) -> Rules:
+        """The rules with what a scale knows of numbers before what all of them know."""
+        hints: Mapping[str, str] = self.scales.get(scale, {}).get("hints", {})
+        return replace(self.rules, hints={**hints, **self.rules.hints, **hints})
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def load_target(folder: Path) -> Target:
             rungs=_rungs(table["rungs"]),
             stop=_stop(table.get("stop", {})),
             judge=judge.resolve(),
-            scales={name: {**scale, "budget": float(scale["budget"])} for name, scale in table["scales"].items()},
+            scales={name: _scale(scale) for name, scale in table["scales"].items()},
             fingerprint=digest(text + "".join(_read(part) for part in sorted(folder.glob("*.py")))),
         )
     except tomllib.TOMLDecodeError as error:
@@ -157,9 +162,17 @@ def _rules(table: Mapping[str, Any]) -> Rules:
         protected=tuple(rules["protected"]),
         imports=tuple(rules["imports"]),
         contract=tuple(rules["contract"]),
-        hints={name: _text(directive, f"the hint for {name}") for name, directive in table.get("hints", {}).items()},
+        hints=_hints(table),
         max_bytes=int(rules["max_bytes"]),
     )
+
+
+def _scale(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {**table, "budget": float(table["budget"]), "hints": _hints(table)}
+
+
+def _hints(table: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(directive, f"the hint for {name}") for name, directive in table.get("hints", {}).items()}
 
 
 def _text(value: object, what: str) -> str:

@@ -17,6 +17,8 @@ OPERATORS = {
 }
 READER = "operators.genome:Reader"
 UPSTREAM = "operators.upstream:convert"
+RESCALE = "operators.rescale:rescale"
+CONSTANTS = "operators.rescale:constants"
 PERSON = "operators.person:Person"
 PERSONS_CHILD = "operators.person:child_of"
 CARRIES = "operators.carried:carries"
@@ -84,7 +86,7 @@ def _operator(key: str, reader: Any) -> Any:
 
 def reader_for(header: dict[str, Any], moved_to: str | None = None) -> Any:
     """The reader of a recorded run. Raises `ConfigError` if its target is no longer where it was."""
-    return load(READER)(load_target(target_of(header, moved_to)).rules)
+    return load(READER)(load_target(target_of(header, moved_to)).rules_at(header["settings"]["scale"]))
 
 
 def target_of(header: dict[str, Any], moved_to: str | None = None) -> Path:

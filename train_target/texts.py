@@ -18,7 +18,7 @@ from scoring import Tokens, choose_rows
 from sources import SOURCES
 
 FOLDER = Path(__file__).resolve().parent
-BINDINGS = "bindings"  # of a scale: constants of the script, which the engine reads and the judge does not
+OF_THE_ENGINE = ("hints", "bindings")  # keys of a scale that tell of the script, which the judge does not read
 SEARCHED = ("val",)  # texts that a search scores on
 REPORTED = ("val", "test", "second")  # and those of the final report
 SMALLEST_EVALUATION = 16  # rows
@@ -51,14 +51,14 @@ class Scale:
         if name not in scales:
             raise DataError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
         known = [field for field in cls.__dataclass_fields__ if field != "name"]
-        if unknown := sorted(scales[name].keys() - {*known, BINDINGS}):
+        if unknown := sorted(scales[name].keys() - {*known, *OF_THE_ENGINE}):
             raise DataError(
-                f"[scales.{name}] in target.toml knows {', '.join([*known, BINDINGS])}, not {', '.join(unknown)}"
+                f"[scales.{name}] in target.toml knows {', '.join([*known, *OF_THE_ENGINE])}, not {', '.join(unknown)}"
             )
         kind = scales[name].get("corpus", cls.corpus)
         if kind not in SOURCES:
             raise DataError(f"[scales.{name}] in target.toml: the corpus is {' or '.join(SOURCES)}, not {kind!r}")
-        return cls(name=name, **{key: value for key, value in scales[name].items() if key != BINDINGS})
+        return cls(name=name, **{key: value for key, value in scales[name].items() if key in known})
 
 
 class Texts:

@@ -187,7 +187,7 @@ def _summary(run: Run, console: Console) -> None:
     winners = [c for c in run.history.front if beats_seed(run.history, c)]
     if winners and run.history.seed:
         best = winners[0]
-        print_diff(console, plugins.load(plugins.READER)(run.target.rules), run.history.seed, best)
+        print_diff(console, plugins.reader_for(run.history.header, str(run.target.folder)), run.history.seed, best)
         where = shlex.quote(str(run.store.directory))
         command = f"python -m evolve export {best.id} -o train.py --run-dir {where}"
         console.print(f"\nTake it home: {command}", markup=False, soft_wrap=True)

@@ -10,9 +10,11 @@ from rich.console import Console
 from evolve import plugins
 from evolve.commands.options import Commands, run_option, target_option
 from evolve.journal import plain
+from evolve.promotion import Promotions
 from evolve.reports.front import View, print_front, print_weakness
 from evolve.reports.lineage import print_ancestors, print_descendants
 from evolve.reports.open import find_candidate, find_program, find_run, open_history
+from evolve.reports.promote import promoted
 from evolve.reports.show import print_candidate
 from evolve.reports.source import patch, print_diff
 from evolve.reports.state import state_of
@@ -57,8 +59,11 @@ def _front(options: argparse.Namespace, console: Console) -> int:
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
-    history = open_history(find_run(options.run_dir))
-    print_candidate(console, history, find_candidate(history, options.id))
+    directory = find_run(options.run_dir)
+    history = open_history(directory)
+    candidate = find_candidate(history, options.id)
+    further = [("promoted", promoted(history, Promotions(directory), candidate))]
+    print_candidate(console, history, candidate, further)
     return 0
 
 

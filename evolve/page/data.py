@@ -19,6 +19,7 @@ from evolve.reports.failures import alike, groups
 from evolve.reports.front import beats_seed, controls, correlations, counts, gain, verdict
 from evolve.reports.proposals import COLUMNS, Fate, fates, ideas
 from evolve.reports.state import CURE, State, state_of
+from evolve.reports.steadiness import unsteady
 from evolve.tuner import importance
 
 NOTHING = ("failed", "rejected", "duplicate")  # what came to nothing
@@ -181,7 +182,7 @@ def _seeds(n: int) -> str:
 
 def _remarks(history: History) -> list[str]:
     """How sure that is, and what to make of it."""
-    found = [counts(history), correlations(history), controls(history)]
+    found = [counts(history), correlations(history), controls(history), *unsteady(history)]
     if history.seed and (sd := history.noise(1.0)):
         found.append(
             f"At the full budget, trainings of the same program vary with a standard deviation (sd) of {sd:.4f}."

@@ -19,6 +19,7 @@ from evolve.reports.columns import columns, estimate, grid_of, ordered
 from evolve.reports.grid import Grid
 from evolve.reports.standing import being_confirmed, knee, measured, standing
 from evolve.reports.state import State
+from evolve.reports.steadiness import print_unsteady
 
 SIGNIFICANT = 2.0  # standard errors of the difference
 
@@ -83,6 +84,7 @@ def print_front(
     console.print(correlations(history))
     if said := controls(history):
         console.print(said)
+    print_unsteady(console, history)
     console.print(verdict(history))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -14,6 +16,7 @@ from evolve.reports.front import beats_seed, gain, print_weakness
 from evolve.reports.grid import Grid, Head
 from evolve.reports.lineage import print_ancestors
 from evolve.reports.standing import standing
+from evolve.reports.steadiness import print_unsteady
 from evolve.reports.tried import anchor, tried
 
 LOG = 4000  # characters of a log that are shown, at most
@@ -27,11 +30,15 @@ STANDS = {
 }
 
 
-def print_candidate(console: Console, history: History, candidate: Candidate) -> None:
+def print_candidate(
+    console: Console, history: History, candidate: Candidate, further: Iterable[tuple[str, str]] = ()
+) -> None:
+    """`further` are lines beside those that come from the history, each with its label."""
     parents = " and ".join(candidate.parents) or "nobody"
     operator = escape(plain(candidate.operator))
     console.print(f"[bold]Candidate {candidate.id}[/bold]: {candidate.verdict}, by {operator} from {parents}")
     print_weakness(console, history)
+    print_unsteady(console, history)
     for label, text in (
         ("stands", _stands(history, candidate)),
         ("why", candidate.reason),
@@ -40,6 +47,7 @@ def print_candidate(console: Console, history: History, candidate: Candidate) ->
         ("verdict", judged(candidate)),
         ("numbers", tried(history, candidate)),
         ("edits", ", ".join(f"{e.op} {e.target}" for e in candidate.edits)),
+        *further,
     ):
         if text:
             console.print(f"{label}: {plain(text)}", markup=False, highlight=False)

@@ -23,6 +23,7 @@ from evolve.reports.lineage import about, change
 from evolve.reports.open import find_run, history_of, open_history
 from evolve.reports.progress import PLAIN_EVERY, clock, rewrites
 from evolve.reports.state import State, holder, state_with
+from evolve.reports.steadiness import unsteady
 from evolve.stopping import generation
 from evolve.store import FILE, Event, Store, StoreError
 
@@ -125,6 +126,8 @@ def facts(look: Look, now: float) -> dict[str, str]:
         shown["hypervolume"] = f"{history.hypervolume():.4f}"
     if history.weakness:
         shown["isolation"] = history.weakness
+    if said := unsteady(history):
+        shown["machine"] = " ".join(said)
     if out := sum(bool(c.quarantined) for c in history.candidates.values()):
         shown["in quarantine"] = str(out)
     wall = history.wall
