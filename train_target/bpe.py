@@ -1,6 +1,6 @@
 """Byte-pair encoding of a corpus (Sennrich, Haddow and Birch 2016, on bytes), trained and applied once and cached.
 
-Needs the extra `rustbpe`, imported when it is used. The vocabulary is trained on the first part of the training text.
+Needs `rustbpe` of the extra `gpu`, imported when it is used. The vocabulary is trained on the first part of the text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def encode_corpus(corpus: Corpus, vocab_size: int, say: Callable[[str], None]) -
     try:
         import rustbpe
     except ImportError as error:
-        raise DataError("a vocabulary of merged bytes needs rustbpe: pip install rustbpe") from error
+        raise DataError("a vocabulary of merged bytes needs rustbpe: pip install rustbpe (extra gpu)") from error
     say(f"training a vocabulary of {vocab_size} tokens, then encoding {sum(corpus.sizes.values()) / 1e6:.0f} MB")
     tokenizer = rustbpe.Tokenizer()
     tokenizer.train_from_iterator(_documents(corpus, "train", TRAINING_BYTES), vocab_size, pattern=PATTERN)
