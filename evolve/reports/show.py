@@ -17,7 +17,6 @@ from evolve.reports.grid import Grid, Head
 from evolve.reports.lineage import print_ancestors
 from evolve.reports.standing import standing
 from evolve.reports.steadiness import print_unsteady
-from evolve.reports.steadiness import print_unsteady
 from evolve.reports.tried import anchor, tried
 
 LOG = 4000  # characters of a log that are shown, at most
@@ -39,7 +38,6 @@ def print_candidate(
     operator = escape(plain(candidate.operator))
     console.print(f"[bold]Candidate {candidate.id}[/bold]: {candidate.verdict}, by {operator} from {parents}")
     print_weakness(console, history)
-    print_unsteady(console, history)
     print_unsteady(console, history)
     for label, text in (
         ("stands", _stands(history, candidate)),
