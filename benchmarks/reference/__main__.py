@@ -20,9 +20,10 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.reference.report import report, summary
-from benchmarks.reference.trials import Key, Measured, OutOfTime, Programs
+from benchmarks.reference.trials import Key, Measured, Programs
 from evolve import plugins
 from evolve.assemble import read_seed
+from evolve.batch import OutOfTime
 from evolve.config import ConfigError, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.judges import judge_command, slots_for
@@ -100,7 +101,7 @@ def programs(options: argparse.Namespace) -> Programs:
     """The seed with the constants of the scale, and the reference with its own or the best that tuning found."""
     target, expert = load_target(folder_of(None)), load_target(REFERENCE)
     reader = plugins.load(plugins.READER)
-    texts = {SEED: read_seed(reader(target.rules), target, options.scale).source}
+    texts = {SEED: read_seed(reader(target.rules_at(options.scale)), target, options.scale).source}
     texts[EXPERT] = read_seed(reader(expert.rules), expert, options.scale).source
     if (tuned(options) / FILE).is_file() and (front := open_history(tuned(options)).front):
         best = front[0]

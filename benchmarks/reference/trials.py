@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from evolve.batch import run_all
 from evolve.config import ConfigError
 from evolve.model import Genome, Outcome, Trial, digest
 from evolve.protocols import Executor
 
-TRIES = 3  # for what the machine spoilt
-START = 60.0  # seconds of a trial besides its budget, until one has shown how many
 Key = tuple[str, float, int]  # program, budget in seconds, seed
-
-
-class OutOfTime(Exception):
-    """There is too little time for another trial; the same command goes on from here."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,6 @@ class Measured:
 
     def __init__(self, path: Path, programs: Programs, executor: Executor, until: float) -> None:
         self.path, self.programs, self.executor, self.until = path, programs, executor, until
-        self.overhead = START
         self.metrics: dict[tuple[str, float, int], dict[str, float]] = {}
         for line in path.read_text().splitlines() if path.is_file() else []:
             row = json.loads(line)
@@ -61,30 +52,11 @@ class Measured:
         return [self.metrics[row] for row in rows if row in self.metrics]
 
     def measure(self, keys: Iterable[Key]) -> Iterator[Key]:
-        """Run what is not measured yet; yields each as it ends. Raises OutOfTime, ConfigError."""
+        """Run what is not measured yet; yields each as it ends. Raises OutOfTime, ConfigError, JudgeError."""
         due = [key for key in keys if self.programs.row(key) not in self.metrics]
-        running: dict[Future[Outcome], tuple[Key, float, int]] = {}
-        tries = dict.fromkeys(due, 0)
-        late = False
-        while (due and not late) or running:
-            while due and not late and len(running) < self.executor.slots:
-                late = time.monotonic() + due[0][1] + self.overhead > self.until
-                if not late:
-                    key = due.pop(0)
-                    tries[key] += 1
-                    running[self.executor.submit(self.programs.trial(key))] = (key, time.monotonic(), tries[key])
-            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
-                key, began, count = running.pop(future)
-                outcome = future.result()
-                if outcome.status == "infrastructure" and count < TRIES:
-                    print(f"{key[0]}: {outcome.reason}; once more", file=sys.stderr)
-                    due.append(key)
-                    continue
-                self._keep(key, outcome)
-                self.overhead = max(0.0, time.monotonic() - began - key[1]) * 1.2
-                yield key
-        if due:
-            raise OutOfTime
+        for key, outcome in run_all(self.executor, [(key, self.programs.trial(key)) for key in due], self.until):
+            self._keep(key, outcome)
+            yield key
 
     def _keep(self, key: Key, outcome: Outcome) -> None:
         if outcome.status != "ok":

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from benchmarks.reference.report import report, summary
-from benchmarks.reference.trials import Measured, OutOfTime, Programs
+from benchmarks.reference.trials import Measured, Programs
 from evolve.assemble import read_seed
+from evolve.batch import OutOfTime
 from evolve.config import ConfigError, load_target
 from evolve.executors.inline import InlineExecutor
 from evolve.model import Outcome, Trial
