@@ -161,7 +161,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial. `metrics` is empty unless `status` is "ok"; `seconds` is what the trial is charged.
+    """What came of a trial. `seconds` is what it is charged. `metrics` is empty unless `status` is "ok", or "oom": how
+    much memory was in use and how much there is.
 
     `reason` says in one line why the status is not "ok". Metrics are finite numbers. `violation` names the rule that a
     program was proven to break ("causality", "cross-sample" …), "" where none was. `checks` maps the name of a probe to

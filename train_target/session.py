@@ -367,12 +367,14 @@ class Session:
         return ""
 
 
+OUT_OF_MEMORY = "OutOfMemoryError"  # PyTorch's class for the memory of a device
 WRONG = "model(x) must return floating-point logits of shape (rows, MAX_SEQ_LEN, vocabulary), and it did not"
 
 
 def _without_words(reason: str) -> str:
     """What may be told of a crash with text of the evaluation in hand: a known class, a line, words of our own."""
     name, line = re.match(r"\w*", reason), re.search(r" at line (\d{1,4}): ", reason, re.ASCII)
-    known = name[0] if name and isinstance(getattr(builtins, name[0], None), type) else "an exception"
+    named = name and (name[0] == OUT_OF_MEMORY or isinstance(getattr(builtins, name[0], None), type))
+    known = name[0] if name and named else "an exception"
     said = WRONG if "model(x) must return" in reason else "during evaluation, where messages are not passed on"
     return f"{known}{f' at line {line[1]}' if line else ''}: {said}"

@@ -107,6 +107,7 @@ def test_a_description_that_cannot_be_used(
         (["--operator", "tune=0"], "a weight must be above 0"),
         (["--operator", "merge"], "need two parents"),
         (["--scale", "abacus"], "has cpu, gpu"),
+        (["--scale", "gpu"], "the scale gpu needs a GPU, and"),
     ],
 )
 def test_options_that_make_no_sense(

@@ -120,6 +120,14 @@ def test_a_program_that_runs_out_of_device_memory_is_told_peak_and_limit(slot: S
     slot.guard._sampled = 0.0
 
 
+def test_memory_that_runs_out_in_the_evaluation_is_told_without_the_program_s_words(slot: Slot) -> None:
+    model = "class Big(nn.Module):\n    def forward(self, x): raise torch.OutOfMemoryError('CUDA: 2 GiB; a word')\n"
+    outcome = slot.run(TINY + TAKES.format(4000) + model + "evaluate_bpb(Big(), tokenizer, 8)")
+    assert outcome["status"] == "oom", outcome
+    assert outcome["reason"].startswith("out of device memory: peak 4,000 MiB of 4,096 MiB (Made-up GPU): OutOfMem")
+    assert "messages are not passed on" in outcome["reason"] and "word" not in outcome["reason"]
+
+
 def test_another_crash_is_no_lack_of_memory(slot: Slot) -> None:
     outcome = slot.run(TINY + "raise RuntimeError('CUDA error: an illegal memory access was encountered')")
     assert (outcome["status"], outcome["metrics"]) == ("crashed", {})
