@@ -19,6 +19,7 @@ from concurrent.futures import Future
 
 from evolve.loop import Loop
 from evolve.model import Outcome, Trial
+from evolve.stopping import stop_reason
 
 
 class VirtualFuture(Future[Outcome]):
@@ -58,7 +59,7 @@ class VirtualExecutor:
         return future
 
     def step(self) -> bool:
-        """Move the clock to the next end of a trial; False if none is running. Of equal ends the first begun is first."""
+        """Move the clock to the next end of a trial; False if none is running. Of equal ends the first begun is it."""
         if not self._running:
             return False
         self.now, _, _, future, outcome = heapq.heappop(self._running)
@@ -68,9 +69,14 @@ class VirtualExecutor:
         return True
 
     def watch(self, loop: Loop) -> None:
-        """Step, unless a child is being made: its first trial may begin before the next end of another."""
+        """Step, unless a child is being made: its first trial may begin before the next end of another.
+
+        A run that ends waits for its trials and no longer for children.
+        """
         history = loop.history
-        if len(history.proposals) == len(history.matings):
+        making = len(history.proposals) < len(history.matings)
+        ends = loop.interrupted or loop.ending or loop.trouble or not loop.store.has_space()
+        if not making or ends or stop_reason(history, loop.limits):
             self.step()
 
     def cancel(self, future: Future[Outcome]) -> None:
