@@ -57,6 +57,16 @@ def test_a_target_is_read_exactly(tmp_path: Path) -> None:
     assert target.judge == tmp_path / "toy" / "judge.py"
 
 
+def test_what_a_scale_knows_of_numbers_goes_before_what_all_know(tmp_path: Path) -> None:
+    more = '\n[scales.gpu.hints]\nEMBED_LR = "fixed"\nDIM = "256|512"\n'
+    target = load_target(write(tmp_path / "toy", TOML + more))
+    hints = {"EMBED_LR": "fixed", "DIM": "256|512", "*_LR": "1e-4..1e-1 log"}
+    assert list(target.rules_at("gpu").hints.items()) == list(hints.items()), "the first that matches applies"
+    assert target.rules_at("cpu") == target.rules
+    with pytest.raises(ConfigError, match="hint for DIM must be text in quotes"):
+        load_target(write(tmp_path / "wrong", TOML + more.replace('"256|512"', "512")))
+
+
 def test_the_targets_of_this_repository_can_be_read() -> None:
     target = load_target(Path(__file__).parents[2] / "train_target")
     assert target.objectives[0].name == "val_bpb" and "cpu" in target.scales and target.rungs[-1] == 1.0
