@@ -29,18 +29,18 @@ MAY_IMPORT = {  # a package of ours, and what of ours it may import
 }
 
 ONLY_IN = {  # a dependency, and the only modules that may import it
-    "deap": {"evolve.selection"},
-    "moocore": {"evolve.selection"},
-    "optuna": {"evolve.tuner", "evolve.exports.optuna_journal"},
+    "deap": {"evolve.selection", "benchmarks.calibration.zdt"},
+    "moocore": {"evolve.selection", "benchmarks.comparison.fronts"},
+    "optuna": {"evolve.tuner", "evolve.exports.optuna_journal", "benchmarks.calibration.zdt"},
     "sqlite3": {"evolve.store"},
     "libcst": {"operators"},
     "ast": {"operators"},
     "torch": {"train_target", "benchmarks.reference.train", "benchmarks.busy.plain"},
     "landlockpy": {"train_target"},
     "anthropic": {"operators.llm.messages"},
-    "jinja2": {"operators.llm", "evolve.page"},
+    "jinja2": {"operators.llm", "evolve.page", "benchmarks.comparison.page"},
 }
-IN_ONE_MODULE = ("matplotlib", "pyarrow", "rustbpe", "bokeh", "tensorboardX", "mlflow")  # whichever it is
+IN_ONE_MODULE = ("matplotlib", "pyarrow", "rustbpe", "bokeh", "tensorboardX", "mlflow", "scikit_posthocs", "statsmodels")
 
 IN_THE_BOX = ("box", "prepare")  # of train_target: runs beside a candidate, with all that it imports
 BOX_MAY_IMPORT = {"torch", "numpy", "landlockpy"}  # and the standard library, and each other
