@@ -60,8 +60,9 @@ def enter(sock: int, log: int, folder: Path, memory_mb: int, ruleset: Ruleset | 
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # whom the kernel takes first where memory is short
     sandbox.limit(memory_mb)
-    importlib.import_module("prepare")  # says hello to the judge and sets the seed
-    sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).resolve().parent)]
+    client = importlib.import_module("prepare")  # says hello to the judge and sets the seed
+    ours = {str(Path(str(part)).resolve().parent) for part in (__file__, client.__file__)}
+    sys.path[:] = [entry for entry in sys.path if entry not in ours]
     sandbox.drop_capabilities([folder, temporary, folder / SCRIPT] if level == "U" else None)
     if ruleset:
         ruleset.restrict()

@@ -31,7 +31,8 @@ from drivers import open_source
 from ladder import LEVELS
 from nursery import Infrastructure, remove
 from selftest import NoIsolation, settle
-from session import BY_HAND, Session, Terms
+from session import BY_HAND, Session
+from terms import Terms
 from texts import REPORTED, Scale, Texts
 from trials import Engine, Judge, answer, boxes, make_clock, open_guard
 from wire import Wire, WireError

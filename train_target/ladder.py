@@ -42,11 +42,11 @@ class Isolation:
     bwrap: str = ""
     hidden: tuple[Path, ...] = ()
 
-    def prefix(self, folder: Path, devices: Sequence[Path] = ()) -> list[str]:
+    def prefix(self, folder: Path, devices: Sequence[Path] = (), client: Path = FOLDER) -> list[str]:
         """What to put before the command of a process that is, or forks, boxes with this folder, which exists.
 
-        `devices` are nodes such as /dev/nvidia0 that the process may use. Inherited descriptors stay open. Empty at
-        the levels at which a process shuts its doors by itself.
+        `devices` are nodes such as /dev/nvidia0 that the process may use; `client` is the folder of the module
+        `prepare`. Inherited descriptors stay open. Empty at the levels at which a process shuts its doors by itself.
         """
         if self.level != "N":
             return []
@@ -54,7 +54,7 @@ class Isolation:
         command += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
         command += [*_memory(TEMPORARY_MB, Path("/tmp")), *_memory(sandbox.SHARED_MEMORY_MB, sandbox.SHARED_MEMORY)]
         command += _system()
-        places = {*_interpreter(), FOLDER}
+        places = {*_interpreter(), FOLDER, client}
         trees = sorted(place for place in places if not places & set(place.parents))
         for tree in trees:
             command += ["--ro-bind", str(tree), str(tree)]

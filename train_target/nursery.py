@@ -95,19 +95,22 @@ class Box:
 
 
 class Nursery:
-    """A zygote and its folder, in which each box in turn finds its script and may write."""
+    """A zygote and its folder, in which each box in turn finds its script and may write.
+
+    `client` is the folder of the module `prepare` that the scripts import.
+    """
 
     device = "cpu"
 
-    def __init__(self, folder: Path, memory_mb: int, isolation: Isolation = UNWRAPPED) -> None:
+    def __init__(self, folder: Path, memory_mb: int, isolation: Isolation = UNWRAPPED, client: Path = FOLDER) -> None:
         self.folder = folder
         folder.mkdir(parents=True, mode=0o700)
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
             [
-                *isolation.prefix(folder),
+                *isolation.prefix(folder, client=client),
                 *(sys.executable, "-I", str(FOLDER / "zygote.py"), str(theirs.fileno()), str(folder), str(memory_mb)),
-                *(isolation.level, *map(str, isolation.hidden)),
+                *(isolation.level, str(client), *map(str, isolation.hidden)),
             ],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

@@ -10,14 +10,9 @@ EVOLVE_BUDGET (seconds), EVOLVE_SCALE (cpu, gpu), EVOLVE_DATA (a folder of text)
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
-import math
-import mmap
-import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +21,8 @@ from pathlib import Path
 import torch
 
 import seeding
+from client import Judge as _Judge  # noqa: F401  timed where the harness is measured
+from client import connect, evaluate
 
 Batch = tuple[torch.Tensor, torch.Tensor, int]
 FOLDER = Path(__file__).resolve().parent
@@ -33,63 +30,6 @@ FOLDER = Path(__file__).resolve().parent
 
 class BudgetUsed(StopIteration):
     """The training stream has ended. A `for` loop over the loader ends by itself; a bare `next` has to catch this."""
-
-
-class _Judge:
-    """The box's end of the wire: a request is a JSON line, so is the answer, perhaps followed by raw bytes."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._pending = b""
-        self.fds: list[int] = []
-        self.progress = 0.0
-
-    def ask(self, **request: object) -> tuple[dict[str, object], bytearray]:
-        """The answer to a request. Raises ValueError with the judge's words where it refuses."""
-        try:
-            self._sock.sendall(json.dumps(request).encode() + b"\n")
-            while b"\n" not in self._pending:
-                chunk, fds, _, _ = socket.recv_fds(self._sock, 65536, 4)
-                if not chunk:
-                    raise ConnectionError
-                self.fds += fds
-                self._pending += chunk
-        except ConnectionError:
-            raise ConnectionError("the judge has gone away; its last words are on standard error") from None
-        line, _, self._pending = self._pending.partition(b"\n")
-        answer = json.loads(line)
-        raw = self._raw(answer.pop("bytes", 0))
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer, raw
-
-    def _raw(self, size: int) -> bytearray:
-        raw = bytearray(size)
-        here = min(size, len(self._pending))
-        raw[:here], self._pending = self._pending[:here], self._pending[here:]
-        view = memoryview(raw)
-        while here < size:
-            got = self._sock.recv_into(view[here:])
-            if not got:
-                raise ConnectionError("the judge has gone away in the middle of a message")
-            here += got
-        return raw
-
-
-def _start_judge() -> socket.socket:
-    """Start a judge of our own, which will charge this process."""
-    ours, theirs = socket.socketpair()
-    names = ("scale", "budget", "data", "seed", "cache")
-    given = [f"--{name}={value}" for name in names if (value := os.environ.get(f"EVOLVE_{name.upper()}"))]
-    command = [sys.executable, str(FOLDER / "judge.py"), "--attach", str(theirs.fileno()), "--pid", str(os.getpid())]
-    subprocess.Popen(command + given, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=sys.stderr)
-    theirs.close()
-    return ours
-
-
-def _connect() -> _Judge:
-    number = os.environ.pop("EVOLVE_BOX_FD", None)
-    return _Judge(socket.socket(fileno=int(number)) if number else _start_judge())
 
 
 def progress() -> float:
@@ -146,7 +86,7 @@ class _Loader:
         _judge.progress = answer["progress"]
         if answer.get("end"):
             raise BudgetUsed("the budget is used: loop with `for x, y, epoch in loader`, or catch StopIteration")
-        tokens = torch.frombuffer(raw, dtype=TOKEN_DTYPE).view(self._request["rows"], -1).to(DEVICE, torch.long)
+        tokens = _tokens(raw, self._request["rows"])
         return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), answer["epoch"]
 
 
@@ -169,7 +109,6 @@ def make_dataloader(tokenizer: Tokenizer, B: int, T: int, split: str) -> Iterato
     return _Loader(B, T, split)
 
 
-@torch.no_grad()
 def evaluate_bpb(model: torch.nn.Module, tokenizer: Tokenizer, batch_size: int) -> float:
     """Bits per byte of `model` on validation text. Stops the clock; may be called once.
 
@@ -178,85 +117,18 @@ def evaluate_bpb(model: torch.nn.Module, tokenizer: Tokenizer, batch_size: int) 
     one part of the calls happens in a fork of this process. Raises ValueError when the model does not, and where the
     judge refuses.
     """
-    parameters = sum(p.numel() for p in model.parameters())
-    answer, raw = _judge.ask(op="evaluate", batch_size=batch_size, parameters=parameters)
-    shape = tuple(answer["shape"])
-    with mmap.mmap(_judge.fds.pop(), 4 * math.prod(shape)) as memory:
-        buffer = torch.frombuffer(memory, dtype=torch.float32).view(shape)
-        training, modes = model.training, [(module, module.training) for module in model.modules()]
-        model.eval()
-        with _pinned(buffer):
-            if DEVICE == "cpu":
-                _answer_in_a_fork(model, raw, buffer)
-            else:
-                _answer(model, raw, buffer)
-            answer, raw = _judge.ask(op="pass")
-            answer = _answer(model, raw, buffer)
-        model.train(training)
-        for module, mode in modes:
-            module.training = mode
-        del buffer
-    return answer["val_bpb"]
+    told = evaluate(_judge, model, batch_size, DEVICE, _tokens, "(rows, MAX_SEQ_LEN, vocabulary)")
+    return told["val_bpb"]
 
 
-@contextlib.contextmanager
-def _pinned(buffer: torch.Tensor) -> Iterator[None]:
-    """Let the device write into a buffer of the host's by itself, where there is a device and its driver can."""
-    pinned = DEVICE == "cuda" and not int(
-        torch.cuda.cudart().cudaHostRegister(buffer.data_ptr(), 4 * buffer.numel(), 0)
-    )
-    try:
-        yield
-    finally:
-        if pinned:
-            torch.cuda.cudart().cudaHostUnregister(buffer.data_ptr())
-
-
-def _answer(model: torch.nn.Module, raw: bytearray, buffer: torch.Tensor) -> dict[str, object]:
-    """Answer requests for logits, the first of which is `raw`, until a pass ends; returns what the judge says then."""
-    answer: dict[str, object] = {}
-    while raw:
-        x = torch.frombuffer(raw, dtype=TOKEN_DTYPE).view(buffer.shape[:2]).to(DEVICE, torch.long)
-        buffer.copy_(_checked(model(x), tuple(buffer.shape)))
-        answer, raw = _judge.ask(op="logits")
-    return answer
-
-
-def _answer_in_a_fork(model: torch.nn.Module, raw: bytearray, buffer: torch.Tensor) -> None:
-    """Answer a pass in a child of this process, with which all that it learns from the pass ends.
-
-    What goes wrong in the child goes wrong again in this process: the judge then repeats the request.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            torch.set_num_threads(1)  # threads of a pool are not there after a fork
-            _answer(model, raw, buffer)
-            code = 0
-        finally:
-            os._exit(code)
-    with contextlib.suppress(ChildProcessError):  # the script lets nobody wait for its children
-        os.waitpid(child, 0)
-
-
-def _checked(logits: object, shape: tuple[int, ...]) -> torch.Tensor:
-    if not isinstance(logits, torch.Tensor):
-        raise ValueError(f"model(x) must return logits, a tensor of shape {shape}; it returned {type(logits).__name__}")
-    if tuple(logits.shape) != shape or not logits.is_floating_point():
-        raise ValueError(
-            f"model(x) must return floating-point logits of shape {shape}, not {logits.dtype} of shape "
-            f"{tuple(logits.shape)}"
-        )
-    return logits
+def _tokens(raw: bytearray, rows: int) -> torch.Tensor:
+    return torch.frombuffer(raw, dtype=TOKEN_DTYPE).view(rows, -1).to(DEVICE, torch.long)
 
 
 if __name__ == "__main__":
     sys.exit(subprocess.call([sys.executable, str(FOLDER / "judge.py"), "--prepare", *sys.argv[1:]]))
 
-_judge = _connect()
+_judge = connect(FOLDER)
 _hello, _ = _judge.ask(op="hello")
 TIME_BUDGET: float = _hello["budget"]
 MAX_SEQ_LEN: int = _hello["max_seq_len"]

@@ -107,8 +107,10 @@ def cover(hidden: Iterable[Path], kept: Iterable[Path]) -> None:
             os.close(fd)
 
 
-def settle_in(level: str, folder: Path, hidden: Iterable[Path]) -> str:
+def settle_in(level: str, folder: Path, hidden: Iterable[Path], client: Path = FOLDER) -> str:
     """In the process that boxes are forked from: what its level asks for the files that they will see.
+
+    `client` is the folder of the module `prepare` that scripts import.
 
     Returns who has /dev/shm from now on: "own"; "shared" where it is the machine's, and no other program has anything
     there; "none" where boxes may not use it, since other programs do, so that a DataLoader has no workers. Raises
@@ -126,7 +128,7 @@ def settle_in(level: str, folder: Path, hidden: Iterable[Path]) -> str:
         foreign = not SHARED_MEMORY.is_dir() or any(SHARED_MEMORY.iterdir())
         return "none" if foreign else "shared"
     if level == "U":
-        kept = {Path(sys.prefix), Path(sys.base_prefix), *package_folders(), FOLDER, folder}
+        kept = {Path(sys.prefix), Path(sys.base_prefix), *package_folders(), FOLDER, client, folder}
         cover([*hidden, *TEMPORARY, *test_folders()], (path for path in kept if not path.is_relative_to("/usr")))
     return "own"
 
@@ -186,8 +188,12 @@ def drop_capabilities(nobodys: Iterable[Path] | None = None) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def landlock(readable: Iterable[Path], folder: Path, writable: Iterable[Path] = ()) -> Ruleset | None:
+def landlock(
+    readable: Iterable[Path], folder: Path, writable: Iterable[Path] = (), hidden: Iterable[Path] = ()
+) -> Ruleset | None:
     """A ruleset that grants reading `readable` and the system's programs, files in `writable`, everything in `folder`.
+
+    Packages are readable but for their tests and what lies in a `hidden` folder.
 
     None without Landlock. For CUDA, `readable` needs /sys, and `writable` the device nodes and /proc, or /proc/PID
     where others' processes are seen: it writes the names of its threads there.
@@ -195,7 +201,7 @@ def landlock(readable: Iterable[Path], folder: Path, writable: Iterable[Path] = 
     if abi_version() < 1:
         return None
     ruleset = Ruleset(scoped=Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL)
-    for path in [*map(Path, SYSTEM), *_libraries(), *_python(), *readable]:
+    for path in [*map(Path, SYSTEM), *_libraries(), *_python(hidden), *readable]:
         _grant(ruleset, path, READ)
     for place in {Path(sys.prefix), Path(sys.base_prefix), *package_folders()}:
         _grant(ruleset, place, AccessFS.READ_DIR)  # names, which imports need, not contents
@@ -224,8 +230,9 @@ def _libraries() -> Iterator[Path]:
             yield from (entry for entry in root.iterdir() if not entry.name.startswith("python"))
 
 
-def _python() -> Iterator[Path]:
+def _python(hidden: Iterable[Path]) -> Iterator[Path]:
     """The interpreter, its standard library and the packages that it can import, without their tests."""
+    hidden = {path.resolve() for path in hidden}
     prefixes = {Path(sys.prefix), Path(sys.base_prefix)}
     for prefix in prefixes:
         yield from (prefix / "bin", prefix / "pyvenv.cfg", prefix / "include")
@@ -235,4 +242,6 @@ def _python() -> Iterator[Path]:
     for folder in standard_library():
         yield from largest_without(folder, {*closed, *folder.glob(f"*{PACKAGES}")})
     for folder in package_folders():
-        yield from largest_without(folder, closed)
+        whole = folder.resolve()
+        masked = {folder / path.relative_to(whole) for path in hidden if path.is_relative_to(whole)}
+        yield from largest_without(folder, {*closed, *masked})

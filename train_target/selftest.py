@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from select import select
 
@@ -108,7 +109,7 @@ def begin(start: Callable[[Isolation], Nursery], isolation: Isolation) -> Settle
 
 def release(nursery: Nursery, isolation: Isolation) -> dict[str, str]:
     """What the canary found in a box: a word for each attempt. Raises Infrastructure where it did not come back."""
-    with plant((*isolation.hidden, nursery.folder.parent)[0]) as (plan, signalled):
+    with plant(isolation, nursery.folder.parent) as (plan, signalled):
         plan["device"] = nursery.device
         box = nursery.start((FOLDER / "canary.py").read_bytes())
         try:
@@ -121,11 +122,13 @@ def release(nursery: Nursery, isolation: Isolation) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def plant(folder: Path) -> Iterator[tuple[Message, list[int]]]:
-    """A secret in a folder, listeners, and a signal that is noted; the plan that tells the canary."""
+def plant(isolation: Isolation, otherwise: Path) -> Iterator[tuple[Message, list[int]]]:
+    """A secret in the first hidden folder, or one `otherwise`, listeners, and a signal that is noted; the plan that
+    tells the canary."""
     signalled: list[int] = []
     masked = [str(next(place.rglob("*.py"))) for place in test_folders()] or [str(FOLDER / "judge.py")]
-    secret = folder / f".secret-{os.getpid()}"
+    masked += [str(file) for place in isolation.hidden[1:] for file in _first_file(place)]
+    secret = (*isolation.hidden, otherwise)[0] / f".secret-{os.getpid()}"
     with contextlib.ExitStack() as planted:
         outside = planted.enter_context(tempfile.TemporaryDirectory(prefix="evolve-"))
         os.chmod(outside, 0o777)  # whoever the canary is
@@ -162,6 +165,11 @@ def plant(folder: Path) -> Iterator[tuple[Message, list[int]]]:
             ),
             signalled,
         )
+
+
+def _first_file(folder: Path) -> list[Path]:
+    """One file of a folder that is to be hidden, where it has any."""
+    return list(islice((path for path in folder.rglob("*") if path.is_file()), 1))
 
 
 def listen(box: Box, plan: Message) -> dict[str, str] | None:

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -23,9 +23,10 @@ import numpy as np
 import bpe
 from audit import AUDITED, UNTRAINED, control
 from clock import Clock
-from probes import PROBES, SOME, Finding, first_answers
+from probes import PROBES, SOME, Finding, Probes, first_answers
 from scoring import Evaluation, Invalid, Tokens, rows_at_once
 from telemetry import step_seconds
+from terms import Terms, Verdict
 from texts import REPORTED, SEARCHED, Scale, Texts, evaluation_rows
 from wire import Message, printable
 
@@ -59,31 +60,17 @@ class Refusal(Exception):
     """A request that the contract forbids; the box raises it as an error at the caller's line."""
 
 
-@dataclass
-class Verdict:
-    """How a session ended and what was measured."""
-
-    status: str
-    reason: str = ""
-    metrics: dict[str, float] = field(default_factory=dict)
-    violation: str = ""
-    checks: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What one run is given: a budget in charged seconds, the share of the full budget that this is, a seed, what
-    it is for, and the wall-clock seconds that it may lose besides."""
-
-    budget: float
-    rung: float
-    seed: int
-    purpose: str
-    patience: float = 10.0
-
-
 class Session:
-    """The judge's side of one run. Read `verdict` when it is not None; ask `overdue` from time to time."""
+    """The judge's side of one run. Read `verdict` when it is not None; ask `overdue` from time to time.
+
+    What is served and scored here is text. A target of another kind derives from this, and says by `_hello`, `_wanted`,
+    `_examples`, `_random_examples`, `_questions` and `_scores` what it is.
+    """
+
+    evaluate = "evaluate_bpb"  # what scripts call for their score
+    unit = "tokens"  # what is counted
+    kept = "validation text"  # what no script sees
+    slack_seconds = SLACK_SECONDS
 
     def __init__(self, scale: Scale, texts: Texts, clock: Clock, terms: Terms) -> None:
         self.scale, self.texts, self.clock, self.terms = scale, texts, clock, terms
@@ -173,44 +160,53 @@ class Session:
         return Reply({})
 
     def _batch(self, message: Message) -> Reply:
-        rows, length, split = message.get("rows"), message.get("length"), message.get("split")
+        rows, length = self._wanted(message)
+        split = message.get("split")
+        if split == "warmup":
+            return self._warmup(rows, length)
+        if split != "train":
+            raise Refusal(
+                f'no split {split!r} for a script: "train" and "warmup" are; {self.kept} stays with the '
+                f"judge, {self.evaluate} scores on it"
+            )
+        if self.phase in ("evaluation", "over"):
+            raise Refusal(f"no training batches after {self.evaluate} was called")
+        begun = self.phase == "training"
+        used = self._advance()
+        if self.terms.purpose == UNTRAINED and not begun:  # one batch, as many scripts need one, that teaches nothing
+            return Reply({"epoch": 1, "progress": 0.0}, self._random_examples(rows, length))
+        if self.terms.purpose == UNTRAINED or used + self._step / 2 >= self.terms.budget:
+            return Reply({"end": True, "progress": 1.0})  # another step would end later than it is early now
+        self._promised = min(self._slowest / 2, self._step)
+        batch, epoch = self._examples(rows, length)
+        self.steps += 1
+        self.tokens += rows * length
+        return Reply({"epoch": epoch, "progress": used / self.terms.budget}, batch)
+
+    def _wanted(self, message: Message) -> tuple[int, int]:
+        """Rows of a batch and the units in each. Raises Refusal."""
+        rows, length = message.get("rows"), message.get("length")
         if type(rows) is not int or type(length) is not int or rows < 1 or length < 1:
             raise Refusal(f"make_dataloader needs whole numbers B >= 1 and T >= 1, not B={rows!r}, T={length!r}")
         if length > self.scale.max_seq_len:
             raise Refusal(f"T is {length}, but must be from 1 to MAX_SEQ_LEN, {self.scale.max_seq_len}")
         if rows * length > MAX_BATCH_TOKENS:
             raise Refusal(f"a batch of {rows} x {length} tokens is larger than {MAX_BATCH_TOKENS:,}; use several")
-        if split == "warmup":
-            return self._warmup(rows, length)
-        if split != "train":
-            raise Refusal(
-                f'no split {split!r} for a script: "train" and "warmup" are; validation text stays with the '
-                "judge, evaluate_bpb scores on it"
-            )
-        if self.phase in ("evaluation", "over"):
-            raise Refusal("no training batches after evaluate_bpb was called")
-        begun = self.phase == "training"
-        used = self._advance()
-        if self.terms.purpose == UNTRAINED and not begun:  # one batch, as many scripts need one, that teaches nothing
-            return Reply({"epoch": 1, "progress": 0.0}, self._random_tokens(rows, length))
-        if self.terms.purpose == UNTRAINED or used + self._step / 2 >= self.terms.budget:
-            return Reply({"end": True, "progress": 1.0})  # another step would end later than it is early now
-        self._promised = min(self._slowest / 2, self._step)
+        return rows, length
+
+    def _examples(self, rows: int, length: int) -> tuple[bytes, int]:
+        """A training batch, and the number of the epoch that it is in."""
         text = self.texts.train
         starts = self._rng.integers(0, len(text) - length, size=rows)
-        batch = text[starts[:, None] + np.arange(length + 1)]
-        epoch = 1 + self.tokens // len(text)
-        self.steps += 1
-        self.tokens += rows * length
-        return Reply({"epoch": epoch, "progress": used / self.terms.budget}, batch.tobytes())
+        return text[starts[:, None] + np.arange(length + 1)].tobytes(), 1 + self.tokens // len(text)
 
     def _warmup(self, rows: int, length: int) -> Reply:
         if self.phase != "startup" or self._warmups >= WARMUP_BATCHES:
             return Reply({"end": True, "progress": 0.0})
         self._warmups += 1
-        return Reply({"epoch": 0, "progress": 0.0}, self._random_tokens(rows, length))
+        return Reply({"epoch": 0, "progress": 0.0}, self._random_examples(rows, length))
 
-    def _random_tokens(self, rows: int, length: int) -> bytes:
+    def _random_examples(self, rows: int, length: int) -> bytes:
         tokens = self._rng.integers(0, self.texts.vocab_size, size=(rows, length + 1))
         return tokens.astype(self.texts.train.dtype).tobytes()
 
@@ -229,37 +225,46 @@ class Session:
         self._readings.append(self.charged)
         return self.charged
 
+    def _slack(self) -> float:
+        """Seconds by which a box may be late, besides what it promised."""
+        return max(self.slack_seconds, SLACK_SHARE * self.terms.budget)
+
     def _evaluate(self, message: Message) -> Reply:
         if self._evaluation is not None or self.phase == "over":
-            raise Refusal("evaluate_bpb can be called once")
+            raise Refusal(f"{self.evaluate} can be called once")
         batch = message.get("batch_size")
         if type(batch) is not int or batch < 1:
-            raise Refusal(f"evaluate_bpb needs a batch size of at least 1, not {batch!r}")
+            raise Refusal(f"{self.evaluate} needs a batch size of at least 1, not {batch!r}")
         parameters = message.get("parameters")  # shown, never part of a score, and told before any text is sent
         if type(parameters) is int and 0 <= parameters < 2**50:
             self._parameters = parameters
         self._asked = self.clock.read(exact=True)
         if self.phase == "training":
             self.charged = self._asked - self._start
-        late = self._late = self._promised + max(SLACK_SECONDS, SLACK_SHARE * self.terms.budget)
+        late = self._late = self._promised + self._slack()
         if self.charged > self.terms.budget + late:
             return self._end(
                 "timeout",
-                f"evaluate_bpb was called {self.charged:.2f} s after the first batch; the "
+                f"{self.evaluate} was called {self.charged:.2f} s after the first batch; the "
                 f"budget is {self.terms.budget:g} s, and after the steps before the last one the end may be later "
                 f"by {late:.2f} s",
             )
         self.phase = "evaluation"
         self._wait(FIRST_LOGITS_WALL)
         order, secret = np.random.default_rng([self.terms.seed, 1]), np.random.default_rng(secrets.randbits(128))
-        rows, sizes = self._rows(), PROBES.get(self.terms.purpose, SOME)
-        luck = control(self.texts, rows) if self.terms.purpose in AUDITED else None
-        lengths, train = self.texts.lengths, self.texts.train
-        self._evaluation = Evaluation(rows, batch, lengths, sizes, train, order, secret, luck)
+        self._evaluation = self._questions(batch, PROBES.get(self.terms.purpose, SOME), order, secret)
         fd = self._make_buffer(self._evaluation.shape)
         reply = self._request()
         self._since = self._asked
         return Reply(reply.message | {"shape": self._evaluation.shape}, reply.raw, (fd,))
+
+    def _questions(
+        self, batch: int, sizes: Probes, order: np.random.Generator, secret: np.random.Generator
+    ) -> Evaluation:
+        """What the box is asked, and what comes of it."""
+        rows = self._rows()
+        luck = control(self.texts, rows) if self.terms.purpose in AUDITED else None
+        return Evaluation(rows, batch, self.texts.lengths, sizes, self.texts.train, order, secret, luck)
 
     def _rows(self) -> dict[str, Tokens]:
         """Rows by text. Trials that are only compared within a rung score its share of them; what counts for a fitness
@@ -269,7 +274,7 @@ class Session:
         labels = REPORTED if self.terms.purpose == "report" else SEARCHED
         return evaluation_rows(self.texts, self.scale, labels, share)
 
-    def _make_buffer(self, shape: tuple[int, int, int]) -> int:
+    def _make_buffer(self, shape: tuple[int, ...]) -> int:
         """A sealed memory file of float32 of this shape, mapped here; returns its descriptor, for the box."""
         size = 4 * math.prod(shape)
         fd = os.memfd_create("logits", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -319,9 +324,9 @@ class Session:
         return Reply({"waits": True}) if evaluation.waits else self._request()
 
     def _finish(self, evaluation: Evaluation) -> Reply:
-        slack = max(SLACK_SECONDS, SLACK_SHARE * self.terms.budget)
-        rows, length, _ = evaluation.shape
-        step = min(FIRST_SHARE * self.terms.budget, rows * length * self.charged / max(1, self.tokens))
+        slack = self._slack()
+        asked = math.prod(evaluation.shape[:-1])
+        step = min(FIRST_SHARE * self.terms.budget, asked * self.charged / max(1, self.tokens))
         unpaid, first = first_answers(self._answers, slack, step)
         findings = [*evaluation.findings(), first]
         checks = {"finite": "ok: all logits"} | {finding.name: finding.text for finding in findings}
@@ -332,11 +337,11 @@ class Session:
             return self._end("timeout", reason, checks=checks | {first.name: f"failed: {reason}"})
         self.phase = "over"
         self._logits = None
-        losses = {f"{label}_bpb": round(bpb, 4) for label, bpb in evaluation.bits_per_byte().items()}
+        losses = self._scores(evaluation)
         metrics = losses | {
             "steps": float(self.steps),
-            "tokens": float(self.tokens),
-            "tokens_per_second": self.tokens / self.charged if self.charged > 0 else 0.0,
+            self.unit: float(self.tokens),
+            f"{self.unit}_per_second": self.tokens / self.charged if self.charged > 0 else 0.0,
             "step_ms": 1000 * step_seconds(self._readings),
             "eval_seconds": self.clock.read(exact=True) - self._asked,
             "startup_seconds": self._startup if self.steps else self._asked - self._born,
@@ -344,7 +349,11 @@ class Session:
         if self._parameters is not None:
             metrics["parameters"] = float(self._parameters)
         self.verdict = Verdict("ok", metrics=metrics, checks=checks)
-        return Reply({"val_bpb": losses["val_bpb"]})
+        return Reply({name: loss for name, loss in losses.items() if name.startswith("val_")})
+
+    def _scores(self, evaluation: Evaluation) -> dict[str, float]:
+        """Metrics by name; those whose name begins with "val_" the script is told."""
+        return {f"{label}_bpb": round(bpb, 4) for label, bpb in evaluation.bits_per_byte().items()}
 
     def _overspent(self, evaluation: Evaluation, unpaid: float, first: Finding) -> str:
         """Why the evaluation took so long that it was training, or "". Nothing is to be gained where no training text
@@ -358,9 +367,8 @@ class Session:
                 f"{self.charged + unpaid:.2f} s with a budget of {self.terms.budget:g} s: run the model once in eval "
                 'mode on warm-up batches before the clock starts (make_dataloader(..., "warmup"))'
             )
-        rows, length, _ = evaluation.shape
         spent = sum(sum(answers[1:]) for answers in self._answers)
-        tokens = rows * length * (len(evaluation) - len(self._answers))
+        tokens = math.prod(evaluation.shape[:-1]) * (len(evaluation) - len(self._answers))
         limit = max(EVALUATION_SECONDS, EVALUATION_COST * tokens * self.charged / self.tokens)
         if spent > limit:
             return f"the evaluation took {spent:.1f} s, but {EVALUATION_COST} times what training cost is {limit:.1f} s"

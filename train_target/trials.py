@@ -24,10 +24,11 @@ from devices import choose, environment, nodes
 from drivers import open_source
 from guard import Guard, out_of_memory
 from ladder import Isolation
-from nursery import Box, Infrastructure, Nursery, remove
+from nursery import FOLDER, Box, Infrastructure, Nursery, remove
 from reference import NOMINAL_MS, SteadyClock, measure
 from selftest import Settled
-from session import Session, Terms, Verdict
+from session import Session
+from terms import Terms, Verdict
 from texts import Scale, Texts
 from waiting import Waiting
 from watchdog import EVERY, Watchdog, disk_trouble, kill_below, lives
@@ -91,6 +92,8 @@ class Engine:
 class Judge:
     """Runs trials one after the other on one core."""
 
+    client = FOLDER  # the folder of the module `prepare` that scripts import
+
     def __init__(
         self, scale: Scale, texts: Texts, engine: Engine, settled: Settled, patience: float, guard: Guard | None = None
     ) -> None:
@@ -137,8 +140,16 @@ class Judge:
         before = self.run(source, replace(terms, purpose=UNTRAINED))
         if before["status"] == "infrastructure":
             return before
-        violation, line = untrained(before, self.texts, self.scale)
+        violation, line = self.untrained(before)
         return merged(self.run(source, terms), violation, line)
+
+    def session(self, clock: Clock, terms: Terms) -> Session:
+        """The judge's side of a run. A target whose examples are no text has one of its own."""
+        return Session(self.scale, self.texts, clock, terms)
+
+    def untrained(self, before: Message) -> tuple[str, str]:
+        """What a run without a training step proves: a violation, or "", and a line."""
+        return untrained(before, self.texts, self.scale)
 
     def abandon(self) -> None:
         """End the nursery and all that is below it, and get a new one: if not now, then for the next trial."""
@@ -152,7 +163,7 @@ class Judge:
     def begin(self) -> None:
         remove(self.folder)  # of which something may be left, where it could not be removed before
         compiled = self.nursery.compiled if isinstance(self.nursery, Waiting) else None
-        self.nursery = boxes(self.scale, self.folder, self.settled.isolation, self.guard, compiled)
+        self.nursery = boxes(self.scale, self.folder, self.settled.isolation, self.guard, compiled, self.client)
         self.broken = False
 
     def run(self, source: bytes, terms: Terms) -> Message:
@@ -165,13 +176,13 @@ class Judge:
         above, fresh_mb = self.nursery.process.pid, self.nursery.ready["baseline_mb"]
         watchdog = Watchdog(box.pid, above, folder, self.scale.memory_mb, fresh_mb)
         clock = make_clock(self.scale, box.pid, above)
-        session = Session(self.scale, self.texts, clock, terms)
+        session = self.session(clock, terms)
         try:
             killed = self.watch(box, session, watchdog)
         finally:
             box.kill()
             ended = self.end(box, watchdog.halt())
-        verdict = session.verdict or killed or explain(session.phase, ended["exit"], watchdog)
+        verdict = session.verdict or killed or explain(session, ended["exit"], watchdog)
         if self.guard and not killed and verdict.status in ("crashed", "oom") and out_of_memory(verdict.reason):
             verdict = Verdict("oom", self.guard.exhausted(verdict.reason))
         if verdict.status == "crashed" and not killed and (trouble := disk_trouble(self.folder)):
@@ -297,9 +308,16 @@ def open_guard(scale: Scale, wanted: str | None) -> Guard | None:
 
 
 def boxes(
-    scale: Scale, folder: Path, isolation: Isolation, guard: Guard | None = None, compiled: Path | None = None
+    scale: Scale,
+    folder: Path,
+    isolation: Isolation,
+    guard: Guard | None = None,
+    compiled: Path | None = None,
+    client: Path = FOLDER,
 ) -> Nursery | Waiting:
     """Where the boxes of a scale come from: forked, or exec'd ahead for a GPU, with a compile cache to begin with.
+
+    `client` is the folder of the module `prepare` that scripts import; on a GPU it is this one.
 
     At level U a box could not write into what the judge copied. Raises Infrastructure.
     """
@@ -307,7 +325,7 @@ def boxes(
         known = nodes(guard.device, guard.source.minor), environment(guard.device)
         first = compiled if isolation.level != "U" else None
         return Waiting(folder, scale.memory_mb, isolation, scale.device, *known, first)
-    return Nursery(folder, scale.memory_mb, isolation)
+    return Nursery(folder, scale.memory_mb, isolation, client)
 
 
 def granted(nursery: Nursery | Waiting) -> list[str]:
@@ -320,10 +338,11 @@ def ends(box: Box) -> bool:
     return bool(select([box.process], [], [], HANGUP)[0])
 
 
-def explain(phase: str, code: int, watchdog: Watchdog) -> Verdict:
-    """The verdict on a box that ended without one in a phase, of itself: its exit code, or a signal below zero."""
+def explain(session: Session, code: int, watchdog: Watchdog) -> Verdict:
+    """The verdict on a box that ended without one, of itself: its exit code, or a signal below zero."""
+    phase = session.phase
     if code == 0:
-        return Verdict("crashed", "the script ended without a call of evaluate_bpb")
+        return Verdict("crashed", f"the script ended without a call of {session.evaluate}")
     if code == -signal.SIGKILL and (verdict := watchdog.slain()):
         return verdict
     if code < 0:

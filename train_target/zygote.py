@@ -4,9 +4,10 @@ Started afresh by the judge, so it holds no text; it imports torch, runs no oper
 Each box has a keeper between it and the zygote: the keeper takes namespaces of its own, its child is their first
 process and dies with it. When a box is gone everything that it left behind is killed before the next one starts.
 
-    python -I zygote.py CONTROL_FD FOLDER MEMORY_MB LEVEL [HIDDEN ...]
+    python -I zygote.py CONTROL_FD FOLDER MEMORY_MB LEVEL CLIENT [HIDDEN ...]
 
-LEVEL is one of the ladder's (ladder.py) or "none"; HIDDEN are folders that level U covers.
+LEVEL is one of the ladder's (ladder.py) or "none"; CLIENT is the folder of the module
+`prepare` that scripts import; HIDDEN are folders that no box may read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -27,7 +29,9 @@ from children import sweep
 
 if __name__ == "__main__":  # the judge may end within the seconds that the next import takes
     sandbox.prctl(sandbox.PR_SET_PDEATHSIG, signal.SIGKILL)
-    shared_memory = sandbox.settle_in(sys.argv[4], Path(sys.argv[2]), list(map(Path, sys.argv[5:])))
+    sys.path.insert(0, sys.argv[5])
+    hidden = list(map(Path, sys.argv[6:]))
+    shared_memory = sandbox.settle_in(sys.argv[4], Path(sys.argv[2]), hidden, Path(sys.argv[5]))
 
 import torch  # noqa: F401  imported here so that no box has to
 import torch._dynamo  # noqa: F401
@@ -40,11 +44,19 @@ Message = dict[str, object]
 class Zygote:
     """Forks one box at a time at the judge's request and reports its process id, its end and its peak memory."""
 
-    def __init__(self, control: socket.socket, folder: Path, memory_mb: int, level: str, shared_memory: str) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        folder: Path,
+        memory_mb: int,
+        level: str,
+        shared_memory: str,
+        hidden: Sequence[Path],
+    ) -> None:
         self.control, self.folder, self.memory_mb, self.level = control, folder, memory_mb, level
         self.shared_memory = shared_memory
         writable = [] if shared_memory == "none" else [sandbox.SHARED_MEMORY]
-        self.ruleset = sandbox.landlock([], folder, writable) if level in ("N", "L") else None
+        self.ruleset = sandbox.landlock([], folder, writable, hidden) if level in ("N", "L") else None
         self.namespaces = level != "none" and can_unshare(user=level != "U")
 
     def serve(self) -> None:
@@ -165,9 +177,10 @@ def fresh_mb() -> float:
 
 def main() -> None:
     control, folder, memory_mb, level = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    hidden = list(map(Path, sys.argv[6:]))
     sandbox.prctl(sandbox.PR_SET_CHILD_SUBREAPER, 1)
     torch.set_num_threads(1)
-    Zygote(socket.socket(fileno=control), folder, memory_mb, level, shared_memory).serve()
+    Zygote(socket.socket(fileno=control), folder, memory_mb, level, shared_memory, hidden).serve()
 
 
 if __name__ == "__main__":

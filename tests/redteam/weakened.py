@@ -71,7 +71,7 @@ def start_zygote(off: tuple[str, ...]) -> None:
     before = [name for name in off if name in BOX and name != "sweep"]
     for name in before:
         BOX[name]()
-    shared_memory = sandbox.settle_in(sys.argv[4], Path(sys.argv[2]), list(map(Path, sys.argv[5:])))
+    shared_memory = sandbox.settle_in(sys.argv[4], Path(sys.argv[2]), list(map(Path, sys.argv[6:])))
     import zygote
 
     zygote.shared_memory = shared_memory
