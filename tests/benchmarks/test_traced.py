@@ -1,0 +1,62 @@
+"""The trace of a run says what its log says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.comparison.trace import Trace, read, write
+from benchmarks.comparison.traced import trace_of
+from evolve.executors.inline import InlineExecutor
+from evolve.history import History
+from evolve.reports.open import open_history
+from tests.evolve import toy
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, History, Trace]:
+    directory = tmp_path_factory.mktemp("run")
+    executor = InlineExecutor(toy.run_trial)
+    loop = toy.make_loop(directory, 4, executor, seed=3)
+    loop.run(toy.SEED)
+    loop.store.close()
+    executor.close()
+    return directory, open_history(directory), trace_of(directory, "ours", "toy", 3, 100.0)
+
+
+def test_every_candidate_that_was_told_is_a_point_in_its_order(run: tuple[Path, History, Trace]) -> None:
+    _, history, trace = run
+    assert [p.candidate for p in trace.points] == list(history.candidates)
+    assert [p.status for p in trace.points] == [c.verdict for c in history.candidates.values()]
+    assert [p.candidate for p in trace.points if p.confirmed] == [
+        c.id for c in history.candidates.values() if c.confirmed
+    ]
+    charged = [p.charged for p in trace.points]
+    assert charged == sorted(charged) and 0 < charged[0] < charged[-1] <= history.charged
+
+
+def test_the_confirmed_points_have_the_losses_of_the_progress(run: tuple[Path, History, Trace]) -> None:
+    _, history, trace = run
+    best, found = math.inf, {}
+    gains = {charged: loss for charged, loss, _ in history.progress}
+    for point in trace.points:
+        if point.confirmed:
+            best = min(best, point.values["loss"])
+            if point.charged in gains:
+                found[point.charged] = best
+    assert found == pytest.approx(gains) and len(found) > 1
+
+
+def test_failed_trials_are_counted_and_have_no_values(run: tuple[Path, History, Trace]) -> None:
+    _, history, trace = run
+    crashed = sum(outcome.status != "ok" for outcome in history.outcomes.values())
+    assert trace.failures == crashed > 0
+    assert trace.trials == len(history.outcomes)
+    assert all(not p.values for p in trace.points if p.status in ("failed", "duplicate", "rejected"))
+
+
+def test_a_trace_is_read_as_it_was_written(run: tuple[Path, History, Trace], tmp_path: Path) -> None:
+    write(run[2], tmp_path / "trace.json")
+    assert read(tmp_path / "trace.json") == run[2]
