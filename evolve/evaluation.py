@@ -27,7 +27,10 @@ NOTHING_BETTER = "no better numbers than those known of this structure"
 
 @dataclass(frozen=True)
 class Plan:
-    """How much an evaluation spends. `rungs` are shares of `budget` (seconds), ascending, the last one 1."""
+    """How much an evaluation spends. `rungs` are shares of `budget` (seconds), ascending, the last one 1.
+
+    Without any `tune_trials` a child is trained as it was made, at the full budget from the first trial on.
+    """
 
     objectives: tuple[Objective, ...]
     scale: str
@@ -128,6 +131,8 @@ def evaluate(
 
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
+    if not plan.tune_trials:
+        return (yield from _confirm(plan, genome, anchor, seeds))
     ranked, tried = yield from _tune(plan, genome, tuner)
     if ranked[0][1] >= bar:
         return Result("pruned", ranked[0][0], NOTHING_BETTER, plan.rungs[0])

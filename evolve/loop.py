@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, fields, replace
 from random import Random
@@ -36,7 +36,7 @@ from evolve.incoming import PERSON, take_in
 from evolve.log import Log
 from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.proposals import Made, child_of
-from evolve.protocols import Executor, Operator
+from evolve.protocols import Executor, Operator, Tuner
 from evolve.quarantine import case_record
 from evolve.stopping import awaits_front, stop_reason
 from evolve.store import StoreError
@@ -63,7 +63,7 @@ class Task:
 class Loop:
     """One run. `operators` by name; `plan` without target; `watch` is called at least every `TICK` seconds.
 
-    `carries` says whether a program still has what an edit brought in.
+    `carries` says whether a program still has what an edit brought in; `tuner` makes a tuner as `TpeTuner` is made.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Loop:
         limits: Limits,
         watch: Callable[[Loop], None],
         carries: Carries = carries_nothing,
+        tuner: Callable[[Params, Study, Study, Sequence[str], int], Tuner] = TpeTuner,
     ) -> None:
         self.store = log.store
         self.history = log.history
@@ -87,6 +88,7 @@ class Loop:
         self._operators = operators
         self._plan = plan
         self._watch = watch
+        self._new_tuner = tuner
         self._tasks: dict[str, Task] = {}
         self._running: dict[Future[Outcome], tuple[str, int]] = {}
         self._proposing: dict[Future[Made], Mating] = {}
@@ -239,12 +241,12 @@ class Loop:
         owner = f"ask/{mating.index}"
         anchor = first_parameters(proposal.genome.knobs, proposal.anchor)
         tuner = self._tuner(owner, mating, proposal, anchor)
-        target, rungs = seed.fitness.values[self.history.loss].mean, self.history.rungs_of[owner]
-        plan = replace(self._plan, target=target, rungs=rungs)
+        target = seed.fitness.values[self.history.loss].mean
+        plan = replace(self._plan, target=target, rungs=self.history.rungs_of[owner])
         seeds = self._fresh_seeds(mating.index)
         self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, seeds, tuner.best))
 
-    def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> TpeTuner:
+    def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> Tuner:
         """A study of this structure is continued; a new structure starts from its first parent's."""
         parent = mating.parents[0]
         if parent.verdict == "failed":
@@ -259,7 +261,7 @@ class Loop:
             self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned, "rungs": rungs})
         study, nothing = self.history.study_of_lineage(parent, self.history.rungs_of[owner][0]), Study(())
         known, inherited = (study, nothing) if same else (nothing, study)
-        return TpeTuner(anchor, known, inherited, self.history.tuned[owner], mating.seed)
+        return self._new_tuner(anchor, known, inherited, self.history.tuned[owner], mating.seed)
 
     def _fresh_seeds(self, whose: int | str) -> list[int]:
         rng = Random(f"{self.history.header['settings']['seed']}:{whose}:fresh")
@@ -301,8 +303,7 @@ class Loop:
         for suspect in self._audits.suspects():
             owner = f"{OWNER}/{suspect.id}"
             if owner not in self._tasks:
-                (seed, *_) = self._fresh_seeds(owner)
-                self._start(owner, audit(self._plan, suspect.genome, suspect.params, seed))
+                self._start(owner, audit(self._plan, suspect.genome, suspect.params, self._fresh_seeds(owner)[0]))
 
     def _complete(self, task: Task) -> bool:
         return all((task.owner, n) in self.history.outcomes for n in task.batch)
@@ -362,8 +363,8 @@ class Loop:
             return
         index = int(number)
         if index == 0:
-            genome = self.history.trials[task.owner, 0].genome
-            self._tell(Candidate("0", 0, genome, {}, (), "seed", "ok"), result, task.asked)
+            seed = Candidate("0", 0, self.history.trials[task.owner, 0].genome, {}, (), "seed", "ok")
+            self._tell(seed, result, task.asked)
             return
         proposal = self.history.proposals[index]
         assert isinstance(proposal, Proposal)

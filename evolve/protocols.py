@@ -36,7 +36,13 @@ class Operator(Protocol):
 
 
 class Tuner(Protocol):
-    """Chooses numbers for one genome. `tell` takes None for a trial that failed."""
+    """Chooses numbers for one genome. `tell` takes None for a trial that failed.
+
+    `best` is the lowest loss known of the genome, which has to be beaten; infinite where nothing has to be.
+    """
+
+    @property
+    def best(self) -> float: ...
 
     def ask(self, knobs: Sequence[Knob]) -> Params: ...
 

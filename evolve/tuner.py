@@ -59,7 +59,7 @@ class TpeTuner:
         for _ in range(DRAWS):
             if params not in seen:
                 break
-            step = self._tpe(tuned, start, imported, rng.getrandbits(32)) if ready else _small_step(tuned, start, rng)
+            step = self._tpe(tuned, start, imported, rng.getrandbits(32)) if ready else small_step(tuned, start, rng)
             params = start | step
         return params
 
@@ -72,13 +72,13 @@ class TpeTuner:
         """A failure is told as pruned, which TPE counts as worse than any loss; trials that failed it would ignore."""
         sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed)
         study = optuna.create_study(direction="minimize", sampler=sampler)
-        space = {k.address: _distribution(k) for k in tuned}
+        space = {k.address: distribution(k) for k in tuned}
         for params, loss in [*imported, *self._trials]:
-            values = {k.address: _coded(k, params.get(k.address, start[k.address])) for k in tuned}
+            values = {k.address: coded(k, params.get(k.address, start[k.address])) for k in tuned}
             state = optuna.trial.TrialState.PRUNED if loss is None else optuna.trial.TrialState.COMPLETE
             study.add_trial(optuna.trial.create_trial(params=values, distributions=space, value=loss, state=state))
         trial = study.ask(space)
-        return {k.address: _decoded(k, trial.params[k.address]) for k in tuned}
+        return {k.address: decoded(k, trial.params[k.address]) for k in tuned}
 
     def _shifted(self, start: Params) -> list[tuple[Params, float]]:
         """The parent's trials, moved so that its loss with the child's anchor is that of the child.
@@ -137,7 +137,7 @@ def _explained(points: np.ndarray) -> float:
     return float((u * v).sum()) ** 2 / norm * len(points) / (len(points) + 8) if norm > 0 else 0.0
 
 
-def _small_step(tuned: Sequence[Knob], start: Params, rng: Random) -> dict[str, Number]:
+def small_step(tuned: Sequence[Knob], start: Params, rng: Random) -> dict[str, Number]:
     """Half of the knobs, at least one, moved by a normal step on their own scale."""
     moved = [k for k in tuned if rng.random() < 0.5] or ([rng.choice(tuned)] if tuned else [])
     return {k.address: _from_unit(k, _unit(k, start[k.address]) + rng.gauss(0, _width(k))) for k in moved}
@@ -167,10 +167,10 @@ def _from_unit(knob: Knob, unit: float) -> Number:
         value = math.exp(math.log(knob.low) + unit * (math.log(knob.high) - math.log(knob.low)))
     else:
         value = knob.low + unit * (knob.high - knob.low)
-    return _decoded(knob, value)
+    return decoded(knob, value)
 
 
-def _distribution(knob: Knob) -> optuna.distributions.BaseDistribution:
+def distribution(knob: Knob) -> optuna.distributions.BaseDistribution:
     if knob.kind == "choice":  # ordered, so an index keeps more than a category would
         return optuna.distributions.IntDistribution(0, len(knob.values) - 1)
     if knob.kind == "int":
@@ -178,12 +178,12 @@ def _distribution(knob: Knob) -> optuna.distributions.BaseDistribution:
     return optuna.distributions.FloatDistribution(knob.low, knob.high, log=knob.log)
 
 
-def _coded(knob: Knob, value: Number) -> Number:
+def coded(knob: Knob, value: Number) -> Number:
     """What Optuna sees; a parent's value outside the child's range becomes the nearest inside."""
     return _index(knob, value) if knob.kind == "choice" else _inside(knob, value)
 
 
-def _decoded(knob: Knob, value: Number) -> Number:
+def decoded(knob: Knob, value: Number) -> Number:
     """The number itself; floats with four significant digits, as they are written into a program."""
     if knob.kind == "choice":
         return knob.values[int(value)]

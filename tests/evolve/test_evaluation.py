@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -281,3 +282,10 @@ def test_a_failure_keeps_its_status_and_reason() -> None:
 def test_a_charge_that_makes_no_sense_is_the_whole_budget(seconds: float) -> None:
     found = admitted(Outcome("ok", {"loss": 1.0, "memory": 1.0}, seconds=seconds), TRIAL, OBJECTIVES)
     assert found.status == "ok" and found.seconds == TRIAL.budget == 4.0
+
+
+def test_without_tuning_trials_a_child_is_trained_as_it_was_made_at_the_full_budget() -> None:
+    result, trials, asks = drive(child((), replace(PLAN, tune_trials=0)), answer=lambda ask: False)
+    assert {t.params["lr"] for t in trials} == {1.0} and "tune" not in {t.purpose for t in trials}
+    assert [t.rung for t in trials if t.purpose == "rung"][0] == 1.0
+    assert [a.name for a in asks] == ["front/1"] and result.verdict == "ok" and result.fitness
