@@ -32,7 +32,7 @@ from evolve.executors.local import JudgeError
 from evolve.history import History
 from evolve.judges import judge_command
 from evolve.model import Candidate, Trial
-from evolve.objectives import crossing, next_rung
+from evolve.objectives import alike, crossing, next_rung
 from evolve.plots.progress import plot_progress
 from evolve.reports.front import print_front
 from evolve.reports.open import find_candidate, open_history
@@ -114,19 +114,16 @@ def report(history: History, results: dict[str, Any]) -> str:
         f"| | seed program | candidate {results['id']} | difference (95 % interval) | unigram | bigram | trigram |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for name in sorted(set(runs["seed"][0]) & set(runs["candidate"][0]), key=lambda name: (not _is_loss(name), name)):
+    losses = alike(history.loss, runs["seed"][0])
+    for name in sorted(set(runs["seed"][0]) & set(runs["candidate"][0]), key=lambda name: (name not in losses, name)):
         theirs, ours = ([m[name] for m in runs[key]] for key in names)
-        counts = results["counts"].get(name.removesuffix("_bpb"), {}) if _is_loss(name) else {}
+        counts = results["counts"].get(name.rpartition("_")[0], {}) if name in losses else {}
         models = [f"{counts[model]:.4f}" if model in counts else "" for model in ("unigram", "bigram", "trigram")]
         lines.append(f"| {name} | {_mean(theirs)} | {_mean(ours)} | {_interval(ours, theirs)} | {' | '.join(models)} |")
     machine = f"Measured on {results['machine']['slots']} slots: {results['machine']}"
     lines += ["", f"Of the search: {history.weakness}."] if history.weakness else []
     lines += ["", speed(history.loss, results), "", machine, "", *_search(history), ""]
     return "\n".join(lines)
-
-
-def _is_loss(name: str) -> bool:
-    return name.endswith("_bpb")
 
 
 def _mean(values: Sequence[float]) -> str:

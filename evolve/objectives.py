@@ -8,7 +8,7 @@ log time between the two rungs that bracket L*. Nothing is extrapolated.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
 from evolve.model import Estimate, Fitness, Objective
@@ -17,6 +17,11 @@ SECONDS_TO_TARGET = "seconds_to_target"
 LOWEST_RUNG = 1 / 16  # a curve is not followed below this share of the budget
 
 Curve = Mapping[float, Sequence[float]]  # rung -> losses, one a seed, in the same order of seeds
+
+
+def alike(loss: str, metrics: Iterable[str]) -> list[str]:
+    """Those metrics that measure what the loss does, on whatever data: `test_bpb` where the loss is `val_bpb`."""
+    return [name for name in metrics if name.rpartition("_")[2] == loss.rpartition("_")[2]]
 
 
 def estimate(values: Sequence[float]) -> Estimate:

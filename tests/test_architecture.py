@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("evolve", "operators", "train_target", "benchmarks")
+PACKAGES = ("evolve", "operators", "train_target", "digits_target", "benchmarks")
 RESULTS = ROOT / "benchmarks" / "results"  # what was found, not what was written
 
 LINES_OF_A_MODULE = 400
@@ -25,24 +25,39 @@ MAY_IMPORT = {  # a package of ours, and what of ours it may import
     "evolve": {"evolve"},  # the command line introduces the others by name
     "operators": {"operators", "evolve.model", "evolve.protocols", "evolve.journal"},
     "train_target": {"train_target"},
+    "digits_target": {"digits_target", "train_target"},  # whose machinery every target uses
     "benchmarks": {"benchmarks", "evolve", "operators", "train_target"},
 }
 
 ONLY_IN = {  # a dependency, and the only modules that may import it
     "deap": {"evolve.selection", "benchmarks.calibration.zdt"},
     "moocore": {"evolve.selection", "benchmarks.comparison.fronts"},
-    "optuna": {"evolve.tuner", "evolve.exports.optuna_journal", "benchmarks.calibration.zdt"},
+    "optuna": {
+        "evolve.tuner",
+        "evolve.exports.optuna_journal",
+        "benchmarks.calibration.zdt",
+        "benchmarks.comparison.numbers",
+    },
     "sqlite3": {"evolve.store"},
     "libcst": {"operators"},
     "ast": {"operators"},
-    "torch": {"train_target", "benchmarks.reference.train", "benchmarks.busy.plain"},
+    "torch": {"train_target", "digits_target.prepare", "digits_target.train", "benchmarks.reference.train", "benchmarks.busy.plain"},
     "landlockpy": {"train_target"},
     "anthropic": {"operators.llm.messages"},
     "jinja2": {"operators.llm", "evolve.page", "benchmarks.comparison.page"},
 }
-IN_ONE_MODULE = ("matplotlib", "pyarrow", "rustbpe", "bokeh", "tensorboardX", "mlflow", "scikit_posthocs", "statsmodels")
+IN_ONE_MODULE = (
+    "matplotlib",
+    "pyarrow",
+    "rustbpe",
+    "bokeh",
+    "tensorboardX",
+    "mlflow",
+    "scikit_posthocs",
+    "statsmodels",
+)
 
-IN_THE_BOX = ("box", "prepare")  # of train_target: runs beside a candidate, with all that it imports
+IN_THE_BOX = ("train_target.box", "train_target.prepare", "digits_target.prepare")  # beside a candidate, with all imports
 BOX_MAY_IMPORT = {"torch", "numpy", "landlockpy"}  # and the standard library, and each other
 
 BROAD_EXCEPTS = {  # (module, function): a boundary where anything may come through
@@ -91,9 +106,11 @@ def imports(name: str) -> frozenset[str]:
 
 
 def _full(importer: str, module: str) -> str:
-    """Scripts of the target import each other without the name of their folder."""
-    folder = importer.partition(".")[0]
-    return f"{folder}.{module}" if f"{folder}.{module}" in modules() and module not in modules() else module
+    """Scripts of a target import each other, and train_target's, without the name of their folder."""
+    own = importer.partition(".")[0]
+    folders = (own, "train_target") if own.endswith("_target") else (own,)
+    named = (f"{folder}.{module}" for folder in folders if f"{folder}.{module}" in modules())
+    return module if module in modules() else next(named, module)
 
 
 def within(module: str, allowed: str) -> bool:
@@ -124,12 +141,12 @@ def test_an_optional_dependency_is_imported_in_one_module(dependency: str) -> No
 
 
 def test_what_runs_in_the_box_imports_torch_the_standard_library_and_each_other() -> None:
-    waiting, seen = [f"train_target.{name}" for name in IN_THE_BOX], set()
+    waiting, seen = list(IN_THE_BOX), set[str]()
     while waiting:
         name = waiting.pop()
         seen.add(name)
         ours = {m for m in imports(name) if m in modules()}
-        assert all(within(m, "train_target") for m in ours), name
+        assert all(within(m, "train_target") or within(m, "digits_target") for m in ours), name
         others = {m.partition(".")[0] for m in imports(name) - ours}
         assert others <= BOX_MAY_IMPORT | set(sys.stdlib_module_names), name
         waiting += sorted(ours - seen)

@@ -23,6 +23,7 @@ import numpy as np
 
 import sources
 from documents import DataError
+from nursery import remove
 from sources import SECOND, SEPARATOR, SHARE, SYMPY_VERSION, Document, Source
 
 NETWORKX_VERSION = "3.6.1"  # of the second corpus, which is part of the hash
@@ -181,6 +182,19 @@ def unwritable(cache: Path, error: OSError) -> DataError:
         f"cannot write the cache {cache}: {error}; mend that, or choose another folder with --cache "
         "(by hand EVOLVE_CACHE)"
     )
+
+
+def box_folder(cache: Path) -> Path:
+    """A folder for this judge's boxes; those of judges that are gone are removed. Raises DataError."""
+    boxes = cache.resolve() / "boxes"
+    try:
+        boxes.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise unwritable(cache, error) from error
+    for entry in boxes.iterdir():
+        if entry.name == str(os.getpid()) or not Path(f"/proc/{entry.name}").exists():
+            remove(entry)
+    return boxes / str(os.getpid())
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> None:

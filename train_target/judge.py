@@ -29,7 +29,7 @@ from devices import listing
 from documents import DataError
 from drivers import open_source
 from ladder import LEVELS
-from nursery import Infrastructure, remove
+from nursery import Infrastructure
 from selftest import NoIsolation, settle
 from session import BY_HAND, Session
 from terms import Terms
@@ -54,7 +54,7 @@ def serve_engine(options: argparse.Namespace) -> None:
         guard = open_guard(scale, options.device)
         texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
-        folder = box_folder(options.cache)
+        folder = corpus.box_folder(options.cache)
         place = compiled.place(options.cache, scale, guard.device.name) if guard else None
     except (DataError, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})
@@ -80,19 +80,6 @@ def serve_engine(options: argparse.Namespace) -> None:
             engine.reply(judge.trial(engine.request()))
     finally:
         judge.nursery.close()
-
-
-def box_folder(cache: Path) -> Path:
-    """A folder for this judge's boxes; those of judges that are gone are removed. Raises DataError."""
-    boxes = cache.resolve() / "boxes"
-    try:
-        boxes.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise corpus.unwritable(cache, error) from error
-    for entry in boxes.iterdir():
-        if entry.name == str(os.getpid()) or not Path(f"/proc/{entry.name}").exists():
-            remove(entry)
-    return boxes / str(os.getpid())
 
 
 def serve_process(options: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from evolve.isolation import UNISOLATED, check_isolation, is_unisolated, options
 from evolve.journal import QUOTED, cut
 from evolve.judges import slots_for
 from evolve.model import Candidate, Outcome, Trial
+from evolve.objectives import alike
 from evolve.promotion import SEED, Condition, Promotions, Training
 from evolve.reports.audit import Pace, counted
 from evolve.reports.open import find_program, find_run, open_history
@@ -88,7 +89,7 @@ def _promote(options: argparse.Namespace, console: Console) -> int:
         if who := holder(directory):
             console.print(f"The run is on ({who}): it and these trainings slow each other down.", markup=False)
         try:
-            _train(console, executor, promotions, condition, programs, options.seeds, until)
+            _train(console, executor, promotions, condition, programs, options.seeds, until, history.loss)
         except OutOfTime:
             left = True
     console.print()
@@ -200,6 +201,7 @@ def _train(
     programs: Mapping[str, Program],
     seeds: int,
     until: float,
+    loss: str,
 ) -> None:
     """What is missing: each seed with all programs one after the other, so that they meet the machine in one state."""
     done = {name: _known(promotions, condition, name, program) for name, program in programs.items()}
@@ -231,7 +233,7 @@ def _train(
             if outcome.status != "ok":
                 failed.add(name)
             who = "the seed program" if name == SEED else name
-            line = f"  {who}, seed {seed}: {_short(outcome)} ({pace.said(len(ended))})"
+            line = f"  {who}, seed {seed}: {_short(outcome, loss)} ({pace.said(len(ended))})"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -240,6 +242,6 @@ def _known(promotions: Promotions, condition: Condition, name: str, program: Pro
     return {seed: t for seed, t in found.items() if t.program == program.digest}
 
 
-def _short(outcome: Outcome) -> str:
-    losses = [f"{name} {value:.4f}" for name, value in outcome.metrics.items() if name.endswith("_bpb")]
+def _short(outcome: Outcome, loss: str) -> str:
+    losses = [f"{name} {outcome.metrics[name]:.4f}" for name in alike(loss, outcome.metrics)]
     return ", ".join(["ok", *losses]) if outcome.status == "ok" else f"{outcome.status}, {cut(outcome.reason, QUOTED)}"

@@ -34,6 +34,7 @@ from evolve.isolation import UNISOLATED, is_unisolated, options_of
 from evolve.journal import cut, plain
 from evolve.judges import judge_command, slots_for
 from evolve.model import Genome, Outcome, Trial
+from evolve.objectives import alike
 from evolve.reports.progress import PLAIN_EVERY, clock, rewrites
 
 FIRST_SEED = 9_100_001  # no search draws from here
@@ -41,6 +42,7 @@ ATTEMPTS = 4  # of a training that the machine spoils
 AFFORDABLE = 300.0  # wall-clock seconds that the seed program may take besides
 LARGEST = 10_000_000  # bytes of a script that are read
 SHOWN = 300  # characters of a finding
+UNITS = {"bpb": "bits per byte", "nll": "nats"}
 TICK = 0.5
 
 
@@ -49,6 +51,7 @@ class Audited:
     """What the trainings of a script, and of the seed program, came to."""
 
     name: str
+    loss: str
     outcomes: Sequence[Outcome]
     seed: Sequence[Outcome] = ()
     counts: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -78,9 +81,10 @@ def audit_file(console: Console, options: Namespace) -> int:
         wall = math.ceil(options.seeds / executor.slots) * seconds
         theirs = [replace(t, genome=program) for t in mine] if wall <= AFFORDABLE and source != program.source else []
         _announce(console, options.file, executor, len(mine), len(theirs), budget, seconds)
-        outcomes = _trained(console, executor, [*mine, *theirs], len(mine))
+        outcomes = _trained(console, executor, [*mine, *theirs], len(mine), target.objectives[0].name)
         audited = Audited(
             Path(options.file).name,
+            target.objectives[0].name,
             outcomes[: len(mine)],
             outcomes[len(mine) :],
             _counts(target, options.scale, options.data),
@@ -126,7 +130,7 @@ def _announce(
     console.print(f"Isolation: {executor.hello.get('isolation', 'not told')}", markup=False, highlight=False)
 
 
-def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial], mine: int) -> list[Outcome]:
+def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial], mine: int, loss: str) -> list[Outcome]:
     """The outcomes in the order of the trials. Raises `JudgeError` if the machine spoils one again and again."""
     outcomes: dict[int, Outcome] = {}
     pace = Pace(console, len(trials), executor.slots)
@@ -147,7 +151,7 @@ def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial],
                 outcomes[n] = outcome
                 theirs = f"seed program {n - mine + 1} of {len(trials) - mine}"
                 what = theirs if n >= mine else f"training {n + 1} of {mine}"
-                line = f"  {what}: {_short(outcome)} ({pace.said(len(outcomes))})"
+                line = f"  {what}: {_short(outcome, loss)} ({pace.said(len(outcomes))})"
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
     return [outcomes[n] for n in range(len(trials))]
 
@@ -199,8 +203,8 @@ def counted(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def _short(outcome: Outcome) -> str:
-    losses = [f"{name} {outcome.metrics[name]:.4f}" for name in outcome.metrics if name.endswith("_bpb")]
+def _short(outcome: Outcome, loss: str) -> str:
+    losses = [f"{name} {outcome.metrics[name]:.4f}" for name in alike(loss, outcome.metrics)]
     return ", ".join([outcome.status, *losses]) if outcome.status == "ok" else f"{outcome.status}, {_said(outcome)}"
 
 
@@ -232,14 +236,15 @@ def _remarks(reader: Any, target: Target, source: str) -> Iterator[tuple[str, st
 
 
 def scores(audited: Audited) -> Table:
-    """Bits per byte on each text beside the seed program and the count models."""
+    """The loss on each text, or whatever data there are, beside the seed program and the count models."""
     table = Table(title=f"Scores of {escape(audited.name)}: mean±standard deviation over seeds", title_justify="left")
     models = list(dict.fromkeys(model for losses in audited.counts.values() for model in losses))
-    for column in ("bits per byte", audited.name, "seed program", *models):
-        table.add_column(escape(column), justify="left" if column == "bits per byte" else "right")
-    names = [name for o in (*audited.outcomes, *audited.seed) for name in o.metrics if name.endswith("_bpb")]
+    first = UNITS.get(audited.loss.rpartition("_")[2], audited.loss)
+    for column in (first, audited.name, "seed program", *models):
+        table.add_column(escape(column), justify="left" if column == first else "right")
+    names = [name for o in (*audited.outcomes, *audited.seed) for name in alike(audited.loss, o.metrics)]
     for name in dict.fromkeys(names):
-        counts = audited.counts.get(name.removesuffix("_bpb"), {})
+        counts = audited.counts.get(name.rpartition("_")[0], {})
         cells = [f"{counts[model]:.4f}" if model in counts else "-" for model in models]
         label = {"val_bpb": "validation text", "test_bpb": "test text", "second_bpb": "second text"}.get(name, name)
         table.add_row(label, _spread(audited.outcomes, name), _spread(audited.seed, name), *cells)
@@ -303,7 +308,7 @@ def verdict(audited: Audited) -> tuple[bool, str]:
         skipped = {k for o in audited.outcomes for k, v in o.checks.items() if v.startswith("skipped")}
         checks = {name for o in audited.outcomes for name in o.checks} - skipped
         said = f"sound: {counted(len(checks), 'check')} in {counted(n, 'training')} found nothing"
-        for name in [name for name in audited.outcomes[0].metrics if name.endswith("_bpb")][:1]:
+        for name in alike(audited.loss, audited.outcomes[0].metrics)[:1]:
             said += f"; {name} {_spread(audited.outcomes, name)}"
         said += f"; not known: {', '.join(sorted(skipped))}" if skipped else ""
     sound = said.startswith("sound")

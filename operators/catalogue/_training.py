@@ -25,6 +25,7 @@ BACKWARD = m.SimpleStatementLine(body=[m.Expr(m.Call(func=m.Attribute(attr=m.Nam
 CLIP = m.SimpleStatementLine(
     body=[m.Expr(m.Call(func=m.Attribute(attr=m.Name("clip_grad_norm_")) | m.Name("clip_grad_norm_")))],
 )
+EVALUATION = m.Call(func=m.Name(value=m.MatchIfTrue(lambda name: name.startswith("evaluate_"))))  # of any metric
 _LR_ASSIGNMENT = m.Assign(
     targets=[m.AssignTarget(m.Subscript(slice=[m.SubscriptElement(m.Index(m.SimpleString('"lr"')))]))],
 )
@@ -158,17 +159,17 @@ def loss(module: cst.Module) -> cst.Call:
 
 
 def evaluation(module: cst.Module) -> Statement:
-    """The statement that calls `evaluate_bpb`."""
-    call = only(outside_classes(module, m.Call(func=m.Name("evaluate_bpb"))), "call of evaluate_bpb")
+    """The statement that calls for the score."""
+    call = only(outside_classes(module, EVALUATION), "call of evaluate_...")
     return statement_of(module, call)
 
 
 def model_name(module: cst.Module) -> str:
     """What the evaluated model is called."""
-    call = only(outside_classes(module, m.Call(func=m.Name("evaluate_bpb"))), "call of evaluate_bpb")
+    call = only(outside_classes(module, EVALUATION), "call of evaluate_...")
     assert isinstance(call, cst.Call)
     if not call.args or not isinstance(call.args[0].value, cst.Name):
-        raise Refused("the model is not a plain name in the call of evaluate_bpb")
+        raise Refused("the model is not a plain name in the call of evaluate_...")
     return call.args[0].value.value
 
 

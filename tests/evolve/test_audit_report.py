@@ -21,7 +21,7 @@ def outcome(**checks: str) -> Outcome:
 
 def shown(*outcomes: Outcome) -> str:
     out = StringIO()
-    Console(file=out, width=200).print(findings(Audited("mine.py", outcomes), iter([])))
+    Console(file=out, width=200).print(findings(Audited("mine.py", "val_bpb", outcomes), iter([])))
     return out.getvalue()
 
 
@@ -67,7 +67,7 @@ def test_trainings_that_ended_alike_are_one_line() -> None:
     ],
 )
 def test_the_verdict_says_what_decided_and_what_is_not_known(outcomes: list[Outcome], sound: bool, said: str) -> None:
-    found = verdict(Audited("mine.py", outcomes))
+    found = verdict(Audited("mine.py", "val_bpb", outcomes))
     assert found[0] == sound and said in found[1]
 
 
