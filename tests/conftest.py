@@ -13,7 +13,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; threads of s
 settings.register_profile("suite", max_examples=15, deadline=None, derandomize=True)
 settings.load_profile("suite")
 
-WITH_JUDGES = tuple(f"tests/{place}" for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py"))
+WITH_JUDGES = tuple(
+    f"tests/{place}" for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py")
+)
 
 
 class Scheduling(LoadScopeScheduling):
