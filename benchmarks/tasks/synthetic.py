@@ -40,10 +40,17 @@ from functools import cache
 from itertools import chain, combinations, product
 from random import Random
 
+from benchmarks.comparison.method import Given
+from benchmarks.comparison.task import Axis, Task
+from benchmarks.comparison.virtual import VirtualExecutor
+from evolve.arms import Arm
+from evolve.evaluation import Plan
 from evolve.model import Briefing, Genome, Mating, Number, Objective, Outcome, Params, Proposal, Rejected, Rules, Trial
 from evolve.objectives import LOWEST_RUNG, SECONDS_TO_TARGET
+from operators.crossover import Merge
 from operators.genome import Reader
 from operators.knobs import inherit
+from operators.retune import Retune
 from operators.tree import diff
 
 NAME = "synthetic"
@@ -248,3 +255,21 @@ class Toggle:
         edits = diff(parent.genome.source, child.source, note=chosen)
         hypothesis = f"{'without' if chosen in there else 'with'} {chosen}"
         return Proposal(child, edits, hypothesis, inherit(child.knobs, parent.params))
+
+
+def _given() -> Given:
+    operators = {"catalogue": Toggle(), "merge": Merge(READER), "tune": Retune(READER)}
+    arms = {"catalogue": Arm(1, 0.6), "merge": Arm(2, 0.2), "tune": Arm(1, 0.2, structural=False)}
+    return Given(SEED, Plan(OBJECTIVES, SCALE, BUDGET, RUNGS, 4, 0.02 * BUDGET), operators, arms, 8)
+
+
+_SEED_VALUES = {OBJECTIVES[0].name: point_of(SEED, {}).loss(), SECONDS_TO_TARGET: BUDGET}
+TASK = Task(
+    NAME,
+    (Axis(OBJECTIVES[0].name), Axis(SECONDS_TO_TARGET, log=True)),
+    _SEED_VALUES,
+    {name: 1.1 * value for name, value in _SEED_VALUES.items()},
+    TOTAL,
+    _given,
+    lambda: VirtualExecutor(judge, slots=4),
+)

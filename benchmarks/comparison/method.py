@@ -1,0 +1,96 @@
+"""A method of the benchmark: what `benchmarks/baselines/<name>.py` declares as `METHOD`.
+
+All methods run in `evolve.loop.Loop`, with the executor, the judge, the store and the budget of the task, and measure
+the seed program first. They differ in what `Setup` holds, and in nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+
+from evolve.arms import Arm
+from evolve.config import ConfigError
+from evolve.evaluation import Plan
+from evolve.model import Genome, Knob, Params
+from evolve.protocols import Operator, Tuner
+from evolve.search import ParetoSearch
+from evolve.tuner import Study, TpeTuner, first_parameters
+
+BASELINES = Path(__file__).parents[1] / "baselines"
+NewTuner = Callable[[Params, Study, Study, Sequence[str], int], Tuner]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a task gives to every method.
+
+    `operators` make children, with their shares in `arms`: the structural ones are the catalogue, which other methods
+    mutate with too. `plan` has the task's rungs and trials of tuning.
+    """
+
+    seed: Genome
+    plan: Plan
+    operators: Mapping[str, Operator]
+    arms: Mapping[str, Arm]
+    population: int
+
+    @property
+    def catalogue(self) -> dict[str, Arm]:
+        """The operators that make a new structure of one parent."""
+        return {name: arm for name, arm in self.arms.items() if arm.arity == 1 and arm.structural}
+
+    @property
+    def untuned(self) -> Plan:
+        """Each child is one trial at the full budget; the front's other seeds are trained as in all methods."""
+        return replace(self.plan, rungs=(1.0,), tune_trials=0)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One run of a method: who mates, who makes children, how they are measured, which numbers they get."""
+
+    search: ParetoSearch
+    operators: Mapping[str, Operator]
+    plan: Plan
+    tuner: NewTuner = TpeTuner
+
+
+@dataclass(frozen=True)
+class Method:
+    """`about` says in a line what it is, with its source. `setup` makes it for a task and the seed of a run."""
+
+    name: str
+    about: str
+    setup: Callable[[Given, int], Setup]
+
+
+class Untuned:
+    """A `Tuner` that leaves a child as it was made."""
+
+    best = math.inf
+
+    def __init__(self, anchor: Params, known: Study, inherited: Study, tuned: Sequence[str], seed: int) -> None:
+        self._anchor = anchor
+
+    def ask(self, knobs: Sequence[Knob]) -> Params:
+        return first_parameters(knobs, self._anchor)
+
+    def tell(self, params: Params, loss: float | None) -> None:
+        """Nothing follows from it."""
+
+
+def names() -> list[str]:
+    """All methods."""
+    return sorted(path.stem for path in BASELINES.glob("[!_]*.py"))
+
+
+def load(name: str) -> Method:
+    """Raises `ConfigError` for a method that there is not."""
+    if name not in names():
+        raise ConfigError(f"no method {name!r}; there are {', '.join(names())}")
+    found: Method = import_module(f"benchmarks.baselines.{name}").METHOD
+    return found

@@ -1,0 +1,139 @@
+"""Every method runs in the loop on the task with a known optimum."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.comparison.method import load, names
+from benchmarks.comparison.runner import place_of, run
+from benchmarks.comparison.trace import FILE, read, traces
+from benchmarks.tasks.synthetic import SEED, TASK
+from evolve.config import ConfigError
+from evolve.history import History
+from evolve.model import Briefing
+from evolve.reports.open import open_history, read_events
+from evolve.search import ParetoSearch
+from tests.contracts.suites import SearchContract
+from tests.evolve.individuals import individual
+
+TOTAL = 350.0
+SEARCHES = ("tpe", "greedy", "regularised_evolution")
+ON_NUMBERS = {"random", "tpe", "asha", "no_structure"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    for name in names():
+        run(name, TASK, 1, TOTAL, folder)
+    return {name: place_of(name, TASK, 1, folder) for name in names()}
+
+
+def children(history: History) -> list[str]:
+    return [f"{c.verdict} {c.genome.key} {sorted(c.params.items())}" for c in history.candidates.values()]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_method_uses_its_budget_and_measures_the_seed_program_first(runs: dict[str, Path], name: str) -> None:
+    trace = read(runs[name] / FILE)
+    most = 6 * 16.0 * 1.1  # what runs on four slots, the trial that ended last, and the one that used the rest
+    assert (trace.method, trace.task, trace.seed, trace.total) == (name, "synthetic", 1, TOTAL)
+    assert trace.points[0].candidate == "0" and trace.points[0].confirmed and len(trace.points) > 4
+    history = open_history(runs[name])
+    assert TOTAL <= history.charged <= TOTAL + most
+    structures = {c.genome.key for c in history.candidates.values()}
+    assert (structures == {SEED.key}) == (name in ON_NUMBERS)
+
+
+@pytest.mark.parametrize("name", sorted({"random", "tpe", "greedy", "regularised_evolution"}))
+def test_a_child_without_tuning_is_one_trial_at_the_full_budget_unless_it_may_enter_the_front(
+    runs: dict[str, Path], name: str
+) -> None:
+    history = open_history(runs[name])
+    measured = [c for c in history.candidates.values() if c.index and c.fitness]
+    assert any(not c.confirmed for c in measured)
+    for candidate in measured:
+        own = [t for (owner, _), t in history.trials.items() if owner == f"ask/{candidate.index}"]
+        assert "tune" not in {t.purpose for t in own}
+        assert candidate.confirmed or sum(t.rung == 1.0 and t.purpose != "smoke" for t in own) <= 2
+
+
+def test_early_stopping_ends_some_children_before_the_full_budget(runs: dict[str, Path]) -> None:
+    reached = [c.rung for c in open_history(runs["asha"]).candidates.values() if c.index]
+    assert any(0.0 < rung < 1.0 for rung in reached) and 1.0 in reached
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "asha"])
+def test_numbers_follow_from_what_was_told_at_the_ask_whatever_is_told_meanwhile(
+    runs: dict[str, Path], name: str
+) -> None:
+    told = list(open_history(runs[name]).candidates.values())
+    setup = load(name).setup(TASK.given(), 1)
+    for candidate in told[:12]:
+        setup.search.tell(candidate)
+    (operator,) = setup.operators.values()
+    mating = setup.search.ask(99)
+    early = operator.propose(mating, Briefing())
+    for candidate in told[12:]:
+        setup.search.tell(candidate)
+    assert operator.propose(mating, Briefing()) == early != operator.propose(setup.search.ask(98), Briefing())
+
+
+def test_seeds_differ(runs: dict[str, Path], tmp_path: Path) -> None:
+    run("random", TASK, 2, TOTAL, tmp_path)
+    assert children(open_history(place_of("random", TASK, 2, tmp_path))) != children(open_history(runs["random"]))
+
+
+def test_a_run_that_was_cut_goes_on_in_its_log(tmp_path: Path) -> None:
+    run("greedy", TASK, 1, TOTAL / 2, tmp_path)
+    directory = place_of("greedy", TASK, 1, tmp_path)
+    before = [event.key for event in read_events(directory)]
+    run("greedy", TASK, 1, TOTAL, tmp_path)
+    after = [event.key for event in read_events(directory)]
+    assert after[: len(before)] == before and len(after) > len(before)
+    assert read(directory / FILE).total == TOTAL and open_history(directory).charged >= TOTAL
+
+
+def test_a_run_that_ended_is_not_begun_again(runs: dict[str, Path]) -> None:
+    before = read_events(runs["tpe"])
+    run("tpe", TASK, 1, TOTAL, runs["tpe"].parents[2])
+    assert read_events(runs["tpe"]) == before
+
+
+def test_regularised_evolution_forgets_who_is_old_and_greedy_does_not() -> None:
+    best_first = [individual(0, 5.0, 5.0)] + [individual(i, 1.0 + i / 100, 5.0, parents=("0",)) for i in range(1, 40)]
+    parents = {}
+    for name in ("regularised_evolution", "greedy"):
+        search = load(name).setup(TASK.given(), 1).search
+        for candidate in best_first:
+            search.tell(candidate)
+        parents[name] = {search.ask(i).parents[0].index for i in range(200)}
+    assert parents["greedy"] == {1} and min(parents["regularised_evolution"]) == 20
+
+
+def test_a_method_that_there_is_not_is_named() -> None:
+    with pytest.raises(ConfigError, match="no method 'best'; there are asha, greedy"):
+        load("best")
+
+
+def test_the_command_runs_reports_progress_and_leaves_what_has_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"run --methods random,greedy --tasks synthetic --seeds 1 --budget 150 --jobs 2 -o {tmp_path}".split()
+    first = subprocess.run([sys.executable, "-m", "benchmarks", *command], capture_output=True, text=True, check=True)
+    assert "2/2  synthetic" in first.stdout
+    assert {trace.method for trace in traces(tmp_path)} == {"random", "greedy"}
+    assert main(command) == 0 and capsys.readouterr().out == "2 runs, 2 of them have ended\n"
+    assert main([*command[:2], "nobody", *command[3:]]) == 2 and "no method 'nobody'" in capsys.readouterr().err
+
+
+class TestSearches(SearchContract):
+    @pytest.fixture(params=SEARCHES)
+    def make(self, request: pytest.FixtureRequest) -> Callable[[], ParetoSearch]:
+        return lambda: load(request.param).setup(TASK.given(), 0).search
