@@ -24,7 +24,7 @@ from tests.evolve.individuals import individual
 
 TOTAL = 350.0
 SEARCHES = ("tpe", "greedy", "regularised_evolution")
-ON_NUMBERS = {"random", "tpe", "asha", "no_structure"}
+ON_NUMBERS = {"seed", "random", "tpe", "asha", "no_structure"}
 
 
 @pytest.fixture(scope="module")
