@@ -41,7 +41,13 @@ ONLY_IN = {  # a dependency, and the only modules that may import it
     "sqlite3": {"evolve.store"},
     "libcst": {"operators"},
     "ast": {"operators"},
-    "torch": {"train_target", "digits_target.prepare", "digits_target.train", "benchmarks.reference.train", "benchmarks.busy.plain"},
+    "torch": {
+        "train_target",
+        "digits_target.prepare",
+        "digits_target.train",
+        "benchmarks.reference.train",
+        "benchmarks.busy.plain",
+    },
     "landlockpy": {"train_target"},
     "anthropic": {"operators.llm.messages"},
     "jinja2": {"operators.llm", "evolve.page", "benchmarks.comparison.page"},
@@ -57,7 +63,11 @@ IN_ONE_MODULE = (
     "statsmodels",
 )
 
-IN_THE_BOX = ("train_target.box", "train_target.prepare", "digits_target.prepare")  # beside a candidate, with all imports
+IN_THE_BOX = (
+    "train_target.box",
+    "train_target.prepare",
+    "digits_target.prepare",
+)  # beside a candidate, with all imports
 BOX_MAY_IMPORT = {"torch", "numpy", "landlockpy"}  # and the standard library, and each other
 
 BROAD_EXCEPTS = {  # (module, function): a boundary where anything may come through
