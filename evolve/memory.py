@@ -102,7 +102,7 @@ class Law:
             self._covariance = np.linalg.inv(np.diag(1 / self._spread) + some.T @ some / self._noise)
             residuals = aim[used] - some @ self._prior
             self._weights = self._prior + self._covariance @ some.T @ residuals / self._noise
-            free = len(some) - np.einsum("ij,jk,ik->", some, self._covariance, some) / self._noise
+            free = len(some) - ((some @ self._covariance) * some).sum() / self._noise
             left = float(((aim[used] - some @ self._weights) ** 2).sum())
             self._noise = (WORTH * NOISE**2 + left) / (WORTH + max(0.0, float(free)))
             here = rows @ self._weights

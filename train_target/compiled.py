@@ -59,26 +59,26 @@ def fill(judge: Judge, folder: Path, program: bytes, say: Callable[[str], None])
         return
     say("compiling the seed program once, for all trials to start from")
     draft = nursery.parent / "compiled"
-    nursery.kept = draft
     terms = Terms(SECONDS, SECONDS / judge.scale.budget, 0, "smoke", judge.patience)
+    nursery.kept, nursery.compiled = draft, draft
     try:
         reason = failure(judge.run(program, terms))
         nursery.kept = None
         if not reason and draft.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with contextlib.suppress(OSError):  # another judge was faster
-                draft.rename(folder)
             nursery.renew()
             reason = failure(judge.run(program, terms))
-    except Infrastructure as error:
+        if not reason and draft.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with contextlib.suppress(FileExistsError):  # another judge was faster
+                draft.rename(folder)
+    except (Infrastructure, OSError) as error:
         reason = str(error)
     finally:
-        nursery.kept = None
+        nursery.kept, nursery.compiled = None, folder
         remove(draft)
     if reason:
-        remove(folder)
-        nursery.renew()
         say(f"nothing was kept of it ({reason}): trials compile everything themselves")
+    nursery.renew()
 
 
 def failure(outcome: Message) -> str:

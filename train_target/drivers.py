@@ -63,18 +63,15 @@ class Nvml:
 
     def xids(self, device: Device) -> list[int]:
         """Faults that the driver noted since the last call; none where it does not tell them."""
-        nvml = self._nvml
+        nvml, found = self._nvml, list[int]()
         try:
             if device.uuid not in self._events:
                 self._events[device.uuid] = events = nvml.nvmlEventSetCreate()
                 nvml.nvmlDeviceRegisterEvents(self._handle(device), nvml.nvmlEventTypeXidCriticalError, events)
-            found = []
             while True:
                 found.append(int(nvml.nvmlEventSetWait_v2(self._events[device.uuid], 0).eventData))
-        except nvml.NVMLError_Timeout:
+        except nvml.NVMLError:  # most often: there is none, within no time
             return found
-        except nvml.NVMLError:
-            return []
 
     def state(self, device: Device) -> State | None:
         """Energy, clock and whether it is held back; None where the driver does not tell."""

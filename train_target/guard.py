@@ -67,6 +67,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         self.baseline_mb = self.source.used_mb(self.device)
+        self.source.xids(self.device)  # from now on: NVML tells of faults after it was asked for them
 
     @contextmanager
     def alone(self, wait: Callable[[str], None]) -> Iterator[None]:

@@ -20,7 +20,6 @@ PEAKS = {  # dense bf16 FLOP/s without sparsity, from NVIDIA's data sheets; a na
     "H100": 989e12,
     "H200 NVL": 835e12,
     "H200": 989e12,
-    "GH200": 989e12,
     "B200": 2250e12,
     "A100": 312e12,
     "L40S": 362e12,

@@ -70,7 +70,7 @@ def refusal(history: History, trial: Trial) -> str:
         return ""
     law = Law(found)
     mean, deviation = law.predict(program)
-    if not hopeless(mean, deviation, limit):
+    if not hopeless(mean, deviation, limit) or not _by_its_own(found, program, limit):
         return ""
     nearest = min(fitted, key=lambda one: law.distance(one, program))
     most, low, high = _gib(math.log(limit)), *(_gib(mean + side * deviation) for side in (-SURE, SURE))
@@ -78,6 +78,15 @@ def refusal(history: History, trial: Trial) -> str:
         f"{REFUSED}{_gib(mean)} GiB (95 %: {low} to {high}) of device memory, the limit is {most} GiB: "
         f"not started; nearest measured: {_gib(fitted[nearest].low)} GiB{_differences(nearest, program)}"
     )
+
+
+def _by_its_own(found: Mapping[Program, Range], program: Program, limit: float) -> bool:
+    """Whether its own line alone says so: what strangers did with their memory, no program answers for."""
+    line = set(program.lineage)
+    own = {one: peak for one, peak in found.items() if line.issuperset(one.lineage)}
+    if not any(peak.low == peak.high for peak in own.values()):
+        return False
+    return hopeless(*Law(own).predict(program), limit)
 
 
 def device_memory(history: History) -> float | None:

@@ -14,8 +14,8 @@ import pytest
 from benchmarks.busy import __main__ as busy
 from benchmarks.busy.phases import PHASES, Measurement, summary, table
 from benchmarks.busy.recorded import split
-from benchmarks.reference.trials import OutOfTime
 from benchmarks.streaming import bound
+from evolve.batch import OutOfTime
 from evolve.config import ConfigError
 from evolve.exports.recorded import open_recorded
 from evolve.model import Outcome, Trial
