@@ -147,8 +147,10 @@ def home_of(history: History, promotions: Promotions, candidate: Candidate) -> H
     """The gain under the conditions of the run: on fresh seeds where it was trained with some there, else the run's."""
     settings = history.header["settings"]
     home = (settings["scale"], settings["budget"], settings["corpus"])
+    device = history.began.get("device")
     for condition in reversed(promotions.conditions):
-        if (condition.scale, condition.budget, condition.corpus) == home:
+        there = device in (None, condition.device)  # on another one the same seconds are another budget
+        if there and (condition.scale, condition.budget, condition.corpus) == home:
             gain = _gain(promotions, condition, candidate.id, history.loss)
             if gain and gain.margin is not None:
                 return Home(gain, condition)

@@ -187,7 +187,7 @@ class Judge:
             verdict = Verdict("oom", self.guard.exhausted(verdict.reason))
         if verdict.status == "crashed" and not killed and (trouble := disk_trouble(self.folder)):
             verdict = watchdog.disk() or Verdict("infrastructure", trouble)
-        if self.guard and (void := self.guard.after(verdict.reason if verdict.status == "crashed" else "", box.pid)):
+        if self.guard and (void := self.guard.after(self.doubtful(verdict), box.pid)):
             verdict = Verdict("infrastructure", void)
         if self.guard and verdict.status == "oom":
             verdict.metrics |= self.guard.memory()
@@ -212,6 +212,13 @@ class Judge:
                     self.guard.lose(f"process {pids} cannot be killed, it hangs in the driver")
                 ) from error
             raise
+
+    def doubtful(self, verdict: Verdict) -> str:
+        """The reason of an end of which a broken device may be the cause: a crash, or memory that is said to be out
+        where half of it was never in use."""
+        assert self.guard is not None
+        said_out = verdict.status == "oom" and self.guard.peak_mb < self.guard.memory_mb / 2
+        return verdict.reason if verdict.status == "crashed" or said_out else ""
 
     def watch(self, box: Box, session: Session, watchdog: Watchdog) -> Verdict | None:
         """Serve the box until it ends, or return the verdict for which it has to be ended."""
