@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from benchmarks.comparison.trace import Trace, read, write
 from benchmarks.comparison.traced import trace_of
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
+from evolve.model import Outcome, Trial
 from evolve.reports.open import open_history
 from tests.evolve import toy
 
@@ -18,7 +20,13 @@ from tests.evolve import toy
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, History, Trace]:
     directory = tmp_path_factory.mktemp("run")
-    executor = InlineExecutor(toy.run_trial)
+    number = count()
+
+    def trial(trial: Trial) -> Outcome:
+        crashes = next(number) == 40  # long after those of the seed program
+        return Outcome("crashed", reason="ZeroDivisionError", device="toy") if crashes else toy.run_trial(trial)
+
+    executor = InlineExecutor(trial)
     loop = toy.make_loop(directory, 4, executor, seed=3)
     loop.run(toy.SEED)
     loop.store.close()
