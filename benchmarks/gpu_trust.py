@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "train_target"
 sys.path.insert(0, str(TARGET))
 
+import compiled  # noqa: E402
 import corpus  # noqa: E402
 import devices  # noqa: E402
 import drivers  # noqa: E402
 import trials  # noqa: E402
-from benchmarks.streaming import bound  # noqa: E402
 from benchmarks.trust_cost import Quiet  # noqa: E402
 from ladder import candidates, lacking  # noqa: E402
 from nursery import Infrastructure  # noqa: E402
@@ -252,7 +252,7 @@ def trial(options: argparse.Namespace) -> dict[str, Any]:
     settled = settle(open_boxes(options, "trial"), "auto", False, hidden, say)  # type: ignore[arg-type]
     guard = trials.open_guard(options.scale, options.gpu)
     judge = trials.Judge(options.scale, texts, Quiet(), settled, 60.0, guard)  # type: ignore[arg-type]
-    (options.work / "train.py").write_text(bound(options.scale.name))
+    (options.work / "train.py").write_bytes(compiled.seed(options.scale))
     request = {"job": str(options.work), "budget": options.budget, "rung": 0.25, "purpose": "tune"}
     found: dict[str, Any] = {"isolation": settled.line, "device": judge.device}
     try:

@@ -15,10 +15,8 @@ import argparse
 import json
 import math
 import os
-import re
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -92,18 +90,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def bound(scale: str) -> str:
-    """The text of train.py with the constants of a scale."""
-    source = (TARGET / "train.py").read_text()
-    for name, value in tomllib.loads((TARGET / "target.toml").read_text())["scales"][scale]["bindings"].items():
-        source = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", source, flags=re.M)
-    return source
-
-
 def load(scale: str) -> dict[str, Any]:
     """The names of train.py at a scale, as they are before its training loop."""
+    import compiled
+    from texts import Scale
+
     names: dict[str, Any] = {"__name__": "train"}
-    exec(compile(bound(scale).partition(LOOP)[0], "train.py", "exec"), names)
+    text = compiled.seed(Scale.read(scale)).decode()
+    exec(compile(text.partition(LOOP)[0], "train.py", "exec"), names)
     return names
 
 

@@ -30,9 +30,9 @@ TARGET = Path(__file__).resolve().parent.parent / "train_target"
 sys.path.insert(0, str(TARGET))
 
 import baselines  # noqa: E402, F401  as the judge does, so that all that it imports is there
+import compiled  # noqa: E402
 import corpus  # noqa: E402
 import trials  # noqa: E402
-from benchmarks.streaming import bound  # noqa: E402
 from nursery import Nursery  # noqa: E402
 from selftest import Settled, settle  # noqa: E402
 from session import Reply, Session  # noqa: E402
@@ -234,7 +234,7 @@ def trial_costs(scale: Scale, texts: Texts, place: Path, options: argparse.Names
     settled = begin(scale, place / "boxes", options)
     guard = trials.open_guard(scale, options.gpu)
     judge = trials.Judge(scale, texts, Quiet(), settled, 300.0, guard)  # type: ignore[arg-type]
-    (place / "train.py").write_text(bound(scale.name))
+    (place / "train.py").write_bytes(compiled.seed(scale))
     budgets = options.budgets or ([4.0, 16.0] if scale.device == "cpu" else [10.0])
     found: dict[str, Any] = {}
     try:

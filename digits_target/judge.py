@@ -22,21 +22,17 @@ import socket  # noqa: E402
 import numpy as np  # noqa: E402
 
 import corpus  # noqa: E402
+import serving  # noqa: E402
 from classification import Classification, untrained  # noqa: E402
 from clock import Clock  # noqa: E402
 from documents import DataError  # noqa: E402
 from images import CLASSES, SHA256, Scale, Split, installed, load  # noqa: E402
-from ladder import LEVELS  # noqa: E402
 from nursery import Infrastructure  # noqa: E402
 from selftest import NoIsolation, settle  # noqa: E402
-from session import BY_HAND  # noqa: E402
+from serving import say  # noqa: E402
 from terms import Terms  # noqa: E402
-from trials import Engine, Judge, answer, boxes, make_clock  # noqa: E402
-from wire import Message, Wire, WireError  # noqa: E402
-
-
-def say(text: str) -> None:
-    print(f"judge: {text}", file=sys.stderr, flush=True)
+from trials import Judge, boxes, make_clock  # noqa: E402
+from wire import Message, Wire  # noqa: E402
 
 
 class DigitsJudge(Judge):
@@ -59,9 +55,7 @@ def frequencies(splits: dict[str, Split]) -> float:
 
 def serve_engine(options: argparse.Namespace) -> None:
     """Be a slot of the engine until its end of the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the engine, which then closes the pipe
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    engine = Engine()
+    engine = serving.attend()
     try:
         os.sched_setaffinity(0, options.core or {0})
         if options.data:
@@ -82,9 +76,7 @@ def serve_engine(options: argparse.Namespace) -> None:
     judge = DigitsJudge(scale, splits, engine, settled, options.patience)  # type: ignore[arg-type]
     about = {"corpus": {"name": "scikit-learn digits", "sha256": SHA256}, "baselines": {"class": frequencies(splits)}}
     try:
-        engine.reply(judge.ready(about))
-        while True:
-            engine.reply(judge.trial(engine.request()))
+        serving.serve(engine, judge, about)
     finally:
         judge.nursery.close()
 
@@ -98,30 +90,13 @@ def serve_process(options: argparse.Namespace) -> None:
     except DataError as error:
         wire.send({"error": str(error)})
         return
-    budget = options.budget or scale.budget
-    terms = Terms(budget, min(1.0, budget / scale.budget), options.seed, BY_HAND)
+    terms = serving.by_hand(options, scale.budget)
     session = Classification(scale, splits, make_clock(scale, options.pid), terms)  # type: ignore[arg-type]
-    try:
-        while (messages := wire.receive()) is not None:
-            for message in messages:
-                answer(wire, session, message)
-    except (WireError, BrokenPipeError) as error:
-        say(f"the script broke off: {error}")
+    serving.converse(wire, session)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--scale", default="cpu", help="a scale of target.toml")
-    parser.add_argument("--core", type=lambda text: set(map(int, text.split(","))), metavar="K[,K...]")
-    parser.add_argument("--cache", type=Path, default=corpus.default_cache(), help="where boxes have their folders")
-    parser.add_argument("--data", type=Path, help="refused: the digits are the data")
-    parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds lost in a phase")
-    parser.add_argument("--isolation", choices=("auto", *LEVELS, "none"), default="auto", help="at most this level")
-    parser.add_argument("--unsafe-no-sandbox", action="store_true", help="run scripts even where nothing isolates them")
-    parser.add_argument("--attach", type=int, metavar="FD", help="serve the process at the other end of this socket")
-    parser.add_argument("--pid", type=int, help="the process that is charged, with --attach")
-    parser.add_argument("--budget", type=float, help="seconds, with --attach; the scale's unless given")
-    parser.add_argument("--seed", type=int, default=0, help="with --attach")
+    parser = serving.options_of_judges(__doc__, "refused: the digits are the data")
     options = parser.parse_args()
     if options.attach is not None:
         serve_process(options)

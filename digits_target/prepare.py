@@ -17,13 +17,10 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.append(str(FOLDER.parent / "train_target"))
 
 import seeding  # noqa: E402
+from client import BudgetUsed as BudgetUsed  # noqa: E402
 from client import connect, evaluate  # noqa: E402
 
 Batch = tuple[torch.Tensor, torch.Tensor, int]
-
-
-class BudgetUsed(StopIteration):
-    """The training stream has ended. A `for` loop over the loader ends by itself; a bare `next` has to catch this."""
 
 
 def progress() -> float:
@@ -35,19 +32,16 @@ class _Loader:
     """Batches from the judge. Its end is `BudgetUsed`, a StopIteration."""
 
     def __init__(self, rows: int, split: str) -> None:
-        self._request = {"op": "batch", "rows": rows, "split": split}
+        self._request = {"rows": rows, "split": split}
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
-        answer, raw = _judge.ask(**self._request)
-        _judge.progress = answer["progress"]
-        if answer.get("end"):
-            raise BudgetUsed("the budget is used: loop with `for x, y, epoch in loader`, or catch StopIteration")
+        raw, epoch = _judge.batch(self._request)
         rows = self._request["rows"]
         pixels = len(raw) - rows
-        return _images(raw[:pixels], rows), torch.frombuffer(raw[pixels:], dtype=torch.uint8).long(), answer["epoch"]
+        return _images(raw[:pixels], rows), torch.frombuffer(raw[pixels:], dtype=torch.uint8).long(), epoch
 
 
 def make_dataloader(B: int, split: str) -> Iterator[Batch]:

@@ -13,13 +13,17 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
 
 Decode = Callable[[bytearray, int], torch.Tensor]  # what a request for logits holds, and its number of rows
+
+
+class BudgetUsed(StopIteration):
+    """The training stream has ended. A `for` loop over the loader ends by itself; a bare `next` has to catch this."""
 
 
 class Judge:
@@ -49,6 +53,14 @@ class Judge:
         if "error" in answer:
             raise ValueError(answer["error"])
         return answer, raw
+
+    def batch(self, request: Mapping[str, object]) -> tuple[bytearray, int]:
+        """The bytes of a batch for training, and its epoch. Raises BudgetUsed where there are no more."""
+        answer, raw = self.ask(op="batch", **request)
+        self.progress = answer["progress"]
+        if answer.get("end"):
+            raise BudgetUsed("the budget is used: loop with `for x, y, epoch in loader`, or catch StopIteration")
+        return raw, answer["epoch"]
 
     def _raw(self, size: int) -> bytearray:
         raw = bytearray(size)

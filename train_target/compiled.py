@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nursery import Infrastructure, remove
-from session import Terms
+from terms import Terms
 from texts import Scale
 from waiting import Waiting
 from wire import Message

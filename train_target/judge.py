@@ -15,38 +15,30 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS
 
 import argparse
 import json
-import math
 import signal
 import socket
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import baselines
 import compiled
 import corpus
+import serving
 from devices import listing
 from documents import DataError
 from drivers import open_source
-from ladder import LEVELS
 from nursery import Infrastructure
 from selftest import NoIsolation, settle
-from session import BY_HAND, Session
-from terms import Terms
+from serving import say
+from session import Session
 from texts import REPORTED, Scale, Texts
-from trials import Engine, Judge, answer, boxes, make_clock, open_guard
-from wire import Wire, WireError
-
-
-def say(text: str) -> None:
-    print(f"judge: {text}", file=sys.stderr, flush=True)
+from trials import Judge, boxes, make_clock, open_guard
+from wire import Wire
 
 
 def serve_engine(options: argparse.Namespace) -> None:
     """Be a slot of the engine until its end of the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the engine, which then closes the pipe
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    engine = Engine()
+    engine = serving.attend()
     try:
         scale = Scale.read(options.scale)
         if options.core or scale.device == "cpu":
@@ -75,9 +67,7 @@ def serve_engine(options: argparse.Namespace) -> None:
         if guard and place:
             with guard.alone(engine.wait):
                 compiled.fill(judge, place, compiled.seed(scale), say)
-        engine.reply(judge.ready(about))
-        while True:
-            engine.reply(judge.trial(engine.request()))
+        serving.serve(engine, judge, about)
     finally:
         judge.nursery.close()
 
@@ -92,32 +82,14 @@ def serve_process(options: argparse.Namespace) -> None:
     except DataError as error:
         wire.send({"error": str(error)})
         return
-    budget = options.budget or scale.budget
-    terms = Terms(budget, min(1.0, budget / scale.budget), options.seed, BY_HAND)
-    session = Session(scale, texts, make_clock(scale, options.pid), terms)
-    try:
-        while (messages := wire.receive()) is not None:
-            for message in messages:
-                answer(wire, session, message)
-    except (WireError, BrokenPipeError) as error:
-        say(f"the script broke off: {error}")
+    terms = serving.by_hand(options, scale.budget)
+    serving.converse(wire, Session(scale, texts, make_clock(scale, options.pid), terms))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--scale", default="cpu", help="a scale of target.toml")
-    parser.add_argument("--core", type=cores, metavar="K[,K...]", help="the cores that boxes and judge run on")
+    parser = serving.options_of_judges(__doc__, "a folder of .txt, .jsonl or .parquet files")
     parser.add_argument("--device", help="at a scale for GPUs: the index or UUID of one (default: the first)")
     parser.add_argument("--devices", action="store_true", help="print which GPUs there are and end")
-    parser.add_argument("--cache", type=Path, default=corpus.default_cache(), help="where prepared text is kept")
-    parser.add_argument("--data", type=Path, help="a folder of .txt, .jsonl or .parquet files")
-    parser.add_argument("--patience", type=float, default=10.0, help="wall-clock seconds lost in a phase")
-    parser.add_argument("--isolation", choices=("auto", *LEVELS, "none"), default="auto", help="at most this level")
-    parser.add_argument("--unsafe-no-sandbox", action="store_true", help="run scripts even where nothing isolates them")
-    parser.add_argument("--attach", type=int, metavar="FD", help="serve the process at the other end of this socket")
-    parser.add_argument("--pid", type=int, help="the process that is charged, with --attach")
-    parser.add_argument("--budget", type=seconds, help="seconds, with --attach; the scale's unless given")
-    parser.add_argument("--seed", type=seed, default=0, help="with --attach")
     parser.add_argument("--prepare", action="store_true", help="prepare the data and end")
     parser.add_argument("--counts", action="store_true", help="print the losses of count models on all texts and end")
     options = parser.parse_args()
@@ -140,25 +112,6 @@ def print_devices() -> None:
     except Infrastructure as error:
         told = {"devices": [], "error": str(error)}
     print(json.dumps(told))
-
-
-def cores(text: str) -> set[int]:
-    """Cores as an option, by number."""
-    return set(map(int, text.split(",")))
-
-
-def seconds(text: str) -> float:
-    """A budget as an option."""
-    if not 0 < (value := float(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
-    return value
-
-
-def seed(text: str) -> int:
-    """A seed as an option: what torch and numpy take."""
-    if not 0 <= (value := int(text)) < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 2**63 - 1")
-    return value
 
 
 def prepare_data(options: argparse.Namespace) -> None:

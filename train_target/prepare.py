@@ -21,15 +21,12 @@ from pathlib import Path
 import torch
 
 import seeding
+from client import BudgetUsed as BudgetUsed
 from client import Judge as _Judge  # noqa: F401  timed where the harness is measured
 from client import connect, evaluate
 
 Batch = tuple[torch.Tensor, torch.Tensor, int]
 FOLDER = Path(__file__).resolve().parent
-
-
-class BudgetUsed(StopIteration):
-    """The training stream has ended. A `for` loop over the loader ends by itself; a bare `next` has to catch this."""
 
 
 def progress() -> float:
@@ -76,18 +73,15 @@ class _Loader:
     """Batches from the judge. Its end is `BudgetUsed`, a StopIteration."""
 
     def __init__(self, rows: int, length: int, split: str) -> None:
-        self._request = {"op": "batch", "rows": rows, "length": length, "split": split}
+        self._request = {"rows": rows, "length": length, "split": split}
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
-        answer, raw = _judge.ask(**self._request)
-        _judge.progress = answer["progress"]
-        if answer.get("end"):
-            raise BudgetUsed("the budget is used: loop with `for x, y, epoch in loader`, or catch StopIteration")
+        raw, epoch = _judge.batch(self._request)
         tokens = _tokens(raw, self._request["rows"])
-        return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), answer["epoch"]
+        return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), epoch
 
 
 def make_dataloader(tokenizer: Tokenizer, B: int, T: int, split: str) -> Iterator[Batch]:

@@ -7,17 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.comparison.task import Axis
 from benchmarks.comparison.trace import Point, Retrained, Trace
 
 TOTAL = 1000.0
 BUDGET = 8.0  # seconds of a trial
-
-
-@dataclass(frozen=True)
-class Axis:
-    name: str
-    direction: str = "minimize"
-    log: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from unittest import mock
 
 import pytest
 
+import compiled
 from benchmarks.busy import __main__ as busy
 from benchmarks.busy.phases import PHASES, Measurement, summary, table
 from benchmarks.busy.recorded import split
-from benchmarks.streaming import bound
 from evolve.batch import OutOfTime
 from evolve.config import ConfigError
 from evolve.exports.recorded import open_recorded
@@ -22,6 +22,7 @@ from evolve.model import Outcome, Trial
 from evolve.records import genome_record, outcome_record, trial_record
 from evolve.store import Store
 from tests.evolve import toy
+from texts import Scale
 
 TAUGHT = 5  # steps
 
@@ -147,9 +148,9 @@ def test_all_ways_train_the_same(tmp_path: Path) -> None:
     """With as many steps, the loss without a judge is the judge's, seed by seed."""
     program = tmp_path / "steps.py"
     program.write_text(
-        bound("cpu").replace(
-            "    if step % 25 == 0", f"    if step + 1 == {TAUGHT}:\n        break\n    if step % 25 == 0"
-        )
+        compiled.seed(Scale.read("cpu"))
+        .decode()
+        .replace("    if step % 25 == 0", f"    if step + 1 == {TAUGHT}:\n        break\n    if step % 25 == 0")
     )
     command = ["-o", str(tmp_path / "out"), "--scale", "cpu", "--budgets", "1.5", "--trials", "2"]
     command += ["--program", str(program), "--ways", "plain,on-demand,ready"]
