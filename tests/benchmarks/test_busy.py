@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 
-import compiled
 from benchmarks.busy import __main__ as busy
+from benchmarks.busy import ways
 from benchmarks.busy.phases import PHASES, Measurement, summary, table
 from benchmarks.busy.recorded import split
 from evolve.batch import OutOfTime
@@ -22,7 +22,6 @@ from evolve.model import Outcome, Trial
 from evolve.records import genome_record, outcome_record, trial_record
 from evolve.store import Store
 from tests.evolve import toy
-from texts import Scale
 
 TAUGHT = 5  # steps
 
@@ -148,7 +147,7 @@ def test_all_ways_train_the_same(tmp_path: Path) -> None:
     """With as many steps, the loss without a judge is the judge's, seed by seed."""
     program = tmp_path / "steps.py"
     program.write_text(
-        compiled.seed(Scale.read("cpu"))
+        ways.seeds.seed(ways.Scale.read("cpu"))
         .decode()
         .replace("    if step % 25 == 0", f"    if step + 1 == {TAUGHT}:\n        break\n    if step % 25 == 0")
     )
