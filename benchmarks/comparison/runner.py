@@ -11,6 +11,7 @@ from benchmarks.comparison.method import Setup, load
 from benchmarks.comparison.task import Task
 from benchmarks.comparison.trace import FILE, read, write
 from benchmarks.comparison.traced import trace_of
+from benchmarks.comparison.virtual import at_once
 from evolve.config import ConfigError, Limits
 from evolve.history import History
 from evolve.log import Log
@@ -43,12 +44,12 @@ def run(method: str, task: Task, seed: int, total: float, directory: Path) -> No
     given = task.given()
     setup = load(method).setup(given, seed)
     executor = task.executor()
-    store = Store.open(place, durable=False)
+    store = Store.open(place, durable=False, clock=executor.clock)
     try:
         log = _log(store, setup, seed, task, executor.slots)
         limits = Limits(0, total=total, refusals=REFUSALS)
-        loop = Loop(log, executor, setup.operators, setup.plan, limits, executor.watch, tuner=setup.tuner)
-        loop.run(given.seed)
+        parts = (log, executor, setup.operators, setup.plan, limits)
+        Loop(*parts, executor.watch, tuner=setup.tuner, making=at_once).run(given.seed)
     finally:
         executor.close()
         store.close()
