@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from evolve.model import Estimate
+from evolve.student import quantile
 
-QUANTILES = (  # of Student's t at 0.975, for 1, 2, … degrees of freedom
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-)
 MOST = 0.5  # of a gain: who surely keeps as much holds, where all of it may be left; who surely keeps less has lost it
-
-
-def quantile(freedom: int) -> float:
-    """Of Student's t at 0.975; beyond the table too large by less than 0.01."""
-    return QUANTILES[freedom - 1] if freedom <= len(QUANTILES) else 1.96 + 2.52 / freedom
 
 
 @dataclass(frozen=True)
