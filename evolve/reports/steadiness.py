@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from evolve.effects import pooled
 from evolve.history import SEED, History
 from evolve.model import Outcome
+from evolve.student import beyond
 
 HELD_BACK = 0.05  # of a training's time, in which heat or power lowered the device's clock
 DRIFT = 0.03  # of the seed's tokens per second, where the budget is time on a clock
-DEVIATIONS = 2.0  # of a difference of two losses
+FALSE_ALARM = 0.05  # the probability that the losses of a steady machine are said to drift, whatever their number
 SPEED, THROTTLED, CLOCK = "tokens_per_second", "throttled_share", "sm_mhz_median"
 CHARGED_BY_SPEED = "core_speed"  # a judge that tells it weighs seconds by it: there drift has no effect on a budget
 
@@ -68,15 +70,25 @@ def _faster_or_slower(first: Outcome, again: Sequence[Outcome]) -> str:
 
 
 def _other_losses(history: History, first: Outcome, again: Sequence[Outcome]) -> str:
-    noise = history.noise(history.all_rungs[0])
     differences = [o.metrics[history.loss] - first.metrics[history.loss] for o in again]
-    farthest = max(differences, key=abs)
-    if not noise or abs(farthest) <= DEVIATIONS * math.hypot(noise, noise):
+    noise, freedom = pooled(history.candidates.values(), history.all_rungs[0]) or (0.0, 0)
+    if not noise or not drifts(differences, noise, freedom):
         return ""
+    farthest = max(differences, key=abs)
     return (
         f"Losses drift: the seed's was {first.metrics[history.loss]:.4f} at first, and {_runs(again)} it was up to "
         f"{farthest:+.4f} from that, where its noise is {noise:.4f}."
     )
+
+
+def drifts(differences: Sequence[float], noise: float, freedom: int) -> bool:
+    """Whether the largest of many differences of two losses is more than chance brings about once in twenty runs.
+
+    `noise` is one loss's standard deviation, with so many degrees of freedom. Bonferroni's bound (Dunn 1961, J. Am.
+    Stat. Assoc. 56, 52-64); all differences are to one loss and by one noise, so false alarms are fewer still.
+    """
+    farthest = max(map(abs, differences))
+    return len(differences) * beyond(farthest / math.hypot(noise, noise), freedom) < FALSE_ALARM
 
 
 def _runs(again: Sequence[Outcome]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from evolve import plugins
 from evolve.cli import main
-from evolve.executors.sparing import refusal
+from evolve.executors.sparing import Estimates
 from evolve.history import History
 from evolve.journal import entry
 from evolve.memory import refused
@@ -58,11 +58,11 @@ def test_every_refusal_follows_from_the_log_before_it(folder: Path, history: His
     """So a run that is resumed anywhere decides as one that was not interrupted."""
     first, *events = read_events(folder / "run")
     again = history_of([first])
-    said = {}
+    estimates, said = Estimates(again), {}
     for event in events:
         again.apply(event)
         if event.kind == "trial":
-            said[again.submitted] = refusal(again, again.trials[again.submitted])
+            said[again.submitted] = estimates.refusal(again.trials[again.submitted])
     assert said == {place: o.reason if refused(o) else "" for place, o in history.outcomes.items()}
 
 

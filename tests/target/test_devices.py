@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devices import Device, find, libraries, near, nodes, visible
+from devices import Device, User, find, libraries, near, nodes, visible
 from drivers import Nvml, Smi
 from guard import Guard, out_of_memory
 from nursery import Infrastructure
@@ -164,6 +164,20 @@ def test_without_the_module_nvidia_smi_says_the_same() -> None:
     assert source.bus(device) == "00000000:1B:00.0" and source.minor(device) == 5
     answers["-q"] = "Minor Number : N/A"
     assert source.minor(device) is None
+
+
+def test_rows_of_nvidia_smi_that_lack_what_was_asked_are_no_rows() -> None:
+    answers = {
+        "gpu=index,uuid,name,memory.total": "\n0, GPU-a, Big GPU, 81559\n1, GPU-b\n",
+        "gpu=index,memory.used": "\n",
+        "compute-apps=pid,used_memory,process_name": "[N/A], 7, ?\n12, 2048, python -c f(1, 2)\nno processes\n",
+    }
+    source = Smi(lambda arguments: answers[arguments[0].removeprefix("--query-")])
+    (device,) = source.devices()
+    assert device.uuid == "GPU-a"
+    with pytest.raises(Infrastructure, match="nvidia-smi does not tell the memory in use of GPU-a"):
+        source.used_mb(device)
+    assert source.users(device) == [User(12, "python -c f(1, 2)", 2048.0)]
 
 
 def test_memory_that_others_hold_stops_a_trial_from_beginning_and_says_who() -> None:

@@ -171,6 +171,22 @@ def test_a_spare_that_died_is_replaced(waiting: Waiting, texts: Texts) -> None:
     assert loss(trial(waiting, texts, TINY + SCORE)) > 0
 
 
+def test_a_spare_that_cannot_be_prepared_does_not_cost_the_box_that_begins(
+    waiting: Waiting, texts: Texts, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert waiting._spare is not None
+    os.mkfifo(tmp_path / "pipe")  # which nobody copies
+    waiting.compiled = tmp_path
+    try:
+        assert loss(trial(waiting, texts, TINY + SCORE)) > 0
+        assert "no box waits: a box cannot be prepared: " in capfd.readouterr().err
+        with pytest.raises(Infrastructure, match="a box cannot be prepared: .*pipe"):
+            waiting.start(b"pass")
+    finally:
+        waiting.compiled = None
+    assert trial(waiting, texts, "pass")[1]["exit"] == 0
+
+
 def test_a_box_that_cannot_be_had_is_the_harness_s_fault(tmp_path: Path) -> None:
     with pytest.raises(Infrastructure, match="did not answer|before it was ready|cannot be prepared"):
         Waiting(tmp_path / "boxes", 4096, Isolation("N", "/bin/false"))
