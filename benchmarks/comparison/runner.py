@@ -6,10 +6,11 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.comparison.again import Trainings, train_again
 from benchmarks.comparison.method import Given, Setup, load
 from benchmarks.comparison.place import Opened
 from benchmarks.comparison.task import Task
@@ -17,6 +18,7 @@ from benchmarks.comparison.trace import FILE, read, write
 from benchmarks.comparison.traced import trace_of
 from evolve import plugins
 from evolve.assemble import OFFSPRING
+from evolve.batch import OutOfTime
 from evolve.config import ConfigError, Limits
 from evolve.executors.local import JudgeError
 from evolve.executors.sparing import SparingExecutor
@@ -52,8 +54,9 @@ def run(
 ) -> bool:
     """Begin a run, or go on with it, until `total` seconds are charged; nothing if it has ended.
 
-    It takes place at `seat`. At the time `until` of the monotonic clock it lets the trials under way finish and returns
-    False: the rest is left for another call. `tell` hears now and then how many seconds are charged.
+    Then the front that it claims is trained again on fresh seeds. It takes place at `seat`. At the time `until` of the
+    monotonic clock it lets the trials under way finish and returns False: the rest is left for another call. `tell`
+    hears now and then how many seconds are charged.
 
     Raises `ConfigError` for an unknown method or a log of another run, `StoreError` as the store does, `JudgeError`
     where a judge does not start or the machine spoils every trial.
@@ -73,9 +76,15 @@ def run(
             _begin(log, setup, given, seed, opened, limits)
             if not _search(log, setup, given, opened, limits, until, tell):
                 return False
+            trace = trace_of(place, method, task.name, seed, total)
+            trainings = Trainings(history, place, opened, until, lambda: tell(history.charged))
+            try:
+                trace = replace(trace, retrained=tuple(train_again(trace, task, history, trainings)))
+            except OutOfTime:
+                return False
     finally:
         store.close()
-    write(trace_of(place, method, task.name, seed, total), place / FILE)
+    write(trace, place / FILE)
     return True
 
 

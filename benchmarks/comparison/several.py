@@ -93,7 +93,7 @@ def _drive(crew: Crew, left: list[Job], seats: Seats, jobs: int, until: float, b
                 break
             crew.start(left.pop(0), seat)
         for member in crew.listen(TICK):
-            board.gone(member)
+            board.gone(member, crew.members)
         board.show(crew.members)
 
 
@@ -111,8 +111,8 @@ class Board:
         self._began = self._shown = time.monotonic()
         self._last = ""
 
-    def gone(self, member: Member) -> None:
-        """A run is no longer under way."""
+    def gone(self, member: Member, members: Sequence[Member]) -> None:
+        """A run is no longer under way, `members` are those that are."""
         done, now = _seconds(member)
         self._before += done - now
         self._charged += now
@@ -121,7 +121,7 @@ class Board:
             print(f"failed  {member.job}: {member.failure.splitlines()[-1]}", flush=True)
         if member.ended:
             self._ended += 1
-            print(f"{self._ended}/{self._left}  {member.job}  {self._clock(())}", flush=True)
+            print(f"{self._ended}/{self._left}  {member.job}  {self._clock(members)}", flush=True)
 
     def show(self, members: Sequence[Member]) -> None:
         """A line every `EVERY` seconds, if anything has changed."""
