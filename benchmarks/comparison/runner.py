@@ -71,6 +71,7 @@ def run(
         history = History(setup.search)
         history.replay(store.events())
         with task.place.open(seat, place, history.began) as opened:
+            store.clock = opened.clock
             log = Log(store, history)
             limits = Limits(0, total=total, refusals=REFUSALS)
             _begin(log, setup, given, seed, opened, limits)
@@ -123,7 +124,7 @@ def _search(
 
     executor = SparingExecutor(opened.executor, log.history)
     carries = plugins.load(plugins.CARRIES)
-    loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner)
+    loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner, opened.making)
     reason = loop.run(given.seed)
     if loop.trouble or log.history.seed is None or log.history.seed.verdict != "ok":
         raise JudgeError(reason)
