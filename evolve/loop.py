@@ -256,8 +256,8 @@ class Loop:
         if owner not in self.history.tuned:
             rungs = list(self.history.rungs)
             weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
-            known = (proposal if same else parent).genome.knobs
-            tuned = choose(proposal.genome.knobs, known, weight, mating.seed)
+            before = (proposal if same else parent).genome.knobs
+            tuned = choose(proposal.genome.knobs, before, weight, mating.seed)
             self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned, "rungs": rungs})
         study, nothing = self.history.study_of_lineage(parent, self.history.rungs_of[owner][0]), Study(())
         known, inherited = (study, nothing) if same else (nothing, study)
