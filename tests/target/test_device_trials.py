@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import watchdog
 from devices import Device, User
 from guard import Guard
 from ladder import Isolation
-from nursery import Infrastructure
+from nursery import Infrastructure, number
 from selftest import Settled
 from tests.target.conftest import SCORE, TINY
 from tests.target.test_kills import Silent
@@ -34,22 +34,31 @@ TAKES = "open('device_mb', 'w').write('{}')\n"
 
 
 class MadeUp:
-    """A device that holds as many MiB as the box in a folder has written into its file `device_mb`."""
+    """A device that holds as many MiB as the box in a folder has written into its file `device_mb`.
+
+    While it does, a visitor may hold some too.
+    """
 
     cheap = True
 
     def __init__(self, boxes: Path) -> None:
         self.boxes = boxes
         self.device = Device(0, "GPU-made-up", "Made-up GPU", 80 * 1024)
+        self.box: Callable[[], int] = lambda: 0
+        self.visitor: User | None = None
 
     def devices(self) -> list[Device]:
         return [self.device]
 
     def used_mb(self, device: Device) -> float:
-        return float(sum(int(path.read_text() or 0) for path in self.boxes.glob("*/device_mb")))
+        held = float(sum(int(path.read_text() or 0) for path in self.boxes.glob("*/device_mb")))
+        return held + self.visitor.memory_mb if held and self.visitor else held
 
     def users(self, device: Device) -> list[User]:
-        return []
+        used = self.used_mb(device)
+        return (
+            [User(self.box(), "python", used - self.visitor.memory_mb), self.visitor] if used and self.visitor else []
+        )
 
     def xids(self, device: Device) -> list[int]:
         return []
@@ -78,6 +87,7 @@ class Slot:
         texts = Texts(corpus.load(cache, None, print), self.scale, print)
         settled = Settled(Isolation("L"), boxes, "")  # type: ignore[arg-type]
         self.judge = trials.Judge(self.scale, texts, Silent(), settled, 0.5, self.guard)
+        source.box = lambda: number(self.judge.nursery._running.box)
 
     def run(self, source: str, budget: float = 0.1) -> dict[str, Any]:
         (self.job / "train.py").write_text(source)
@@ -104,6 +114,33 @@ def test_what_stays_below_is_scored_and_its_peak_is_told(slot: Slot) -> None:
     outcome = slot.run(TINY + TAKES.format(3000) + "import time; time.sleep(0.7)\n" + SCORE)
     assert outcome["status"] == "ok", outcome
     assert outcome["metrics"]["peak_device_mb"] == 3000 and not slot.guard.lost
+
+
+@pytest.fixture
+def visited(slot: Slot) -> Iterator[Callable[[float], None]]:
+    """Somebody comes with the box, who takes so many MiB, and goes with it."""
+
+    def come(memory_mb: float) -> None:
+        slot.guard.source.visitor = User(1, "somebody", memory_mb)
+
+    yield come
+    slot.guard.source.visitor = None
+
+
+def test_what_a_visitor_takes_is_not_the_program_s(slot: Slot, visited: Callable[[float], None]) -> None:
+    visited(400)
+    outcome = slot.run(TINY + TAKES.format(4000) + "import time; time.sleep(0.7)\n" + SCORE)
+    assert outcome["status"] == "ok", outcome
+    assert outcome["metrics"]["peak_device_mb"] == 4000
+
+
+def test_a_trial_in_which_somebody_takes_much_is_void(slot: Slot, visited: Callable[[float], None]) -> None:
+    """Row 36 of the faults: the program is not to blame, and the device is fit for the next trial."""
+    visited(2000)
+    outcome = slot.run(TINY + TAKES.format(3000) + "import time; time.sleep(60)\n" + SCORE)
+    assert outcome["status"] == "infrastructure", outcome
+    assert outcome["reason"] == "another user took 2,000 MiB of Made-up GPU (GPU 0): pid 1 (somebody, 2,000 MiB)"
+    assert not slot.guard.lost
 
 
 OUT_OF_MEMORY = 'raise RuntimeError("CUDA error: out of memory")\n'

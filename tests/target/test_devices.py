@@ -216,7 +216,11 @@ def test_a_limit_of_device_memory_counts_what_is_above_the_baseline() -> None:
 
 
 def test_nvidia_smi_is_asked_during_a_trial_for_the_sake_of_a_limit_only() -> None:
-    answers = {"gpu=index,uuid,name,memory.total": "0, GPU-a, Big GPU, 81559\n", "gpu=index,memory.used": "0, 0\n"}
+    answers = {
+        "gpu=index,uuid,name,memory.total": "0, GPU-a, Big GPU, 81559\n",
+        "gpu=index,memory.used": "0, 0\n",
+        "compute-apps=pid,used_memory,process_name": "",
+    }
     source = Smi(lambda arguments: answers[arguments[0].removeprefix("--query-")])
     free, limited = (Guard(source, find(source.devices(), "0"), {}, limit_mb=limit) for limit in (0, 2048))
     answers["gpu=index,memory.used"] = "0, 4096\n"
