@@ -254,7 +254,7 @@ class Loop:
             parent = self.history.measured_ancestor(parent) or parent
         same = parent.genome.key == proposal.genome.key
         if owner not in self.history.tuned:
-            rungs = list(self.history.rungs)
+            rungs = list(self.history.search.rungs(mating, self.history.rungs))
             weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
             before = (proposal if same else parent).genome.knobs
             tuned = choose(proposal.genome.knobs, before, weight, mating.seed)
