@@ -29,13 +29,9 @@ NOTHING_BETTER = "no better numbers than those known of this structure"
 class Plan:
     """How much an evaluation spends. `rungs` are shares of `budget` (seconds), ascending, the last one 1.
 
-    <<<<<<< HEAD
-        Without `smoke_seconds` nothing is trained before the low rung. Without any `tune_trials` a child is trained as it
-        was made, at the full budget from the first trial on.
-    =======
-        Without any `tune_trials` a child is trained as it was made, at the last of its rungs from the first trial on. That
-        may be less than the full budget: then this is all that is asked of it.
-    >>>>>>> samplers
+    Without `smoke_seconds` nothing is trained before the low rung. Without any `tune_trials` a child is trained as it
+    was made, at the last of its rungs from the first trial on. That may be less than the full budget: then this is all
+    that is asked of it.
     """
 
     objectives: tuple[Objective, ...]
