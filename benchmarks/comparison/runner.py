@@ -126,6 +126,8 @@ def _search(
     carries = plugins.load(plugins.CARRIES)
     loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner, opened.making)
     reason = loop.run(given.seed)
+    if loop.ending and not loop.trouble:
+        return False
     if loop.trouble or log.history.seed is None or log.history.seed.verdict != "ok":
         raise JudgeError(reason)
-    return not loop.ending
+    return True
