@@ -1,12 +1,13 @@
 """The claimed front of a run, trained again on fresh seeds.
 
-    full budget     5 seeds, all texts scored: test text and second corpus too
+    full budget     5 seeds; of the member with the best loss all texts are scored, of the others validation text
     lower rungs     3 of them, only where they are needed to bracket the target
 
 The seed program is trained again in each run, beside the members and seed by seed, so that all meet the machine in the
 same state: its mean loss is the target of the seconds. None of it is charged to the run. At most `MEMBERS` of a front
-are trained again, for it costs nearly as much as the search: the best loss, the fastest, and of the others those that
-keep most of the claimed hypervolume.
+are trained again, for it costs half as much as the search: the best loss, the fastest, and of the others those that
+keep most of the claimed hypervolume. Scoring all texts takes longer than the training, and nothing is reported of them
+but what the best loss is there.
 
 Every training is a line of `retrained.jsonl` in the run directory, written when it ends, and none is done twice.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +30,7 @@ from benchmarks.fresh import FIRST_SEED, fresh_trial
 from evolve.batch import run_all
 from evolve.executors.local import JudgeError
 from evolve.history import History
+from evolve.model import Purpose
 from evolve.objectives import SECONDS_TO_TARGET, alike, crossing, next_rung
 from evolve.store import StoreError
 
@@ -40,10 +42,11 @@ MEMBERS = 4
 NOTE = (
     f"Fresh seeds: {len(SEEDS)} at the full budget, {len(LOWER_SEEDS)} at lower rungs, in each run beside its own seed "
     f"program, whose mean loss is the target of the seconds; not charged to the run. Of a front with more than "
-    f"{MEMBERS} members the best loss, the fastest and those that keep most hypervolume are trained again."
+    f"{MEMBERS} members the best loss, the fastest and those that keep most hypervolume are trained again; other texts "
+    "are scored for the best loss alone."
 )
 
-Key = tuple[str, float, int]  # candidate, rung, seed
+Key = tuple[str, float, int, Purpose]  # candidate, rung, seed, what it is for
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,14 @@ class Training:
     candidate: str
     rung: float
     seed: int
+    purpose: Purpose
     status: str
     reason: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
-        return self.candidate, self.rung, self.seed
+        return self.candidate, self.rung, self.seed, self.purpose
 
 
 class Trainings:
@@ -75,10 +79,11 @@ class Trainings:
         self._tell = tell
         try:
             text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"cannot read {self._path}: {error}") from error
-        whole, end, _ = text.rpartition("\n")  # a line without an end was torn off by a kill
-        self._known = {t.key: t for t in (Training(**json.loads(line)) for line in whole.splitlines())}
+            whole, end, _ = text.rpartition("\n")  # a line without an end was torn off by a kill
+            found = [Training(**json.loads(line)) for line in whole.splitlines()]
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(f"cannot read {self._path}, remove it to train all again: {error}") from error
+        self._known = {training.key: training for training in found}
         self._whole = len((whole + end).encode())
 
     def of(self, keys: Sequence[Key]) -> list[Training]:
@@ -90,10 +95,9 @@ class Trainings:
             self._add(Training(*key, outcome.status, outcome.reason, dict(outcome.metrics)))
         return [self._known[key] for key in keys]
 
-    def losses(self, name: str, rung: float, seeds: Iterable[int]) -> list[float] | None:
-        """Of a candidate by seed; None if a training failed."""
-        found = self.of([(name, rung, seed) for seed in seeds])
-        return None if any(t.status != "ok" for t in found) else [t.metrics[self._history.loss] for t in found]
+    def losses(self, trainings: Sequence[Training]) -> list[float] | None:
+        """By seed; None if one failed."""
+        return None if any(t.status != "ok" for t in trainings) else [t.metrics[self._history.loss] for t in trainings]
 
     def _tick(self) -> None:
         self._opened.step()
@@ -120,24 +124,32 @@ def train_again(trace: Trace, problem: Problem, history: History, trainings: Tra
 
     Raises `OutOfTime` if there is no time left for all, `JudgeError` if the machine or the seed program fails.
     """
-    names = [SEED, *(name for name in chosen(claimed_members(trace, problem), problem) if name != SEED)]
-    trainings.of([(name, 1.0, seed) for seed in SEEDS for name in names])
-    losses = trainings.losses(SEED, 1.0, SEEDS)
-    if losses is None:
+    members = chosen(claimed_members(trace, problem), problem)
+    names = list(dict.fromkeys([SEED, *members]))
+    purpose: dict[str, Purpose] = dict.fromkeys(names, "confirm")
+    purpose[(members or names)[0]] = "report"
+    trainings.of([(name, 1.0, seed, purpose[name]) for seed in SEEDS for name in names])
+    full = {name: trainings.of([(name, 1.0, seed, purpose[name]) for seed in SEEDS]) for name in names}
+    losses = {name: trainings.losses(full[name]) for name in names}
+    seeds_losses = losses[SEED]
+    if seeds_losses is None:
         raise JudgeError("the seed program failed with a fresh seed")
-    axes = [axis.name for axis in problem.objectives]
+    timed = any(axis.name == SECONDS_TO_TARGET for axis in problem.objectives)
     found = []
     for name in names:
-        full = trainings.of([(name, 1.0, seed) for seed in SEEDS])
-        metrics = {}
-        if all(t.status == "ok" for t in full):
-            shared = set.intersection(*(set(t.metrics) for t in full))
-            shown = shared & {*axes, *alike(history.loss, shared)}
-            metrics = {metric: [t.metrics[metric] for t in full] for metric in sorted(shown)}
-            if SECONDS_TO_TARGET in axes:
-                metrics |= _seconds(name, fmean(losses), history, trainings)
+        own, metrics = losses[name], dict[str, list[float]]()
+        if own is not None:
+            metrics = _metrics(full[name], problem, history.loss)
+            metrics |= _seconds(name, own, fmean(seeds_losses), history, trainings) if timed else {}
         found.append(Retrained(name, metrics))
     return found
+
+
+def _metrics(trainings: Sequence[Training], problem: Problem, loss: str) -> dict[str, list[float]]:
+    """The objectives and the loss on other texts, by seed."""
+    shared = set.intersection(*(set(t.metrics) for t in trainings))
+    shown = shared & {*alike(loss, shared), *(axis.name for axis in problem.objectives)}
+    return {name: [t.metrics[name] for t in trainings] for name in sorted(shown)}
 
 
 def chosen(members: Sequence[tuple[str, Point]], problem: Problem) -> list[str]:
@@ -152,14 +164,17 @@ def chosen(members: Sequence[tuple[str, Point]], problem: Problem) -> list[str]:
     return [name for name, _ in [*ends, *max(combinations(others, more), key=kept)]]
 
 
-def _seconds(name: str, target: float, history: History, trainings: Trainings) -> dict[str, list[float]]:
-    """`seconds_to_target` of a candidate; nothing if it does not reach the target, or failed at a lower rung."""
+def _seconds(
+    name: str, full: Sequence[float], target: float, history: History, trainings: Trainings
+) -> dict[str, list[float]]:
+    """`seconds_to_target` of a candidate with the losses `full` at the full budget; nothing if it does not reach the
+    target, or failed at a lower rung."""
     budget = float(history.header["settings"]["budget"])
     if name == SEED:
         return {SECONDS_TO_TARGET: [budget]}
-    curve = {1.0: trainings.losses(name, 1.0, SEEDS) or []}
+    curve = {1.0: full}
     while (rung := next_rung(curve, target)) is not None:
-        losses = trainings.losses(name, rung, LOWER_SEEDS)
+        losses = trainings.losses(trainings.of([(name, rung, seed, "rung") for seed in LOWER_SEEDS]))
         if losses is None:
             return {}
         curve[rung] = losses

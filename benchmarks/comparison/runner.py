@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -17,7 +16,7 @@ from benchmarks.comparison.task import Task
 from benchmarks.comparison.trace import FILE, read, write
 from benchmarks.comparison.traced import trace_of
 from evolve import plugins
-from evolve.assemble import OFFSPRING
+from evolve.assemble import OFFSPRING, begin_session
 from evolve.batch import OutOfTime
 from evolve.config import ConfigError, Limits
 from evolve.executors.local import JudgeError
@@ -101,8 +100,7 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
         log.record("run", "run", header)
     if changed := [name for name in ("settings", "rungs", "objectives") if history.header[name] != header[name]]:
         raise ConfigError(f"{log.store.directory} holds a run with other {', '.join(changed)}: choose another -o")
-    session = opened.hello | {"slots": opened.executor.slots, "limits": asdict(limits)}
-    log.record("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session)
+    begin_session(log, opened.hello | {"slots": opened.executor.slots}, limits, None)
 
 
 def _search(
@@ -128,6 +126,8 @@ def _search(
     reason = loop.run(given.seed)
     if loop.ending and not loop.trouble:
         return False
+    if log.history.seed is None and not loop.trouble:
+        raise ConfigError(f"{reason} before the seed program was measured: give it a larger --budget")
     if loop.trouble or log.history.seed is None or log.history.seed.verdict != "ok":
         raise JudgeError(reason)
     return True

@@ -128,7 +128,9 @@ class Board:
         if time.monotonic() - self._shown < EVERY:
             return
         self._shown = time.monotonic()
-        share = f"{len(members)} under way, {self._share(members):.1%} of {self._total:g} charged seconds"
+        again = sum((member.charged or 0.0) >= member.job.total for member in members)
+        front = f" ({again} of them train their front again)" if again else ""
+        share = f"{len(members)} under way{front}, {self._share(members):.1%} of {self._total:g} charged seconds"
         if share != self._last:
             print(f"{share}, {self._clock(members)}", flush=True)
         self._last = share

@@ -1,6 +1,6 @@
 """The task `cpu`: the default target at the CPU scale, in real boxes on one core a run.
 
-The seed program's loss is that of rows 4 s long in a recorded table, on sixteen cores of which twelve were busy (4.65 to
+The seed program's loss is that of rows of 4 s in a recorded table, on sixteen cores of which twelve were busy (4.65 to
 4.74). It only fixes the reference point. There is no smoke test, as to start a box takes longer than the low rung.
 """
 
