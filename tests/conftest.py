@@ -17,7 +17,8 @@ settings.register_profile("suite", max_examples=15, deadline=None, derandomize=T
 settings.load_profile("suite")
 
 WITH_JUDGES = tuple(
-    f"tests/{place}" for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py")
+    f"tests/{place}"
+    for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py", "benchmarks/test_real.py")
 )
 TIMELESS = tuple(  # of these, where nothing is looked at that depends on how fast the machine is
     f"tests/target/test_{name}.py"

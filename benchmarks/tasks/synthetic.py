@@ -41,6 +41,7 @@ from itertools import chain, combinations, product
 from random import Random
 
 from benchmarks.comparison.method import Given
+from benchmarks.comparison.place import Virtual
 from benchmarks.comparison.task import Axis, Task
 from benchmarks.comparison.virtual import VirtualExecutor
 from evolve.arms import Arm
@@ -271,5 +272,5 @@ TASK = Task(
     {name: 1.1 * value for name, value in _SEED_VALUES.items()},
     TOTAL,
     _given,
-    lambda: VirtualExecutor(judge, slots=4),
+    Virtual(lambda: VirtualExecutor(judge, slots=4)),
 )

@@ -16,15 +16,16 @@ from benchmarks.comparison.trace import FILE, read, traces
 from benchmarks.tasks.synthetic import SEED, TASK
 from evolve.config import ConfigError
 from evolve.history import History
-from evolve.model import Briefing
 from evolve.reports.open import open_history, read_events
 from evolve.search import ParetoSearch
 from tests.contracts.suites import SearchContract
 from tests.evolve.individuals import individual
 
 TOTAL = 350.0
-SEARCHES = ("tpe", "greedy", "regularised_evolution")
-ON_NUMBERS = {"seed", "random", "tpe", "asha", "no_structure"}
+SEARCHES = ("tpe", "asha", "hyperband", "greedy", "regularised_evolution")
+KINDS = ("asha", "no_tuning", "ours", "regularised_evolution", "tpe")  # one of each that decides in another way
+SAMPLED = ("random", "tpe", "cmaes", "gp", "nsga2_knobs")
+ON_NUMBERS = {*SAMPLED, "seed", "asha", "hyperband", "no_structure"}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_a_method_uses_its_budget_and_measures_the_seed_program_first(runs: dict
     assert (structures == {SEED.key}) == (name in ON_NUMBERS)
 
 
-@pytest.mark.parametrize("name", sorted({"random", "tpe", "greedy", "regularised_evolution"}))
+@pytest.mark.parametrize("name", [*SAMPLED, "greedy", "regularised_evolution"])
 def test_a_child_without_tuning_is_one_trial_at_the_full_budget_unless_it_may_enter_the_front(
     runs: dict[str, Path], name: str
 ) -> None:
@@ -64,30 +65,35 @@ def test_a_child_without_tuning_is_one_trial_at_the_full_budget_unless_it_may_en
         assert candidate.confirmed or sum(t.rung == 1.0 and t.purpose != "smoke" for t in own) <= 2
 
 
-def test_early_stopping_ends_some_children_before_the_full_budget(runs: dict[str, Path]) -> None:
-    reached = [c.rung for c in open_history(runs["asha"]).candidates.values() if c.index]
+@pytest.mark.parametrize("name", ["asha", "hyperband"])
+def test_early_stopping_ends_some_children_before_the_full_budget(runs: dict[str, Path], name: str) -> None:
+    reached = [c.rung for c in open_history(runs[name]).candidates.values() if c.index]
     assert any(0.0 < rung < 1.0 for rung in reached) and 1.0 in reached
-
-
-@pytest.mark.parametrize("name", ["random", "tpe", "asha"])
-def test_numbers_follow_from_what_was_told_at_the_ask_whatever_is_told_meanwhile(
-    runs: dict[str, Path], name: str
-) -> None:
-    told = list(open_history(runs[name]).candidates.values())
-    setup = load(name).setup(TASK.given(), 1)
-    for candidate in told[:12]:
-        setup.search.tell(candidate)
-    (operator,) = setup.operators.values()
-    mating = setup.search.ask(99)
-    early = operator.propose(mating, Briefing())
-    for candidate in told[12:]:
-        setup.search.tell(candidate)
-    assert operator.propose(mating, Briefing()) == early != operator.propose(setup.search.ask(98), Briefing())
 
 
 def test_seeds_differ(runs: dict[str, Path], tmp_path: Path) -> None:
     run("random", TASK, 2, TOTAL, tmp_path)
     assert children(open_history(place_of("random", TASK, 2, tmp_path))) != children(open_history(runs["random"]))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_run_is_the_same_again_to_the_last_digit(runs: dict[str, Path], name: str, tmp_path: Path) -> None:
+    run(name, TASK, 1, TOTAL, tmp_path)
+    assert read(place_of(name, TASK, 1, tmp_path) / FILE) == read(runs[name] / FILE)
+
+
+@pytest.mark.parametrize("name", ["ours", "tpe"])
+def test_so_is_one_that_was_cut_in_between(runs: dict[str, Path], name: str, tmp_path: Path) -> None:
+    """A cut loses what was under way, so it is not the run without a cut; what it began with is."""
+    found = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        for total in (TOTAL / 2, TOTAL):
+            run(name, TASK, 1, total, folder)
+        found.append(read(place_of(name, TASK, 1, folder) / FILE))
+    whole = read(runs[name] / FILE)
+    assert found[0] == found[1] != whole
+    begun = sum(point.charged < TOTAL / 2 for point in whole.points)
+    assert begun > 2 and found[0].points[:begun] == whole.points[:begun]
 
 
 def test_a_run_that_was_cut_goes_on_in_its_log(tmp_path: Path) -> None:
@@ -118,7 +124,7 @@ def test_regularised_evolution_forgets_who_is_old_and_greedy_does_not() -> None:
 
 
 def test_a_method_that_there_is_not_is_named() -> None:
-    with pytest.raises(ConfigError, match="no method 'best'; there are asha, greedy"):
+    with pytest.raises(ConfigError, match="no method 'best'; there are asha, cmaes"):
         load("best")
 
 
@@ -128,7 +134,9 @@ def test_the_command_runs_reports_progress_and_leaves_what_has_ended(
     command = f"run --methods random,greedy --tasks synthetic --seeds 1 --budget 150 --jobs 2 -o {tmp_path}".split()
     first = subprocess.run([sys.executable, "-m", "benchmarks", *command], capture_output=True, text=True, check=True)
     assert "2/2  synthetic" in first.stdout
-    assert {trace.method for trace in traces(tmp_path)} == {"random", "greedy"}
+    for name in ("random", "greedy"):
+        run(name, TASK, 1, 150.0, tmp_path / "here")
+    assert list(traces(tmp_path)) == list(traces(tmp_path / "here")), "the same in another process"
     assert main(command) == 0 and capsys.readouterr().out == "2 runs, 2 of them have ended\n"
     assert main([*command[:2], "nobody", *command[3:]]) == 2 and "no method 'nobody'" in capsys.readouterr().err
 
