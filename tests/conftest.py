@@ -20,6 +20,10 @@ WITH_JUDGES = tuple(
     f"tests/{place}"
     for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py", "benchmarks/test_real.py")
 )
+TIMELESS = tuple(  # of these, where nothing is looked at that depends on how fast the machine is
+    f"tests/target/test_{name}.py"
+    for name in ("bpe", "compiled", "corpus", "device_trials", "selftest", "sharing", "sources", "waiting")
+)
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +32,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Scheduling(LoadScopeScheduling):
-    """A worker runs whole files, and one runs all those with real judges, which would disturb each other."""
+    """A worker runs whole files, and one runs all those with real judges and clocks, which would disturb each other."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "judges" if file.startswith(WITH_JUDGES) else file
+        return "judges" if file.startswith(WITH_JUDGES) and file not in TIMELESS else file
 
 
 def pytest_xdist_make_scheduler(config: Any, log: Any) -> Scheduling:
