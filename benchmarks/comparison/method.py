@@ -29,7 +29,7 @@ class Given:
     """What a task gives to every method.
 
     `operators` make children, with their shares in `arms`: the structural ones are the catalogue, which other methods
-    mutate with too. `plan` has the task's rungs and trials of tuning.
+    mutate with too. `plan` has the task's rungs and trials of tuning. `total` are the charged seconds of the run.
     """
 
     seed: Genome
@@ -37,6 +37,7 @@ class Given:
     operators: Mapping[str, Operator]
     arms: Mapping[str, Arm]
     population: int
+    total: float = math.inf
 
     @property
     def catalogue(self) -> dict[str, Arm]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def run(method: str, task: Task, seed: int, total: float, directory: Path) -> No
     if has_ended(method, task, seed, total, directory):
         return
     place = place_of(method, task, seed, directory)
-    given = task.given()
+    given = replace(task.given(), total=total)
     setup = load(method).setup(given, seed)
     executor = task.executor()
     store = Store.open(place, durable=False)
