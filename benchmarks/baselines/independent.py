@@ -13,6 +13,7 @@ from benchmarks.comparison.drawn import OPERATOR as DRAWN
 from benchmarks.comparison.drawn import Drawn, inherited
 from benchmarks.comparison.method import Given, Method, Setup
 from evolve.model import Briefing, Candidate, Mating, Proposal, Rejected
+from evolve.protocols import Operator
 from evolve.search import ParetoSearch
 from evolve.tuner import Study, TpeTuner, choose
 
@@ -59,7 +60,10 @@ def _loss(candidate: Candidate, name: str) -> float | None:
 
 
 def setup(given: Given, seed: int) -> Setup:
-    operators = {DRAWN: Drawn(given.operators, given.catalogue, inherited, least=1), TUNED: Tuned()}
+    operators: dict[str, Operator] = {
+        DRAWN: Drawn(given.operators, given.catalogue, inherited, least=1),
+        TUNED: Tuned(),
+    }
     return Setup(Halves(given, seed), operators, given.untuned)
 
 

@@ -19,6 +19,8 @@ from evolve.model import Genome, Knob, Params
 from evolve.protocols import Operator, Tuner
 from evolve.search import ParetoSearch
 from evolve.tuner import Study, TpeTuner, first_parameters
+from operators.genome import Reader
+from operators.llm.arms import Opened
 
 BASELINES = Path(__file__).parents[1] / "baselines"
 NewTuner = Callable[[Params, Study, Study, Sequence[str], int], Tuner]
@@ -29,7 +31,8 @@ class Given:
     """What a task gives to every method.
 
     `operators` make children, with their shares in `arms`: the structural ones are the catalogue, which other methods
-    mutate with too. `plan` has the task's rungs and trials of tuning. `total` are the charged seconds of the run.
+    mutate with too. `plan` has the task's rungs and trials of tuning. `reader` reads programs; the file `program` tells
+    language models the task in prose. `total` are the charged seconds of the run, `models` those that it may ask.
     """
 
     seed: Genome
@@ -37,7 +40,10 @@ class Given:
     operators: Mapping[str, Operator]
     arms: Mapping[str, Arm]
     population: int
+    reader: Reader
+    program: Path
     total: float = math.inf
+    models: tuple[str, ...] = ()
 
     @property
     def catalogue(self) -> dict[str, Arm]:
@@ -52,21 +58,29 @@ class Given:
 
 @dataclass(frozen=True)
 class Setup:
-    """One run of a method: who mates, who makes children, how they are measured, which numbers they get."""
+    """One run of a method: who mates, who makes children, how they are measured, which numbers they get.
+
+    `asking` makes the operators that ask a language model, of what can be asked once the log is open.
+    """
 
     search: ParetoSearch
     operators: Mapping[str, Operator]
     plan: Plan
     tuner: NewTuner = TpeTuner
+    asking: Callable[[Opened], Mapping[str, Operator]] | None = None
 
 
 @dataclass(frozen=True)
 class Method:
-    """`about` says in a line what it is, with its source. `setup` makes it for a task and the seed of a run."""
+    """`about` says in a line what it is, with its source. `setup` makes it for a task and the seed of a run.
+
+    `asks`: it needs a language model.
+    """
 
     name: str
     about: str
     setup: Callable[[Given, int], Setup]
+    asks: bool = False
 
 
 class Untuned:

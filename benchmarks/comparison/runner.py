@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison.method import Setup, load
+from benchmarks.comparison.models import check, operators_of
 from benchmarks.comparison.task import Task
 from benchmarks.comparison.trace import FILE, read, write
 from benchmarks.comparison.traced import trace_of
 from evolve.config import ConfigError, Limits
 from evolve.history import History
+from evolve.language import Language
 from evolve.log import Log
 from evolve.loop import Loop
 from evolve.store import Store
@@ -32,23 +34,25 @@ def has_ended(method: str, task: Task, seed: int, total: float, directory: Path)
     return path.exists() and read(path).total >= total
 
 
-def run(method: str, task: Task, seed: int, total: float, directory: Path) -> None:
+def run(method: str, task: Task, seed: int, total: float, directory: Path, language: Language | None = None) -> None:
     """Begin a run, or go on with it, until `total` seconds are charged; nothing if it has ended.
 
-    Raises `ConfigError` for an unknown method or a log of another run, `StoreError` as the store does.
+    Raises `ConfigError` for an unknown method, a log of another run, or a language model that is needed and cannot be
+    asked, `StoreError` as the store does.
     """
     if has_ended(method, task, seed, total, directory):
         return
     place = place_of(method, task, seed, directory)
-    given = replace(task.given(), total=total)
+    check([method], language)
+    given = replace(task.given(), total=total, models=language.models if language else ())
     setup = load(method).setup(given, seed)
     executor = task.executor()
     store = Store.open(place, durable=False)
     try:
         log = _log(store, setup, seed, task, executor.slots)
         limits = Limits(0, total=total, refusals=REFUSALS)
-        loop = Loop(log, executor, setup.operators, setup.plan, limits, executor.watch, tuner=setup.tuner)
-        loop.run(given.seed)
+        with operators_of(setup, given, language, log) as operators:
+            Loop(log, executor, operators, setup.plan, limits, executor.watch, tuner=setup.tuner).run(given.seed)
     finally:
         executor.close()
         store.close()
