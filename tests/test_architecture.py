@@ -72,6 +72,7 @@ BOX_MAY_IMPORT = {"torch", "numpy", "landlockpy"}  # and the standard library, a
 
 BROAD_EXCEPTS = {  # (module, function): a boundary where anything may come through
     ("evolve.executors.local", "_serve"),  # a thread: whoever waits for its future must hear of it
+    ("benchmarks.comparison.crew", "work"),  # a process: one run is lost, with a reason, not the others
     ("evolve.proposals", "make"),  # an operator: one child is lost, with a reason, not the run
     ("train_target.box", "run"),  # a candidate
     ("train_target.trials", "trial"),  # a judge: one trial is void, not the slot

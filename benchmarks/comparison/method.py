@@ -15,6 +15,7 @@ from pathlib import Path
 from evolve.arms import Arm
 from evolve.config import ConfigError
 from evolve.evaluation import Plan
+from evolve.language import HOW, Language
 from evolve.model import Genome, Knob, Params
 from evolve.protocols import Operator, Tuner
 from evolve.search import ParetoSearch
@@ -32,7 +33,7 @@ class Given:
 
     `operators` make children, with their shares in `arms`: the structural ones are the catalogue, which other methods
     mutate with too. `plan` has the task's rungs and trials of tuning. `reader` reads programs; the file `program` tells
-    language models the task in prose. `total` are the charged seconds of the run, `models` those that it may ask.
+    language models the task in prose. `total` are the charged seconds of the run, `language` whom it may ask.
     """
 
     seed: Genome
@@ -43,7 +44,11 @@ class Given:
     reader: Reader
     program: Path
     total: float = math.inf
-    models: tuple[str, ...] = ()
+    language: Language | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.language.models if self.language else ()
 
     @property
     def catalogue(self) -> dict[str, Arm]:
@@ -74,13 +79,18 @@ class Setup:
 class Method:
     """`about` says in a line what it is, with its source. `setup` makes it for a task and the seed of a run.
 
-    `asks`: it needs a language model.
+    `missing` says why it cannot be run with these language models, or none, on this machine; "" if it can.
     """
 
     name: str
     about: str
     setup: Callable[[Given, int], Setup]
-    asks: bool = False
+    missing: Callable[[Language | None], str] = lambda language: ""
+
+
+def without_model(language: Language | None) -> str:
+    """What a method is missing that asks a language model."""
+    return "" if language else f"asks a language model, and there is none: {HOW}"
 
 
 class Untuned:

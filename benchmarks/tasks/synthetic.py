@@ -42,6 +42,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.comparison.method import Given
+from benchmarks.comparison.place import Virtual
 from benchmarks.comparison.task import Axis, Task
 from benchmarks.comparison.virtual import VirtualExecutor
 from evolve.arms import Arm
@@ -273,5 +274,5 @@ TASK = Task(
     {name: 1.1 * value for name, value in _SEED_VALUES.items()},
     TOTAL,
     _given,
-    lambda: VirtualExecutor(judge, slots=4),
+    Virtual(lambda: VirtualExecutor(judge, slots=4)),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evolve import plugins
-from evolve.assemble import LIMITS, Run, assemble
+from evolve.assemble import LIMITS, OFFSPRING, POPULATION, TUNE_TRIALS, Run, assemble
 from evolve.commands.away import Patience, leave
 from evolve.commands.options import Commands, isolation_options, limit_options, place_options, run_option, target_option
 from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c, interruptible
@@ -57,10 +57,14 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     _executor_options(parser, "local")
     parser.add_argument("--budget", type=float, help="charged seconds of a full trial (default: the scale's)")
     parser.add_argument(
-        "--population", type=int, default=12, help="individuals that may be parents (default: %(default)s)"
+        "--population", type=int, default=POPULATION, help="individuals that may be parents (default: %(default)s)"
     )
-    parser.add_argument("--offspring", type=int, default=6, help="candidates in a generation (default: %(default)s)")
-    parser.add_argument("--tune-trials", type=int, default=4, help="trials at the low rung (default: %(default)s)")
+    parser.add_argument(
+        "--offspring", type=int, default=OFFSPRING, help="candidates in a generation (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--tune-trials", type=int, default=TUNE_TRIALS, help="trials at the low rung (default: %(default)s)"
+    )
     parser.add_argument(
         "--operator",
         action="append",
