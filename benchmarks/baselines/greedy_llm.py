@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.comparison.method import Given, Method, Setup
+from benchmarks.comparison.method import Given, Method, Setup, without_model
 from benchmarks.comparison.steps import OPERATOR, Mutating, Step
 from evolve import plugins
 
@@ -24,5 +24,5 @@ METHOD = Method(
     "greedy_llm",
     "keep if better (the loop of autoresearch) with a language model and steps of numbers",
     setup,
-    asks=True,
+    without_model,
 )

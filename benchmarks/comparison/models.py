@@ -8,20 +8,21 @@ from contextlib import contextmanager
 from benchmarks.comparison.method import Given, Setup, load, names
 from evolve.assemble import open_models
 from evolve.config import ConfigError
-from evolve.language import HOW, Language
+from evolve.language import Language
 from evolve.log import Log
 from evolve.protocols import Operator
 
 
 def by_default(language: Language | None) -> list[str]:
-    """All methods that can be run: without a model none that asks one."""
-    return [name for name in names() if language or not load(name).asks]
+    """All methods that can be run here."""
+    return [name for name in names() if not load(name).missing(language)]
 
 
 def check(methods: Sequence[str], language: Language | None) -> None:
-    """Raises `ConfigError` for a method that there is not, or that asks a model where there is none."""
-    if asking := [name for name in methods if load(name).asks and language is None]:
-        raise ConfigError(f"no language model for {', '.join(asking)}: {HOW}")
+    """Raises `ConfigError` for a method that there is not, or that cannot be run here, with the cure."""
+    for name in methods:
+        if reason := load(name).missing(language):
+            raise ConfigError(f"{name} {reason}")
 
 
 @contextmanager

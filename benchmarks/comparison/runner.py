@@ -65,9 +65,8 @@ def run(
         return True
     place = place_of(method, task, seed, directory)
     check([method], language)
-    found = load(method)
-    given = replace(task.given(), total=total, models=language.models if language and found.asks else ())
-    setup = found.setup(given, seed)
+    given = replace(task.given(), total=total, language=language)
+    setup = load(method).setup(given, seed)
     store = Store.open(place, durable=False)
     try:
         history = History(setup.search)
@@ -93,7 +92,7 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
         "scale": plan.scale,
         "budget": plan.budget,
         "tune_trials": plan.tune_trials,
-        "models": list(given.models),
+        "models": [],
     }
     settings |= {"operators": {name: arm.weight for name, arm in given.arms.items()}} | opened.settings
     header = {"settings": settings, "rungs": list(plan.rungs), "objectives": [asdict(o) for o in plan.objectives]}
@@ -103,6 +102,7 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
     if changed := [name for name in ("settings", "rungs", "objectives") if history.header[name] != header[name]]:
         raise ConfigError(f"{log.store.directory} holds a run with other {', '.join(changed)}: choose another -o")
     session = opened.hello | {"slots": opened.executor.slots, "limits": asdict(limits)}
+    session["language"] = asdict(given.language) if given.language and setup.asking else None
     log.record("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session)
 
 
