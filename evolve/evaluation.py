@@ -30,8 +30,9 @@ NOTHING_BETTER = "no better numbers than those known of this structure"
 class Plan:
     """How much an evaluation spends. `rungs` are shares of `budget` (seconds), ascending, the last one 1.
 
-    Without any `tune_trials` a child is trained as it was made, at the full budget from the first trial on.
-    `seen` is what a child with edits must have in common with an earlier one to be refused as seen before.
+    Without any `tune_trials` a child is trained as it was made, at the last of its rungs from the first trial on. That
+    may be less than the full budget: then this is all that is asked of it. `seen` is what a child with edits must have
+    in common with an earlier one to be refused as seen before.
     """
 
     objectives: tuple[Objective, ...]
@@ -135,7 +136,8 @@ def evaluate(
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
     if not plan.tune_trials:
-        return (yield from _confirm(plan, genome, anchor, seeds))
+        alone = _confirm(plan, genome, anchor, seeds) if plan.rungs[-1] == 1.0 else _train(plan, genome, anchor)
+        return (yield from alone)
     ranked, tried = yield from _tune(plan, genome, tuner)
     if ranked[0][1] >= bar:
         return Result("pruned", ranked[0][0], NOTHING_BETTER, plan.rungs[0])
@@ -145,6 +147,14 @@ def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: S
     except Failed as failure:
         failure.rung = plan.rungs[0]
         raise
+
+
+def _train(plan: Plan, genome: Genome, params: Params) -> Evaluation:
+    """One training at a rung below the full budget, with the seed that all are compared with there."""
+    rung = plan.rungs[-1]
+    (outcome,) = yield from _run(plan, genome, params, [(rung, tune_seed(rung))], "rung")
+    losses = {_name(rung): (outcome.metrics[plan.objectives[0].name],)}
+    return Result("pruned", params, f"asked for at {rung:g} of the budget alone", rung, losses=losses)
 
 
 def _climb(plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], known: bool) -> Evaluation:

@@ -214,6 +214,7 @@ class History(Measured):
     def _on_ask(self, event: Event) -> None:
         mating = records.mating_from(event.body, self.candidates)
         self.matings[mating.index] = mating
+        self.search.asked(mating)
         if mating.operator == PERSON:
             self.incoming.on_ask(mating.index)
         self.broken.pop(mating.parents[0].id, None)

@@ -253,7 +253,7 @@ class Loop:
             parent = self.history.measured_ancestor(parent) or parent
         same = parent.genome.key == proposal.genome.key
         if owner not in self.history.tuned:
-            rungs = list(self.history.rungs)
+            rungs = list(self.history.search.rungs(mating, self.history.rungs))
             weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
             tuned = choose(
                 proposal.genome.knobs, proposal.genome.knobs if same else parent.genome.knobs, weight, mating.seed

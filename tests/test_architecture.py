@@ -36,7 +36,7 @@ ONLY_IN = {  # a dependency, and the only modules that may import it
         "evolve.tuner",
         "evolve.exports.optuna_journal",
         "benchmarks.calibration.zdt",
-        "benchmarks.comparison.numbers",
+        "benchmarks.comparison.samplers",
     },
     "sqlite3": {"evolve.store"},
     "libcst": {"operators"},
@@ -47,6 +47,7 @@ ONLY_IN = {  # a dependency, and the only modules that may import it
         "digits_target.train",
         "benchmarks.reference.train",
         "benchmarks.busy.plain",
+        "benchmarks.comparison.samplers",  # whose Gaussian process is to stay on one thread
     },
     "landlockpy": {"train_target"},
     "anthropic": {"operators.llm.messages"},

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from benchmarks.comparison.method import Given, Method, Setup
 from benchmarks.comparison.steps import Mutating, with_steps
 
 
 def setup(given: Given, seed: int) -> Setup:
     search = Mutating(given.plan.objectives, given.population, given.catalogue, seed)
-    return Setup(search, with_steps(given.operators, given.catalogue), replace(given.untuned, seen="numbers"))
+    return Setup(search, with_steps(given.operators, given.catalogue), given.untuned)
 
 
 METHOD = Method("greedy", "keep if better (the loop of autoresearch) with the catalogue and steps of numbers", setup)

@@ -5,8 +5,6 @@ As in the engine the model changes structures only, and half of the children are
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from benchmarks.comparison.method import Given, Method, Setup, without_model
 from benchmarks.comparison.steps import OPERATOR, Mutating, Step
 from evolve import plugins
@@ -16,8 +14,7 @@ def setup(given: Given, seed: int) -> Setup:
     every = plugins.arms_of({plugins.LANGUAGE: 1.0}, {}, given.models)
     arms = {name: arm for name, arm in every.items() if arm.arity == 1}
     search = Mutating(given.plan.objectives, given.population, arms, seed)
-    plan = replace(given.untuned, seen="numbers")
-    return Setup(search, {OPERATOR: Step()}, plan, asking=lambda opened: opened.operators)
+    return Setup(search, {OPERATOR: Step()}, given.untuned, asking=lambda opened: opened.operators)
 
 
 METHOD = Method(

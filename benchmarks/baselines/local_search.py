@@ -8,7 +8,6 @@ climb begins at the seed program, which all methods know.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 
 from benchmarks.comparison.drawn import OPERATOR as DRAWN
@@ -65,7 +64,7 @@ def setup(given: Given, seed: int) -> Setup:
     return Setup(
         search,
         operators | {DRAWN: Drawn(given.operators, given.catalogue, uniform)},
-        replace(given.untuned, seen="numbers"),
+        given.untuned,
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from benchmarks.comparison.drawn import OPERATOR, Drawn, FromSeed, uniform
 from benchmarks.comparison.method import Given, Method, Setup
 
@@ -11,7 +9,7 @@ from benchmarks.comparison.method import Given, Method, Setup
 def setup(given: Given, seed: int) -> Setup:
     search = FromSeed(given.plan.objectives, given.population, seed)
     drawn = Drawn(given.operators, given.catalogue, uniform)
-    return Setup(search, {OPERATOR: drawn}, replace(given.untuned, seen="numbers"))
+    return Setup(search, {OPERATOR: drawn}, given.untuned)
 
 
 METHOD = Method(

@@ -57,8 +57,11 @@ class Given:
 
     @property
     def untuned(self) -> Plan:
-        """Each child is one trial at the full budget; the front's other seeds are trained as in all methods."""
-        return replace(self.plan, rungs=(1.0,), tune_trials=0)
+        """Each child is one trial at the full budget; the front's other seeds are trained as in all methods.
+
+        A structure that was measured with other numbers is something new, as nothing tunes it.
+        """
+        return replace(self.plan, rungs=(1.0,), tune_trials=0, seen="numbers")
 
 
 @dataclass(frozen=True)
