@@ -24,7 +24,7 @@ from evolve.reports.open import open_history, read_events
 from evolve.tuner import first_parameters
 from tests.evolve.individuals import individual
 
-TOTAL = 600.0
+TOTAL = 1000.0
 NAMES = ("local_search", "random_structure", "independent", "no_seen_before", "greedy", "regularised_evolution")
 
 
@@ -51,7 +51,7 @@ def test_a_run_that_is_cut_anywhere_would_ask_and_propose_what_it_did(runs: dict
             mating = records.mating_from(event.body, history.candidates)
             assert setup.search.ask(mating.index) == mating
         history.replay([event])
-        if event.kind == "ask":
+        if event.kind == "ask" and mating.index in expected:  # the last may have had no time
             made = setup.operators[mating.operator].propose(mating, briefing(history, mating))
             assert made == replace(expected[mating.index], cost=made.cost)
             asked += 1
