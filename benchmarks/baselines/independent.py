@@ -8,6 +8,7 @@ project's tuner draws from all trainings of that structure. Every child is one t
 from __future__ import annotations
 
 from random import Random
+from statistics import fmean
 
 from benchmarks.comparison.drawn import OPERATOR as DRAWN
 from benchmarks.comparison.drawn import Drawn, inherited
@@ -22,7 +23,10 @@ SHARE = 0.5  # of the total, for the samples
 
 
 class Halves(ParetoSearch):
-    """The charge of those who were told says which half it is; a sample that comes later may still be the best."""
+    """The charge says which half it is; a child under way counts with what others cost on average.
+
+    A sample that comes later may still be the best.
+    """
 
     def __init__(self, given: Given, seed: int) -> None:
         super().__init__(given.plan.objectives, given.population, {}, seed)
@@ -31,11 +35,15 @@ class Halves(ParetoSearch):
     def ask(self, index: int) -> Mating:
         if "0" not in self.archive:
             raise ValueError("the seed program has to be told before the first ask")
-        charged = sum(candidate.seconds for candidate in self.archive.values())
-        sampling = charged < self._sampling
+        sampling = self._charge(index) < self._sampling
         parent = self.archive["0"] if sampling or not self.front else self.front[0]
         number = Random(f"{self._seed}:{index}").getrandbits(32)
         return Mating(index, DRAWN if sampling else TUNED, (parent,), None, number)
+
+    def _charge(self, index: int) -> float:
+        """Expected, of all children that were asked for before this one, and the seed program."""
+        seed, *children = (candidate.seconds for candidate in self.archive.values())
+        return seed + (index - 1) * fmean(children) if children else seed
 
 
 class Tuned:

@@ -14,7 +14,7 @@ from benchmarks.baselines.local_search import DRAWN, NEIGHBOURS, STARTS, Climbin
 from benchmarks.comparison.drawn import MOST_EDITS
 from benchmarks.comparison.method import load
 from benchmarks.comparison.runner import place_of, run
-from benchmarks.tasks.synthetic import BLOCKS, SEED, TASK, blocks_of
+from benchmarks.tasks.synthetic import BLOCKS, TASK, blocks_of
 from evolve import records
 from evolve.briefing import briefing
 from evolve.history import History
@@ -121,22 +121,23 @@ def test_points_at_random_have_any_blocks_and_numbers_within_their_ranges(runs: 
     assert len(widths) >= 4 and rates[0] < 1e-3 < 1e-2 < rates[-1]
 
 
+def _loss(candidate: Candidate) -> float:
+    assert candidate.fitness is not None
+    return candidate.fitness.values["loss"].mean
+
+
 def test_independent_samples_take_half_of_the_total_and_the_best_of_them_is_tuned(runs: dict[str, Path]) -> None:
     history = open_history(runs["independent"])
     samples = [c for c in told(history) if c.index and c.operator != TUNED]
     tuned = [c for c in told(history) if c.operator == TUNED]
-    assert {c.parents for c in samples} == {("0",)} and len(samples) > 5 < len(tuned)
-    assert all(len({e.note for e in c.edits}) >= 1 for c in samples if c.verdict == "ok")
-    best = min((c for c in samples if c.confirmed), key=lambda c: c.fitness.values["loss"].mean)
-    assert {c.genome.key for c in tuned} == {best.genome.key} != {SEED.key}
-    assert best.fitness.values["loss"].mean < history.seed.fitness.values["loss"].mean
-    spent, operators = 0.0, []
-    for event in read_events(runs["independent"]):
-        if event.kind == "tell":
-            spent += event.body["seconds"]
-        elif event.kind == "ask":
-            operators.append((spent < SHARE * TOTAL, event.body["operator"] == DRAWN))
-    assert set(operators) == {(True, True), (False, False)}
+    assert {c.parents for c in samples} == {("0",)} and len(samples) > 5 and len(tuned) > 2
+    assert all(c.edits for c in samples if c.verdict != "rejected")
+    parents = [history.candidates[c.parents[0]] for c in tuned]
+    assert all(c.genome == parent.genome and parent.id != "0" for c, parent in zip(tuned, parents, strict=True))
+    best = min((c for c in samples if c.confirmed), key=_loss)
+    assert _loss(parents[-1]) <= _loss(best) < _loss(history.candidates["0"])
+    spent = [sum(c.seconds for c in group) for group in ([history.candidates["0"], *samples], tuned)]
+    assert spent[0] == pytest.approx(SHARE * TOTAL, rel=0.3) and spent[1] > 0.1 * TOTAL
 
 
 def test_without_the_filter_a_known_structure_is_measured_again(runs: dict[str, Path]) -> None:
