@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -166,7 +166,7 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
         ):
             settings = replace(settings, corpus=judges.hello["corpus"]["sha256"])
             _begin(log, settings, target, options.data)
-            _session(log, judges, limits, language)
+            begin_session(log, judges.hello | {"slots": judges.slots}, limits, language)
             plan = Plan(
                 target.objectives,
                 settings.scale,
@@ -312,10 +312,12 @@ def _begin(log: Log, settings: Settings, target: Target, data: str | None) -> No
         )
 
 
-def _session(log: Log, executor: LocalExecutor | SpoolExecutor, limits: Limits, language: Language | None) -> None:
-    """Write that a process works on the run, where, until when, and which language models it may ask."""
-    packages = {package: version(package) for package in PACKAGES}
-    session = executor.hello | {"slots": executor.slots, "packages": packages, "limits": asdict(limits)}
+def begin_session(log: Log, about: Mapping[str, Any], limits: Limits, language: Language | None) -> None:
+    """Write that a process works on the run, where, until when, and which language models it may ask.
+
+    `about` is what its first judge says of itself, with the number of `slots`.
+    """
+    session = {**about, "packages": {package: version(package) for package in PACKAGES}, "limits": asdict(limits)}
     session["language"] = asdict(language) if language else None
     log.record("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session)
 

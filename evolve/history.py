@@ -58,7 +58,7 @@ class History(Measured):
         self.matings: dict[int, Mating] = {}
         self.proposals: dict[int, Proposal | Rejected] = {}
         self.trials: dict[Place, Trial] = {}
-        self.running: set[Place] = set()
+        self.running: dict[Place, None] = {}  # submitted and not ended, in that order
         self.submitted: Place = ("", 0)  # the trial that was written last, which is submitted next
         self.attempts: Counter[Place] = Counter()
         self.spoiled: Counter[Place] = Counter()
@@ -189,9 +189,11 @@ class History(Measured):
     def _on_session(self, event: Event) -> None:
         """A process begins. What an earlier one had under way is lost, and charged in full for want of knowing.
 
-        Trials in a spool outlive the process: they are asked for again, and charged when they are done.
+        That are as many as it had slots, those that were submitted first; the others had not begun. Trials in a spool
+        outlive the process: they are asked for again, and charged when they are done.
         """
-        for owner, n in sorted(self.running) if not self.harness.get("outlived") else []:
+        slots = self.sessions[-1][2] if self.sessions and not self.harness.get("outlived") else 0
+        for owner, n in list(self.running)[:slots]:
             self._charge(owner, self.trials[owner, n].budget)
             self.statuses["lost"] += 1
         self.running.clear()
@@ -260,14 +262,14 @@ class History(Measured):
         place = (event.body["owner"], event.body["n"])
         self.submitted = place
         self.trials[place] = records.trial_from(event.body["trial"], self.genomes)
-        self.running.add(place)
+        self.running[place] = None
         self.attempts[place] += 1
 
     def _on_outcome(self, event: Event) -> None:
         place = (event.body["owner"], event.body["n"])
         outcome = records.outcome_from(event.body["outcome"])
         trial = self.trials[place]
-        self.running.discard(place)
+        self.running.pop(place, None)
         self.statuses[outcome.status] += 1
         self.spoiled_in_row = self.spoiled_in_row + 1 if outcome.status == "infrastructure" else 0
         self._charge(place[0], outcome.seconds)
@@ -285,7 +287,7 @@ class History(Measured):
             )
 
     def _on_withdrawn(self, event: Event) -> None:
-        self.running.discard((event.body["owner"], event.body["n"]))
+        self.running.pop((event.body["owner"], event.body["n"]), None)
 
     def _on_start(self, event: Event) -> None:
         self.tuned[event.body["owner"]] = event.body["tuned"]

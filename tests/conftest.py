@@ -14,7 +14,8 @@ settings.register_profile("suite", max_examples=15, deadline=None, derandomize=T
 settings.load_profile("suite")
 
 WITH_JUDGES = tuple(
-    f"tests/{place}" for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py")
+    f"tests/{place}"
+    for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py", "benchmarks/test_real.py")
 )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.comparison.again import Trainings, train_again
 from benchmarks.comparison.method import Given, Setup, load
 from benchmarks.comparison.models import check, operators_of
 from benchmarks.comparison.place import Opened
@@ -17,7 +17,8 @@ from benchmarks.comparison.task import Task
 from benchmarks.comparison.trace import FILE, read, write
 from benchmarks.comparison.traced import trace_of
 from evolve import plugins
-from evolve.assemble import OFFSPRING
+from evolve.assemble import OFFSPRING, begin_session
+from evolve.batch import OutOfTime
 from evolve.config import ConfigError, Limits
 from evolve.executors.local import JudgeError
 from evolve.executors.sparing import SparingExecutor
@@ -55,8 +56,9 @@ def run(
 ) -> bool:
     """Begin a run, or go on with it, until `total` seconds are charged; nothing if it has ended.
 
-    It takes place at `seat`. At the time `until` of the monotonic clock it lets the trials under way finish and returns
-    False: the rest is left for another call. `tell` hears now and then how many seconds are charged.
+    Then the front that it claims is trained again on fresh seeds. It takes place at `seat`. At the time `until` of the
+    monotonic clock it lets the trials under way finish and returns False: the rest is left for another call. `tell`
+    hears now and then how many seconds are charged.
 
     Raises `ConfigError` for an unknown method, a log of another run, or a `language` model that is needed and cannot be
     asked, `StoreError` as the store does, `JudgeError` where a judge does not start or the machine spoils every trial.
@@ -78,9 +80,15 @@ def run(
             with operators_of(setup, given, language, log) as operators:
                 if not _search(log, replace(setup, operators=operators), given, opened, limits, until, tell):
                     return False
+            trace = trace_of(place, method, task.name, seed, total)
+            trainings = Trainings(history, place, opened, until, lambda: tell(history.charged))
+            try:
+                trace = replace(trace, retrained=tuple(train_again(trace, task, history, trainings)))
+            except OutOfTime:
+                return False
     finally:
         store.close()
-    write(trace_of(place, method, task.name, seed, total), place / FILE)
+    write(trace, place / FILE)
     return True
 
 
@@ -101,9 +109,8 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
         log.record("run", "run", header)
     if changed := [name for name in ("settings", "rungs", "objectives") if history.header[name] != header[name]]:
         raise ConfigError(f"{log.store.directory} holds a run with other {', '.join(changed)}: choose another -o")
-    session = opened.hello | {"slots": opened.executor.slots, "limits": asdict(limits)}
-    session["language"] = asdict(given.language) if given.language and setup.asking else None
-    log.record("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session)
+    asked = given.language if setup.asking else None
+    begin_session(log, opened.hello | {"slots": opened.executor.slots}, limits, asked)
 
 
 def _search(
@@ -127,6 +134,10 @@ def _search(
     carries = plugins.load(plugins.CARRIES)
     loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner)
     reason = loop.run(given.seed)
+    if loop.ending:
+        return False
+    if log.history.seed is None and not loop.trouble:
+        raise ConfigError(f"{reason} before the seed program was measured: give it a larger --budget")
     if loop.trouble or log.history.seed is None or log.history.seed.verdict != "ok":
         raise JudgeError(reason)
-    return not loop.ending
+    return True

@@ -96,7 +96,7 @@ def _drive(crew: Crew, left: list[Job], seats: Seats, jobs: int, until: float, b
                 break
             crew.start(left.pop(0), seat)
         for member in crew.listen(TICK):
-            board.gone(member)
+            board.gone(member, crew.members)
         board.show(crew.members)
 
 
@@ -114,8 +114,8 @@ class Board:
         self._began = self._shown = time.monotonic()
         self._last = ""
 
-    def gone(self, member: Member) -> None:
-        """A run is no longer under way."""
+    def gone(self, member: Member, members: Sequence[Member]) -> None:
+        """A run is no longer under way, `members` are those that are."""
         done, now = _seconds(member)
         self._before += done - now
         self._charged += now
@@ -124,14 +124,16 @@ class Board:
             print(f"failed  {member.job}: {member.failure.splitlines()[-1]}", flush=True)
         if member.ended:
             self._ended += 1
-            print(f"{self._ended}/{self._left}  {member.job}  {self._clock(())}", flush=True)
+            print(f"{self._ended}/{self._left}  {member.job}  {self._clock(members)}", flush=True)
 
     def show(self, members: Sequence[Member]) -> None:
         """A line every `EVERY` seconds, if anything has changed."""
         if time.monotonic() - self._shown < EVERY:
             return
         self._shown = time.monotonic()
-        share = f"{len(members)} under way, {self._share(members):.1%} of {self._total:g} charged seconds"
+        again = sum((member.charged or 0.0) >= member.job.total for member in members)
+        front = f" ({again} of them train their front again)" if again else ""
+        share = f"{len(members)} under way{front}, {self._share(members):.1%} of {self._total:g} charged seconds"
         if share != self._last:
             print(f"{share}, {self._clock(members)}", flush=True)
         self._last = share
