@@ -289,3 +289,10 @@ def test_without_tuning_trials_a_child_is_trained_as_it_was_made_at_the_full_bud
     assert {t.params["lr"] for t in trials} == {1.0} and "tune" not in {t.purpose for t in trials}
     assert [t.rung for t in trials if t.purpose == "rung"][0] == 1.0
     assert [a.name for a in asks] == ["front/1"] and result.verdict == "ok" and result.fitness
+
+
+def test_a_child_whose_last_rung_is_below_the_full_budget_is_one_training_there() -> None:
+    result, trials, asks = drive(child((), replace(PLAN, rungs=(0.5,), tune_trials=0)))
+    assert [(t.purpose, t.rung, t.seed) for t in trials] == [("smoke", 0.5, 0), ("rung", 0.5, tune_seed(0.5))]
+    assert (result.verdict, result.rung, result.params, asks) == ("pruned", 0.5, ANCHOR, [])
+    assert result.losses == {"0.5": (pytest.approx(2.02),)} and result.fitness is None
