@@ -104,7 +104,7 @@ def test_regularised_evolution_forgets_who_is_old_and_greedy_does_not() -> None:
 
 
 def test_a_method_that_there_is_not_is_named() -> None:
-    with pytest.raises(ConfigError, match="no method 'best'; there are asha, cmaes"):
+    with pytest.raises(ConfigError, match="no method 'best'; there are asha, centaur"):
         load("best")
 
 
