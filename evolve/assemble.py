@@ -36,7 +36,6 @@ AUTO = "auto"
 DEFAULT_OPERATORS = {"catalogue": 0.6, "merge": 0.2, "tune": 0.2}
 LANGUAGE_OPERATORS = {plugins.LANGUAGE: 0.8, "tune": 0.2}
 POPULATION, OFFSPRING, TUNE_TRIALS = 12, 6, 4  # of a run, unless options say otherwise
-SMOKE_SECONDS = 0.3
 LIMITS = {  # fields of `Limits` by the options that set them
     "generations": "generations",
     "total": "total",
@@ -173,7 +172,7 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
                 settings.budget,
                 target.rungs,
                 settings.tune_trials,
-                SMOKE_SECONDS,
+                target.scales[settings.scale]["smoke_seconds"],
             )
             person = {PERSON: plugins.load(plugins.PERSON)(reader, history.incoming.program)}
             yield Run(target, seed, log, judges, operators | models | person, plan, limits, language)

@@ -30,9 +30,10 @@ NOTHING_BETTER = "no better numbers than those known of this structure"
 class Plan:
     """How much an evaluation spends. `rungs` are shares of `budget` (seconds), ascending, the last one 1.
 
-    Without any `tune_trials` a child is trained as it was made, at the last of its rungs from the first trial on. That
-    may be less than the full budget: then this is all that is asked of it. `seen` is what a child with edits must have
-    in common with an earlier one to be refused as seen before.
+    Without `smoke_seconds` nothing is trained before the low rung. Without any `tune_trials` a child is trained as it
+    was made, at the last of its rungs from the first trial on. That may be less than the full budget: then this is all
+    that is asked of it. `seen` is what a child with edits must have in common with an earlier one to be refused as seen
+    before.
     """
 
     objectives: tuple[Objective, ...]
@@ -217,7 +218,9 @@ def tune_seed(rung: float) -> int:
 
 
 def _smoke(plan: Plan, genome: Genome, params: Params) -> Generator[Run | Ask, list[Outcome] | bool, None]:
-    yield from _run(plan, genome, params, [(plan.rungs[0], 0)], "smoke")
+    """A short training, before the program is given more; none where it costs as much as the first of those."""
+    if plan.smoke_seconds:
+        yield from _run(plan, genome, params, [(plan.rungs[0], 0)], "smoke")
 
 
 def _run(

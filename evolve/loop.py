@@ -34,8 +34,7 @@ from evolve.evaluation import (
 from evolve.history import SEED
 from evolve.incoming import PERSON, take_in
 from evolve.log import Log
-from evolve.model import Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
-from evolve.proposals import Made, child_of
+from evolve.model import Briefing, Candidate, Genome, Mating, Outcome, Params, Proposal, Rejected, Trial
 from evolve.protocols import Executor, Operator, Tuner
 from evolve.quarantine import case_record
 from evolve.stopping import awaits_front, stop_reason
@@ -63,7 +62,8 @@ class Task:
 class Loop:
     """One run. `operators` by name; `plan` without target; `watch` is called at least every `TICK` seconds.
 
-    `carries` says whether a program still has what an edit brought in; `tuner` makes a tuner as `TpeTuner` is made.
+    `carries` says whether a program still has what an edit brought in; `tuner` makes a tuner as `TpeTuner` is made,
+    `making` begins a child as `proposals.start` does.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Loop:
         watch: Callable[[Loop], None],
         carries: Carries = carries_nothing,
         tuner: Callable[[Params, Study, Study, Sequence[str], int], Tuner] = TpeTuner,
+        making: Callable[[Operator, Mating, Briefing], Future[proposals.Made]] = proposals.start,
     ) -> None:
         self.store = log.store
         self.history = log.history
@@ -89,9 +90,10 @@ class Loop:
         self._plan = plan
         self._watch = watch
         self._new_tuner = tuner
+        self._making = making
         self._tasks: dict[str, Task] = {}
         self._running: dict[Future[Outcome], tuple[str, int]] = {}
-        self._proposing: dict[Future[Made], Mating] = {}
+        self._proposing: dict[Future[proposals.Made], Mating] = {}
         self.trouble = ""
         self._audits = Audits(log.history, carries)
         self._latency: deque[float] = deque(maxlen=20)
@@ -141,11 +143,10 @@ class Loop:
         for index, mating in list(self.history.matings.items()):
             if str(index) in self.history.candidates:
                 continue
-            proposal = self.history.proposals.get(index)
-            if proposal is None:
-                self._propose(mating)
-            else:
+            if proposal := self.history.proposals.get(index):
                 self._follow(mating, proposal)
+            else:
+                self._propose(mating)
 
     def _ask_more(self) -> None:
         """Keep the executor fed: ask while the trials in sight would not outlast the making of a child.
@@ -188,19 +189,18 @@ class Loop:
 
         More would be made of parents that are out of date when they are measured.
         """
-        slots = self.executor.slots
         finished = self.history.finished
         of_children = self.history.charged - self.history.seconds[SEED]
         seconds = of_children / finished if finished else self._plan.budget
         latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
-        return 2 * slots + math.ceil(latency * slots / max(seconds, 1e-3))
+        return 2 * self.executor.slots + math.ceil(latency * self.executor.slots / max(seconds, 1e-3))
 
     def _propose(self, mating: Mating) -> None:
         admissible = self._audits.admissible(mating)
         if admissible is None:  # asked for by an earlier process
             self._proposed(mating, Rejected("a parent was put into quarantine"))
             return
-        work = proposals.start(self._operators[mating.operator], admissible, briefing(self.history, admissible))
+        work = self._making(self._operators[mating.operator], admissible, briefing(self.history, admissible))
         self._proposing[work] = mating
 
     def _collect(self) -> None:
@@ -211,13 +211,13 @@ class Loop:
         self.waited += empty * (time.monotonic() - begin)
         if not self._proposing and not self._running:
             time.sleep(TICK / 10)
-        for future in done:
+        for future in sorted(done, key=[*self._proposing, *self._running].index):  # in the order in which they began
             if future in self._proposing:
                 self._proposed(self._proposing.pop(future), future.result())
             else:
                 self._ran(*self._running.pop(future), future.result())
 
-    def _proposed(self, mating: Mating, proposal: Made) -> None:
+    def _proposed(self, mating: Mating, proposal: proposals.Made) -> None:
         self._latency.append(proposal.cost.seconds)
         if isinstance(proposal, Proposal) and (case := self._audits.carried(proposal.genome, mating)):
             proposal = Rejected(self._audits.reason(case), proposal.cost, "known")
@@ -227,14 +227,15 @@ class Loop:
         self._record("proposal", f"ask/{mating.index}/proposal", body)
         self._follow(mating, proposal)
 
-    def _follow(self, mating: Mating, proposal: Made) -> None:
+    def _follow(self, mating: Mating, proposal: proposals.Made) -> None:
         """Tell a refusal or a duplicate at once; evaluate everything else."""
+        child = proposals.child_of(mating, proposal)
         if isinstance(proposal, Rejected):
-            self._tell(child_of(mating, proposal), Result("rejected", {}, proposal.reason))
+            self._tell(child, Result("rejected", {}, proposal.reason))
             return
         twin = self.history.first_like(proposal, self._plan.seen)
         if twin not in (None, str(mating.index)) and proposal.edits:
-            self._tell(child_of(mating, proposal), Result("duplicate", proposal.anchor, f"same structure as {twin}"))
+            self._tell(child, Result("duplicate", proposal.anchor, f"same structure as {twin}"))
             return
         seed = self.history.seed
         assert seed is not None and seed.fitness is not None
@@ -255,9 +256,8 @@ class Loop:
         if owner not in self.history.tuned:
             rungs = list(self.history.search.rungs(mating, self.history.rungs))
             weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
-            tuned = choose(
-                proposal.genome.knobs, proposal.genome.knobs if same else parent.genome.knobs, weight, mating.seed
-            )
+            before = (proposal if same else parent).genome.knobs
+            tuned = choose(proposal.genome.knobs, before, weight, mating.seed)
             self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned, "rungs": rungs})
         study, nothing = self.history.study_of_lineage(parent, self.history.rungs_of[owner][0]), Study(())
         known, inherited = (study, nothing) if same else (nothing, study)
@@ -368,7 +368,7 @@ class Loop:
             return
         proposal = self.history.proposals[index]
         assert isinstance(proposal, Proposal)
-        self._tell(child_of(self.history.matings[index], proposal), result, task.asked)
+        self._tell(proposals.child_of(self.history.matings[index], proposal), result, task.asked)
 
     def _tell(self, candidate: Candidate, result: Result, trials: int = 0) -> None:
         """Record first, then tell."""

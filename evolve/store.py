@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class Event:
-    """One row of the log. `at` is wall-clock time, for display only; `key` is unique in a run."""
+    """One row of the log. `at` is the time on the run's clock, for display only; `key` is unique in a run."""
 
     seq: int
     key: str
@@ -54,18 +54,22 @@ class Event:
 class Store:
     """The log of one run directory. Open for writing with `Store.open`, for reading with `Store.read`."""
 
-    def __init__(self, directory: Path, connection: sqlite3.Connection, lock: int | None) -> None:
+    def __init__(
+        self, directory: Path, connection: sqlite3.Connection, lock: int | None, clock: Callable[[], float] = time.time
+    ) -> None:
         self.directory = directory
         self._db = connection
         self._lock = lock
+        self.clock = clock
         row = connection.execute("SELECT run FROM events ORDER BY seq LIMIT 1").fetchone()
         self.run = row[0] if row else os.urandom(8).hex()
 
     @classmethod
-    def open(cls, directory: Path, durable: bool = True) -> Store:
+    def open(cls, directory: Path, durable: bool = True, clock: Callable[[], float] = time.time) -> Store:
         """Open for writing; creates the directory. Raises `StoreError` if it is in use, corrupt or of another schema.
 
-        An event that was appended survives the death of the process, and, if `durable`, of the machine.
+        An event that was appended survives the death of the process, and, if `durable`, of the machine. `clock` says
+        when it was.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -75,7 +79,7 @@ class Store:
                 f"cannot use run directory {directory}: {error.strerror or error}. Choose --run-dir."
             ) from error
         try:
-            return cls(directory, _connect(directory / FILE, "rwc", durable), lock)
+            return cls(directory, _connect(directory / FILE, "rwc", durable), lock, clock)
         except StoreError:
             os.close(lock)
             raise
@@ -98,7 +102,7 @@ class Store:
 
     def append(self, kind: str, key: str, body: dict[str, Any]) -> Event:
         """Write one event durably. Raises `StoreError` when it could not be written; then nothing was."""
-        at = time.time()
+        at = self.clock()
         blob = zlib.compress(json.dumps(body, allow_nan=False, separators=(",", ":")).encode())
         try:
             cursor = self._db.execute(

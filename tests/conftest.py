@@ -1,10 +1,13 @@
-"""What holds for every test: one thread for a tensor operation, the same few examples for properties, two workers."""
+"""What holds for every test: one thread for a tensor operation, the same few examples for properties, two workers,
+and one cache in which the target's text is prepared once."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -17,6 +20,11 @@ WITH_JUDGES = tuple(
     f"tests/{place}"
     for place in ("target", "digits", "redteam", "e2e/test_cli.py", "e2e/test_audit.py", "benchmarks/test_real.py")
 )
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
 
 
 class Scheduling(LoadScopeScheduling):

@@ -20,7 +20,6 @@ from evolve import plugins
 from evolve.assemble import (
     DEFAULT_OPERATORS,
     POPULATION,
-    SMOKE_SECONDS,
     TUNE_TRIALS,
     judge_log,
     open_executor,
@@ -66,26 +65,35 @@ class Real:
             )
 
 
-def given(place: Real, budget: float) -> Given:
+def given(place: Real, budget: float, smoke_seconds: float | None) -> Given:
     """What `python -m evolve` has by default, with a budget of so many charged seconds. Raises `ConfigError`."""
     target = load_target(place.folder)
     reader = plugins.load(plugins.READER)(target.rules_at(place.scale))
     operators = plugins.load_operators(DEFAULT_OPERATORS, reader)
     arms = plugins.arms_of(DEFAULT_OPERATORS, operators, ())
-    plan = Plan(target.objectives, place.scale, budget, target.rungs, TUNE_TRIALS, SMOKE_SECONDS)
+    smoke = target.scales[place.scale]["smoke_seconds"] if smoke_seconds is None else smoke_seconds
+    plan = Plan(target.objectives, place.scale, budget, target.rungs, TUNE_TRIALS, smoke)
     return Given(read_seed(reader, target, place.scale), plan, operators, arms, POPULATION, reader, target.program)
 
 
 def real_task(
-    name: str, target: str, scale: str, budget: float, total: float, seed_loss: float, loss: str = "val_bpb"
+    name: str,
+    target: str,
+    scale: str,
+    budget: float,
+    total: float,
+    seed_loss: float,
+    loss: str = "val_bpb",
+    smoke_seconds: float | None = None,
 ) -> Task:
     """The task of a target's folder beside the engine, whose objectives are `loss` and the seconds to its target.
 
     `budget` are the charged seconds of a full trial, `total` those of a run. `seed_loss` is the seed program's at
-    `budget`, measured beforehand; the reference point is 1.1 times its value in each objective.
+    `budget`, measured beforehand; the reference point is 1.1 times its value in each objective. `smoke_seconds` are the
+    scale's unless they are given.
     """
     place = Real(ROOT / target, scale)
     seed = {loss: seed_loss, SECONDS_TO_TARGET: budget}
     reference = {objective: 1.1 * value for objective, value in seed.items()}
     axes = (Axis(loss), Axis(SECONDS_TO_TARGET, log=True))
-    return Task(name, axes, seed, reference, total, lambda: given(place, budget), place)
+    return Task(name, axes, seed, reference, total, lambda: given(place, budget, smoke_seconds), place)

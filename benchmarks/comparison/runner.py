@@ -74,6 +74,7 @@ def run(
         history = History(setup.search)
         history.replay(store.events())
         with task.place.open(seat, place, history.began) as opened:
+            store.clock = opened.clock
             log = Log(store, history)
             limits = Limits(0, total=total, refusals=REFUSALS)
             _begin(log, setup, given, seed, opened, limits)
@@ -132,9 +133,9 @@ def _search(
 
     executor = SparingExecutor(opened.executor, log.history)
     carries = plugins.load(plugins.CARRIES)
-    loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner)
+    loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner, opened.making)
     reason = loop.run(given.seed)
-    if loop.ending:
+    if loop.ending and not loop.trouble:
         return False
     if log.history.seed is None and not loop.trouble:
         raise ConfigError(f"{reason} before the seed program was measured: give it a larger --budget")

@@ -1,12 +1,13 @@
 """An executor in virtual time: outcomes come from a function, in the order in which real trials would end.
 
     executor = VirtualExecutor(judge, slots=4)
-    Loop(log, executor, operators, plan, limits, watch=executor.watch).run(seed)
+    Loop(log, executor, operators, plan, limits, watch=executor.watch, making=at_once).run(seed)
 
 A trial occupies a slot for the seconds that its outcome is charged; the others wait in the order of submission. Nothing
 ends by itself: the clock moves to the next end when whoever submits has nothing else to do, so an asynchronous method
-sees at each of its decisions what it would have seen of real trials, and making a child takes no time. `watch` moves it
-for a `Loop`, which calls it after each of its steps; `step` by hand; and waiting for the `result` of a future does.
+sees at each of its decisions what it would have seen of real trials. `watch` moves it for a `Loop`, which calls it
+after each of its steps; `step` by hand; and waiting for the `result` of a future does. With children made `at_once`
+and events dated by `clock`, a run has no other time and no threads, so the same seed gives the same run.
 Isolates nothing and is meant for one thread.
 """
 
@@ -16,10 +17,20 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 
 from evolve.loop import Loop
-from evolve.model import Outcome, Trial
-from evolve.stopping import stop_reason
+from evolve.model import Briefing, Mating, Outcome, Trial
+from evolve.proposals import Made, make
+from evolve.protocols import Operator
+
+
+def at_once(operator: Operator, mating: Mating, briefing: Briefing) -> Future[Made]:
+    """Make a child here and now. That takes no time, unless a model was asked."""
+    made = make(operator, mating, briefing)
+    future: Future[Made] = Future()
+    future.set_result(made if made.cost.calls else replace(made, cost=replace(made.cost, seconds=0.0)))
+    return future
 
 
 class VirtualFuture(Future[Outcome]):
@@ -69,15 +80,12 @@ class VirtualExecutor:
         return True
 
     def watch(self, loop: Loop) -> None:
-        """Step, unless a child is being made: its first trial may begin before the next end of another.
+        """Step: a loop that asks has made its children, and waits for the next end of a trial."""
+        self.step()
 
-        A run that ends waits for its trials and no longer for children.
-        """
-        history = loop.history
-        making = len(history.proposals) < len(history.matings)
-        ends = loop.interrupted or loop.ending or loop.trouble or not loop.store.has_space()
-        if not making or ends or stop_reason(history, loop.limits):
-            self.step()
+    def clock(self) -> float:
+        """The time now."""
+        return self.now
 
     def cancel(self, future: Future[Outcome]) -> None:
         """Take a trial back; one that runs is charged until now, and what waits takes its slot."""

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import Any
 
-from evolve.model import Genome
+from evolve.model import Genome, Knob
 from operators.catalogue import Refused, transformations
 from operators.genome import NotAllowed
 from operators.mutate import transformed
@@ -28,9 +30,34 @@ _COMMENT = re.compile(r"\s*#.*$")
 TELLING = 3  # genes that may add the same line
 
 
-def names(seed: Genome, reader: Any) -> tuple[str, ...]:
-    """The transformations that apply to the seed program alone: the genes, in alphabetical order."""
-    return tuple(name for name in transformations() if build(seed, [name], reader)[1])
+@dataclass(frozen=True)
+class Change:
+    """What one transformation, alone on the seed program, does to the lines of its text (with repetitions)."""
+
+    adds: tuple[str, ...]
+    removes: tuple[str, ...]
+
+
+def alone(seed: Genome, reader: Any) -> dict[str, Genome]:
+    """The seed program with each of the transformations that apply to it: the genes, in alphabetical order."""
+    built = ((name, build(seed, [name], reader)) for name in transformations())
+    return {name: genome for name, (genome, applied) in built if applied}
+
+
+def changes(seed: Genome, programs: Mapping[str, Genome]) -> dict[str, Change]:
+    """Of each gene, from what `alone` gives."""
+    before = _lines(seed.source)
+    after = {gene: _lines(genome.source) for gene, genome in programs.items()}
+    return {
+        gene: Change(tuple(sorted((lines - before).elements())), tuple(sorted((before - lines).elements())))
+        for gene, lines in after.items()
+    }
+
+
+def others_of(genomes: Sequence[Genome], seed: Genome) -> list[Knob]:
+    """The numbers that genes bring, in order of their address; the first declaration of each."""
+    found = {k.address: k for genome in reversed(genomes) for k in genome.knobs}
+    return [found[address] for address in sorted(found.keys() - {k.address for k in seed.knobs})]
 
 
 def build(seed: Genome, genes: Iterable[str], reader: Any) -> tuple[Genome, tuple[str, ...]]:
@@ -42,38 +69,42 @@ def apply_in_order(seed: Genome, genes: Sequence[str], reader: Any) -> tuple[Gen
     """Transformations one after the other; what is refused, or not allowed by the rules, is left out."""
     genome, applied = seed, []
     for name in genes:
-        try:
-            genome = reader.read(transformed(genome.source, name, Random(0)))
-        except (Refused, NotAllowed):
-            continue
-        applied.append(name)
+        if child := _applied(genome, name, reader):
+            genome = child
+            applied.append(name)
     return genome, tuple(applied)
 
 
-class Decoder:
-    """Reads the genes of any program that descends from `seed`; `alone` is the seed program with each of them alone."""
+@lru_cache(maxsize=512)  # most programs begin like others
+def _applied(genome: Genome, name: str, reader: Any) -> Genome | None:
+    try:
+        read: Genome = reader.read(transformed(genome.source, name, Random(0)))
+    except (Refused, NotAllowed):
+        return None
+    return read
 
-    def __init__(self, seed: Genome, genes: Sequence[str], reader: Any) -> None:
+
+class Decoder:
+    """Reads the genes of any program that descends from `seed`."""
+
+    def __init__(self, seed: Genome, genes: Mapping[str, Change]) -> None:
         self._seed = _lines(seed.source)
-        self.alone = {gene: build(seed, [gene], reader)[0] for gene in genes}
-        changed = {gene: _lines(genome.source) for gene, genome in self.alone.items()}
-        added = {gene: set(lines - self._seed) for gene, lines in changed.items()}
-        common = Counter(line for lines in added.values() for line in lines)
+        common = Counter(line for change in genes.values() for line in set(change.adds))
         self._adds = {
-            gene: {line for line in lines if common[line] == min(common[one] for one in lines) <= TELLING}
-            for gene, lines in added.items()
+            gene: {line for line in change.adds if common[line] == min(common[o] for o in change.adds) <= TELLING}
+            for gene, change in genes.items()
         }
-        self._removes = {gene: set(self._seed - lines) for gene, lines in changed.items()}
-        self._implied: dict[str, set[str]] = {}
-        read = {gene: set(self.genes(genome.source)) for gene, genome in self.alone.items()}
-        self._implied = {gene: found - {gene} for gene, found in read.items()}
+        self._removes = {gene: set(change.removes) for gene, change in genes.items()}
+        alone = {g: self._seed + Counter(change.adds) - Counter(change.removes) for g, change in genes.items()}
+        self._parts = {gene: self._found(lines) - {gene} for gene, lines in alone.items()}
 
     def genes(self, source: str) -> tuple[str, ...]:
         """The genes that a program has, in alphabetical order."""
-        lines = _lines(source)
-        found = {gene for gene in self._adds if self._has(gene, lines)}
-        parts = {part for gene in found for part in self._implied.get(gene, ())}
-        return tuple(sorted(found - parts))
+        found = self._found(_lines(source))
+        return tuple(sorted(found - {part for gene in found for part in self._parts[gene]}))
+
+    def _found(self, lines: Counter[str]) -> set[str]:
+        return {gene for gene in self._adds if self._has(gene, lines)}
 
     def _has(self, gene: str, lines: Counter[str]) -> bool:
         if adds := self._adds[gene]:
@@ -82,11 +113,12 @@ class Decoder:
         return bool(removed) and all(lines[line] < self._seed[line] for line in removed)
 
 
-def agreement(seed: Genome, genes: Sequence[str], reader: Any, programs: int, most: int = 5) -> tuple[float, float]:
+def agreement(
+    seed: Genome, decoder: Decoder, genes: Sequence[str], reader: Any, programs: int, most: int = 5
+) -> tuple[float, float]:
     """For programs with up to `most` transformations applied in random order: the share of programs that are read as
     what was applied, and of genes, applied or read, that are both."""
-    decoder, rng = Decoder(seed, genes, reader), Random(0)
-    exact, both, either = 0, 0, 0
+    rng, exact, both, either = Random(0), 0, 0, 0
     for _ in range(programs):
         genome, applied = apply_in_order(seed, rng.sample(list(genes), rng.randint(0, most)), reader)
         read, made = set(decoder.genes(genome.source)), set(applied)

@@ -5,30 +5,38 @@ one (interactions, optima), with one length for all genes, one for their own num
 number of the seed program (Rasmussen & Williams 2006, chapters 2, 4 and 5). Hyperparameters maximise the marginal
 likelihood on at most `MOST` trials. The rung is a coordinate as any other, so curves may cross, as real ones do.
 
-A prediction is the mean of the process, plus a residual of the fit that is drawn by program, numbers, rung and seed:
-the same trial has the same loss, another seed another one. Whether a trial fails is decided by the nearest recorded
-trials, by plain distance: what fails need not depend on what the loss does. What it is charged is what those were
-charged, as a share of their budget.
+All trials are learnt from by way of `INDUCING` of them (the projected process of section 8.3.4 there): time grows with
+the trials, and not with their cube. A table with no more trials than that has the exact process.
+
+A prediction is the mean of the process, plus a residual of the fit. A part of that is drawn by program, numbers and
+rung, for what the process does not know of a program, the rest by the seed too: how much is known of programs that were
+recorded with several seeds, and without those it is all of it. The same trial has the same loss. Whether a trial fails
+is decided by the nearest recorded trials, by plain distance: what fails need not depend on what the loss does. What it
+is charged is what those were charged, as a share of their budget.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from random import Random
 from typing import Any
 
 import numpy as np
-from scipy import linalg, optimize, stats
+from scipy import linalg, optimize
 
 from benchmarks.recorded.rows import Row
 from benchmarks.recorded.units import unit
-from evolve.model import Genome, Knob, Params
+from evolve.config import ConfigError
+from evolve.model import Knob, Params
 
 MOST = 600  # trials from which hyperparameters are learnt
 NEAREST = 5  # trials that decide whether one fails
+INDUCING = 1000  # trials by way of which all are learnt from
+REPEATS = 10  # trials of a program beyond its first that tell how much a seed does
 FOLDS = 5
+CHUNK = 256  # points that are predicted at once
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -42,9 +50,13 @@ class Table:
     inputs: Array
     losses: Array
     shares: Array
-    statuses: tuple[str, ...]
+    statuses: np.ndarray[Any, np.dtype[np.str_]]
     rows: Array
     rungs: Array
+
+    def part(self, chosen: Array) -> Table:
+        """The trials that are `chosen`, by an index or a mask."""
+        return Table(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 class Encoder:
@@ -60,84 +72,94 @@ class Encoder:
         own = [3 + i for i in range(len(self._seed))]
         return np.array([0] * len(self._genes) + own + [1] * len(self._others) + [2])
 
-    def point(self, genes: Sequence[str], params: Params, rung: float) -> Array:
+    def points(self, genes: Sequence[str], params: Params, rungs: Sequence[float]) -> Array:
+        """One for each rung (rungs, dimensions)."""
         bits = [float(gene in genes) for gene in self._genes]
         own = [unit(k, params.get(k.address, k.default)) for k in self._seed]
         others = [unit(k, params[k.address]) if k.address in params else 0.5 for k in self._others]
-        return np.array([*bits, *own, *others, math.log2(rung) / 4])
+        return np.array([[*bits, *own, *others, math.log2(rung) / 4] for rung in rungs])
 
 
 def encode(rows: Sequence[Row], encoder: Encoder, budget: float) -> Table:
     """The trials of `rows`."""
     trials = [(row, float(rung), m) for row in rows for rung, m in row.rungs.items()]
     return Table(
-        inputs=np.array([encoder.point(row.genes, row.knobs, rung) for row, rung, _ in trials]),
+        inputs=np.concatenate([encoder.points(row.genes, row.knobs, list(map(float, row.rungs))) for row in rows]),
         losses=np.array([math.nan if m.loss is None else m.loss for _, _, m in trials]),
         shares=np.array([m.seconds / (budget * rung) for _, rung, m in trials]),
-        statuses=tuple(m.status for _, _, m in trials),
+        statuses=np.array([m.status for _, _, m in trials]),
         rows=np.array([row.row for row, _, _ in trials]),
         rungs=np.array([rung for _, rung, _ in trials]),
     )
 
 
-def others_of(genomes: Sequence[Genome], seed: Genome) -> list[Knob]:
-    """The numbers that genes bring, in order of their address; the first declaration of each."""
-    found = {k.address: k for genome in reversed(genomes) for k in genome.knobs}
-    return [found[address] for address in sorted(found.keys() - {k.address for k in seed.knobs})]
-
-
 class Surrogate:
-    """Fitted on a table. Raises ValueError where fewer than ten of its trials have a loss."""
+    """Fitted on a table. Raises `ConfigError` where fewer than ten of its trials have a loss."""
 
     def __init__(self, table: Table, groups: Array, hyper: Array | None = None) -> None:
         self._table = table
         self._groups = groups
-        works = ~np.isnan(table.losses)
-        if works.sum() < 10:
-            raise ValueError(f"a surrogate needs ten trials with a loss, the table has {works.sum()}")
-        self._inputs, losses = table.inputs[works], table.losses[works]
-        self._mean = float(losses.mean())
-        self._spread = float(losses.std()) or 1.0
-        targets = (losses - self._mean) / self._spread
-        self.hyper = self._learn(targets) if hyper is None else hyper
-        kernel = self._kernel(self._inputs, self._inputs, self.hyper)
-        noisy = kernel + (np.exp(2 * self.hyper[2]) + 1e-8) * np.eye(len(kernel))
-        self._weights = linalg.cho_solve(linalg.cho_factor(noisy, lower=True), targets)
-        self._residuals = np.sort(losses - self._predict(self._inputs))
+        self._lengths = (table.inputs**2).sum(1)
+        works = table.part(~np.isnan(table.losses))
+        if len(works.losses) < 10:
+            raise ConfigError(
+                f"a surrogate needs ten trials with a loss, here are {len(works.losses)}: record more rows"
+            )
+        self._mean = float(works.losses.mean())
+        self._spread = float(works.losses.std()) or 1.0
+        targets = (works.losses - self._mean) / self._spread
+        order = np.random.default_rng(0).permutation(len(targets))
+        some = order[:MOST]
+        self.hyper = self._learn(works.inputs[some], targets[some]) if hyper is None else hyper
+        self._inducing = works.inputs[order[:INDUCING]]
+        self._weights = self._project(works.inputs, targets)
+        residuals = works.losses - self.losses(works.inputs)
+        self._by_seed = by_seed(works, float((residuals**2).mean()))
+        self._residuals = np.sort(residuals)
 
-    def loss(self, point: Array) -> float:
-        """Without noise."""
-        return float(self._predict(point[None])[0])
+    def losses(self, points: Array) -> Array:
+        """Without noise; of points (n, dimensions)."""
+        means = [self._kernel(chunk, self._inducing, self.hyper) @ self._weights for chunk in _chunks(points)]
+        return self._mean + self._spread * np.concatenate(means)
 
-    def noise(self, key: str) -> float:
-        """A residual of the fit, the same for the same `key`."""
-        return float(Random(key).choice(self._residuals))
+    def noise(self, program: str, seed: int) -> float:
+        """What is added to a loss, the same for the same `program` (with numbers and rung) and seed."""
+        known, drawn = (float(Random(key).choice(self._residuals)) for key in (program, f"{program}:{seed}"))
+        return math.sqrt(1 - self._by_seed) * known + math.sqrt(self._by_seed) * drawn
 
-    def status(self, point: Array) -> tuple[str, float]:
-        """What comes of a trial, and the share of its budget that it is charged."""
-        distance = ((self._table.inputs - point) ** 2).sum(axis=1)
-        nearest = np.argsort(distance, kind="stable")[:NEAREST]
+    def statuses(self, points: Array) -> list[tuple[str, float]]:
+        """What comes of each trial, and the share of its budget that it is charged."""
+        apart = (_squares(chunk, self._table.inputs, self._lengths) for chunk in _chunks(points))
+        return [self._status(distance) for distances in apart for distance in distances]
+
+    def _status(self, distance: Array) -> tuple[str, float]:
+        """Of a trial with these distances, squared, from all of the table."""
+        nearest = np.argpartition(distance, NEAREST)[:NEAREST]
+        nearest = nearest[np.lexsort((nearest, distance[nearest]))]
         weight = 1 / (distance[nearest] + 1e-3)
-        failed = np.array([self._table.statuses[i] != "ok" for i in nearest])
+        failed = self._table.statuses[nearest] != "ok"
         fails = bool((weight * failed).sum() > weight.sum() / 2)
         alike = nearest[failed == fails]
-        return self._table.statuses[alike[0]], float(np.median(self._table.shares[alike]))
+        return str(self._table.statuses[alike[0]]), float(np.median(self._table.shares[alike]))
 
-    def _predict(self, points: Array) -> Array:
-        return self._mean + self._spread * (self._kernel(points, self._inputs, self.hyper) @ self._weights)
+    def _project(self, inputs: Array, targets: Array) -> Array:
+        """Weights of the inducing points (Rasmussen & Williams, equation 8.14, by way of two triangles)."""
+        factor = linalg.cholesky(
+            self._kernel(self._inducing, self._inducing, self.hyper) + 1e-6 * np.eye(len(self._inducing)), lower=True
+        )
+        half = linalg.solve_triangular(factor, self._kernel(self._inducing, inputs, self.hyper), lower=True)
+        inner = half @ half.T + (np.exp(2 * self.hyper[2]) + 1e-6) * np.eye(len(factor))
+        solved = linalg.cho_solve(linalg.cho_factor(inner, lower=True), half @ targets)
+        return linalg.solve_triangular(factor.T, solved, lower=False)
 
     def _kernel(self, left: Array, right: Array, hyper: Array) -> Array:
         lengths = np.exp(hyper[3:])[self._groups]
-        a, b = left / lengths, right / lengths
-        squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-        return np.exp(2 * hyper[0]) * np.exp(-0.5 * np.maximum(squares, 0)) + np.exp(2 * hyper[1]) * (
-            left @ right.T + 1
-        )
+        left_scaled, right_scaled = left / lengths, right / lengths
+        bell = np.exp(2 * hyper[0] - 0.5 * _squares(left_scaled, right_scaled, (right_scaled**2).sum(1)))
+        return bell + np.exp(2 * hyper[1]) * (left @ right.T + 1)
 
-    def _learn(self, targets: Array) -> Array:
+    def _learn(self, inputs: Array, targets: Array) -> Array:
         """Logarithms of: amplitude, slope of the linear part, noise, lengths by group."""
-        some = np.random.default_rng(0).permutation(len(targets))[:MOST]
-        inputs, targets = self._inputs[some], targets[some]
         members = [inputs[:, self._groups == group] for group in range(self._groups.max() + 1)]
         squares = [((m[:, None] - m[None]) ** 2).sum(-1) for m in members]
         linear, identity = inputs @ inputs.T + 1, np.eye(len(targets))
@@ -167,6 +189,26 @@ class Surrogate:
         return np.array(optimize.minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
+def _chunks(points: Array) -> Iterator[Array]:
+    return (points[i : i + CHUNK] for i in range(0, len(points), CHUNK))
+
+
+def _squares(left: Array, right: Array, lengths: Array) -> Array:
+    """Squared distances of each of `left` to each of `right`, whose squared `lengths` are known."""
+    return np.maximum((left**2).sum(1)[:, None] + lengths - 2 * left @ right.T, 0)
+
+
+def by_seed(table: Table, variance: float) -> float:
+    """The share of the residuals' `variance` that a seed makes: pooled over trials of one program, numbers and rung."""
+    _, program = np.unique(table.inputs, axis=0, return_inverse=True)
+    counts = np.bincount(program)
+    more = len(program) - len(counts)
+    if more < REPEATS or variance == 0:
+        return 1.0
+    means = np.bincount(program, table.losses) / counts
+    return min(1.0, float(((table.losses - means[program]) ** 2).sum()) / more / variance)
+
+
 def cross_validated(table: Table, groups: Array, hyper: Array) -> dict[str, Any]:
     """How well programs are predicted whose row was left out, each of five folds in turn: over trials that have a loss.
 
@@ -174,16 +216,18 @@ def cross_validated(table: Table, groups: Array, hyper: Array) -> dict[str, Any]
     rung, and of failures the share that is foretold and of successes the share that is mistaken for one. The
     hyperparameters are those of the whole table.
     """
+    from scipy import stats  # takes seconds to import, and a search needs none of it
+
     predicted = np.full(len(table.losses), np.nan)
     fails = np.zeros(len(table.losses), bool)
     rows = np.unique(table.rows)
     fold_of = dict(zip(rows, np.random.default_rng(0).permutation(len(rows)) % FOLDS, strict=True))
     folds = np.array([fold_of[row] for row in table.rows])
-    for fold in range(FOLDS):
-        fitted = Surrogate(_part(table, folds != fold), groups, hyper)
-        for i in np.flatnonzero(folds == fold):
-            predicted[i] = fitted.loss(table.inputs[i])
-            fails[i] = fitted.status(table.inputs[i])[0] != "ok"
+    for fold in np.unique(folds):
+        out = np.flatnonzero(folds == fold)
+        fitted = Surrogate(table.part(folds != fold), groups, hyper)
+        predicted[out] = fitted.losses(table.inputs[out])
+        fails[out] = [status != "ok" for status, _ in fitted.statuses(table.inputs[out])]
     works = ~np.isnan(table.losses)
     error = predicted[works] - table.losses[works]
     ranks = {"all": works, **{f"{rung:g}": works & (table.rungs == rung) for rung in np.unique(table.rungs)}}
@@ -200,10 +244,3 @@ def cross_validated(table: Table, groups: Array, hyper: Array) -> dict[str, Any]
         "failures_foretold": float(fails[~works].mean()) if (~works).any() else None,
         "successes_mistaken": float(fails[works].mean()),
     }
-
-
-def _part(table: Table, chosen: Array) -> Table:
-    statuses = tuple(status for status, keep in zip(table.statuses, chosen, strict=True) if keep)
-    arrays = (table.inputs, table.losses, table.shares, table.rows, table.rungs)
-    inputs, losses, shares, rows, rungs = (array[chosen] for array in arrays)
-    return Table(inputs, losses, shares, statuses, rows, rungs)

@@ -2,28 +2,76 @@
 
     python -m benchmarks.record -o DIR             records a table, or makes it larger
 
-The programs, reader and operators are those of the target; only the judge is another: `World.judge`, for an executor in
-virtual time. The table that is kept in `benchmarks/results/table` is a small one, of 2-second trials; how far its
-surrogate can be trusted stands beside it in `surrogate.json`.
+The programs, reader and operators are those of the target, as `python -m evolve` has them without a model; only the
+judge is another: `World.judge`, for an executor in virtual time. The table that is kept in `benchmarks/results/table`
+is a small one, of 2-second trials; how far its surrogate can be trusted stands beside it in `surrogate.json`. So does
+the seed program's loss in this world, on which the reference point rests: no search has a part in it.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from benchmarks.recorded.rows import read_rows
-from benchmarks.recorded.world import World
+from benchmarks.comparison.method import Given
+from benchmarks.comparison.place import Virtual
+from benchmarks.comparison.task import Axis, Task
+from benchmarks.comparison.virtual import VirtualExecutor
+from benchmarks.recorded.rows import read_header
+from benchmarks.recorded.world import World, read_surrogate
 from evolve import plugins
-from evolve.assemble import read_seed
+from evolve.assemble import DEFAULT_OPERATORS, read_seed
 from evolve.config import folder_of, load_target
+from evolve.evaluation import Plan
+from evolve.model import Genome
+from evolve.objectives import SECONDS_TO_TARGET
 
 NAME = "table"
 FOLDER = Path(__file__).parents[1] / "results" / "table"
+FULL_TRIALS = 150  # that a run's charge would pay for
+SLOTS = 4
+POPULATION = 8
+TUNE_TRIALS = 4
+
+_HEADER = read_header(FOLDER)
+_DESCRIBED = load_target(folder_of(None))
 
 
-def open_world(folder: Path = FOLDER, target: str | None = None) -> World:
-    """The world of a recorded table. Raises `ConfigError` if there is none, or the target has changed since."""
-    scale = read_rows(folder)[0]["scale"]
-    described = load_target(folder_of(target))
-    reader = plugins.load(plugins.READER)(described.rules_at(scale))
-    return World(folder, read_seed(reader, described, scale), reader)
+@cache
+def reader() -> Any:
+    """Of the target, at the table's scale."""
+    return plugins.load(plugins.READER)(_DESCRIBED.rules_at(_HEADER["scale"]))
+
+
+@cache
+def seed() -> Genome:
+    """The seed program at the table's scale."""
+    return read_seed(reader(), _DESCRIBED, _HEADER["scale"])
+
+
+@cache
+def world() -> World:
+    """Opened once in a process. Raises `ConfigError` where the target has changed since it was recorded."""
+    return World(FOLDER, seed())
+
+
+def _given() -> Given:
+    operators = plugins.load_operators(DEFAULT_OPERATORS, reader())
+    arms = plugins.arms_of(DEFAULT_OPERATORS, operators, ())
+    scale = _DESCRIBED.scales[_HEADER["scale"]]
+    smoke = scale["smoke_seconds"] * _HEADER["budget"] / scale["budget"]
+    plan = Plan(_DESCRIBED.objectives, _HEADER["scale"], _HEADER["budget"], _DESCRIBED.rungs, TUNE_TRIALS, smoke)
+    return Given(seed(), plan, operators, arms, POPULATION, reader(), _DESCRIBED.program)
+
+
+_SEED_VALUES = {_HEADER["loss"]: read_surrogate(FOLDER)["seed_loss"], SECONDS_TO_TARGET: _HEADER["budget"]}
+TASK = Task(
+    NAME,
+    (Axis(_HEADER["loss"]), Axis(SECONDS_TO_TARGET, log=True)),
+    _SEED_VALUES,
+    {name: 1.1 * value for name, value in _SEED_VALUES.items()},
+    FULL_TRIALS * _HEADER["budget"],
+    _given,
+    Virtual(lambda: VirtualExecutor(world().judge, SLOTS)),
+)

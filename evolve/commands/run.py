@@ -26,6 +26,7 @@ from evolve.reports.open import find_run, open_history
 from evolve.reports.progress import Progress, clock
 from evolve.reports.proposals import print_proposals
 from evolve.reports.source import print_diff
+from evolve.reports.steadiness import not_exclusive
 
 NO_MODEL = 3
 TRIALS_WAIT = 4
@@ -163,6 +164,8 @@ def _announce(run: Run, console: Console) -> None:
     console.print(f"Isolation: {hello['isolation']}", markup=False)
     text = f"{hello['corpus']['name']} ({hello['corpus']['sha256'][:12]})"
     console.print(f"Text: {text}; device: {hello['device']}", markup=False)
+    if beside := not_exclusive(hello):
+        console.print(beside, markup=False, highlight=False)
     total = (run.limits.generations or 1) * settings["offspring"]
     left = max(0, total - history.finished) if run.limits.generations else total
     scope = "" if run.limits.generations else " of one generation"

@@ -24,6 +24,7 @@ from tests.evolve.individuals import individual
 
 TOTAL = 350.0
 SEARCHES = ("tpe", "asha", "hyperband", "greedy", "regularised_evolution")
+KINDS = ("asha", "no_tuning", "ours", "regularised_evolution", "tpe")  # one of each that decides in another way
 SAMPLED = ("random", "tpe", "cmaes", "gp", "nsga2_knobs")
 ON_NUMBERS = {*SAMPLED, "seed", "asha", "hyperband", "no_structure"}
 
@@ -76,6 +77,26 @@ def test_seeds_differ(runs: dict[str, Path], tmp_path: Path) -> None:
     assert children(open_history(place_of("random", TASK, 2, tmp_path))) != children(open_history(runs["random"]))
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_run_is_the_same_again_to_the_last_digit(runs: dict[str, Path], name: str, tmp_path: Path) -> None:
+    run(name, TASK, 1, TOTAL, tmp_path)
+    assert read(place_of(name, TASK, 1, tmp_path) / FILE) == read(runs[name] / FILE)
+
+
+@pytest.mark.parametrize("name", ["ours", "tpe"])
+def test_so_is_one_that_was_cut_in_between(runs: dict[str, Path], name: str, tmp_path: Path) -> None:
+    """A cut loses what was under way, so it is not the run without a cut; what it began with is."""
+    found = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        for total in (TOTAL / 2, TOTAL):
+            run(name, TASK, 1, total, folder)
+        found.append(read(place_of(name, TASK, 1, folder) / FILE))
+    whole = read(runs[name] / FILE)
+    assert found[0] == found[1] != whole
+    begun = sum(point.charged < TOTAL / 2 for point in whole.points)
+    assert begun > 2 and found[0].points[:begun] == whole.points[:begun]
+
+
 def test_a_run_that_was_cut_goes_on_in_its_log(tmp_path: Path) -> None:
     run("greedy", TASK, 1, TOTAL / 2, tmp_path)
     directory = place_of("greedy", TASK, 1, tmp_path)
@@ -114,7 +135,9 @@ def test_the_command_runs_reports_progress_and_leaves_what_has_ended(
     command = f"run --methods random,greedy --tasks synthetic --seeds 1 --budget 150 --jobs 2 -o {tmp_path}".split()
     first = subprocess.run([sys.executable, "-m", "benchmarks", *command], capture_output=True, text=True, check=True)
     assert "2/2  synthetic" in first.stdout
-    assert {trace.method for trace in traces(tmp_path)} == {"random", "greedy"}
+    for name in ("random", "greedy"):
+        run(name, TASK, 1, 150.0, tmp_path / "here")
+    assert list(traces(tmp_path)) == list(traces(tmp_path / "here")), "the same in another process"
     assert main(command) == 0 and capsys.readouterr().out == "2 runs, 2 of them have ended\n"
     assert main([*command[:2], "nobody", *command[3:]]) == 2 and "no method 'nobody'" in capsys.readouterr().err
 

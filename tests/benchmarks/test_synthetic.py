@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from benchmarks.comparison.virtual import VirtualExecutor
+from benchmarks.comparison.virtual import VirtualExecutor, at_once
 from benchmarks.tasks import synthetic
 from benchmarks.tasks.synthetic import BLOCKS, DEPTHS, SEED, WIDTHS, Point, genome, judge, optimum, point_of
 from evolve.arms import Arm
@@ -172,8 +172,8 @@ def test_a_search_with_the_real_operators_finds_most_of_what_there_is(tmp_path: 
     history.apply(store.append("run", "run", header))
     executor = VirtualExecutor(judge, slots=4)
     plan = Plan(synthetic.OBJECTIVES, synthetic.SCALE, 16.0, synthetic.RUNGS, 4, 0.3)
-    loop = Loop(Log(store, history), executor, operators, plan, Limits(0, total=3000.0), executor.watch)
-    loop.run(SEED)
+    limits = Limits(0, total=3000.0)
+    Loop(Log(store, history), executor, operators, plan, limits, executor.watch, making=at_once).run(SEED)
     store.close()
     best = history.front[0]
     assert synthetic.regret(best.genome, best.params) < 0.75 * synthetic.regret(SEED, {})

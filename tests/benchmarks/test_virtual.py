@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.comparison.virtual import VirtualExecutor
+from benchmarks.comparison.virtual import VirtualExecutor, at_once
 from evolve.config import Limits
 from evolve.log import Log
 from evolve.loop import Loop
@@ -110,7 +110,13 @@ def make_run(directory: Path) -> tuple[Loop, VirtualExecutor]:
     }
     history.apply(store.append("run", "run", header))
     return Loop(
-        Log(store, history), executor, toy.operators(), toy.plan(), Limits(0, total=60.0), executor.watch
+        Log(store, history),
+        executor,
+        toy.operators(),
+        toy.plan(),
+        Limits(0, total=60.0),
+        executor.watch,
+        making=at_once,
     ), executor
 
 

@@ -101,6 +101,14 @@ def test_the_whole_way_of_a_good_child() -> None:
     assert result.metrics == {"loss": pytest.approx(1.5), "memory": 5.0}
 
 
+def test_without_a_smoke_test_the_first_trial_is_one_of_tuning() -> None:
+    _, trials, _ = drive(child(plan=replace(PLAN, smoke_seconds=0.0)))
+    _, usual, _ = drive(child())
+    assert shape(trials) == shape(usual)[1:]
+    _, trials, _ = drive(evaluate_seed(replace(PLAN, smoke_seconds=0.0, target=None), GENOME, ANCHOR, SEEDS))
+    assert trials[0].purpose == "tune"
+
+
 def test_budgets_and_seeds_of_the_trials() -> None:
     _, trials, _ = drive(child())
     assert trials[0].budget == PLAN.smoke_seconds
