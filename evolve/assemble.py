@@ -240,17 +240,27 @@ def _models(
     if language is None:
         yield {}
         return
+    with open_models(language, target.program, log, reader, say) as opened:
+        yield dict(opened.operators)
+
+
+@contextmanager
+def open_models(language: Language, program: Path, log: Log, reader: Any, say: Callable[[str], None]) -> Iterator[Any]:
+    """The `operators` of language models and the `desk` over which they are asked, what they cost written to `log`.
+
+    `program` is the task in prose. Raises `ConfigError` if nobody can be asked.
+    """
     recorded = replies(Path(language.place)) if language.source == "replay" else []
     open_arms = plugins.load(plugins.LANGUAGE_OPERATORS)
     calls = CallWriter(log, log.history.calls)
     try:
-        arms = open_arms(asdict(language), reader, calls, target.program, log.store.directory, recorded, say)
+        opened = open_arms(asdict(language), reader, calls, program, log.store.directory, recorded, say)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     try:
-        yield dict(arms.operators)
+        yield opened
     finally:
-        arms.close()
+        opened.close()
 
 
 @contextmanager

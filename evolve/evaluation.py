@@ -14,6 +14,7 @@ from statistics import fmean
 
 from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Status, Trial, Verdict
 from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed_fitness
+from evolve.proposals import Seen
 from evolve.protocols import Tuner
 
 FRONT_SEEDS = 3  # seeds that a member of the front is measured with
@@ -31,7 +32,8 @@ class Plan:
 
     Without `smoke_seconds` nothing is trained before the low rung. Without any `tune_trials` a child is trained as it
     was made, at the last of its rungs from the first trial on. That may be less than the full budget: then this is all
-    that is asked of it.
+    that is asked of it. `seen` is what a child with edits must have in common with an earlier one to be refused as seen
+    before.
     """
 
     objectives: tuple[Objective, ...]
@@ -41,6 +43,7 @@ class Plan:
     tune_trials: int
     smoke_seconds: float
     target: float | None = None  # L*, None while the seed is measured
+    seen: Seen = "structure"
 
     def trial(self, genome: Genome, params: Params, rung: float, seed: int, purpose: Purpose) -> Trial:
         seconds = self.smoke_seconds if purpose == "smoke" else self.budget * rung

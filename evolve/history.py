@@ -29,6 +29,7 @@ from evolve.model import (
     Rejected,
     Trial,
 )
+from evolve.proposals import Seen, identities
 from evolve.quarantine import Case, case_from, marks
 from evolve.search import ParetoSearch
 from evolve.selection import hypervolume, would_enter
@@ -155,6 +156,10 @@ class History(Measured):
         """Whether no confirmed member of the front is at least as good in everything."""
         return would_enter(fitness, self.front, self.search.objectives)
 
+    def first_like(self, proposal: Proposal, seen: Seen) -> str | None:
+        """The first child that has this much in common with a proposed one."""
+        return self.first_of.get(identities(proposal.genome, proposal.anchor).get(seen, ""))
+
     def study(self, owner: str) -> Study:
         """The low-rung trials of one candidate."""
         return Study(tuple(self.studies[owner]))
@@ -226,9 +231,14 @@ class History(Measured):
         proposal = records.proposal_from(event.body["proposal"], self.genomes)
         self.proposals[event.body["ask"]] = proposal
         if isinstance(proposal, Proposal):
-            self.first_of.setdefault(proposal.genome.key, str(event.body["ask"]))
+            self._note_identities(proposal.genome, proposal.anchor, str(event.body["ask"]))
         elif proposal.ends:
             self._end(self.matings[event.body["ask"]].operator, proposal)
+
+    def _note_identities(self, genome: Genome, anchor: Params, candidate: str) -> None:
+        """Who was the first with this structure, and with these numbers too."""
+        for name in identities(genome, anchor).values():
+            self.first_of.setdefault(name, candidate)
 
     def _end(self, operator: str, refusal: Rejected) -> None:
         """An operator has no further children, or nobody has.
@@ -299,7 +309,7 @@ class History(Measured):
             return
         self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
         if candidate.index == 0:
-            self.first_of[candidate.genome.key] = candidate.id
+            self._note_identities(candidate.genome, candidate.params, candidate.id)
             self.seen_losses[f"{self.all_rungs[0]:g}"] += [loss for _, loss in self.studies[SEED] if loss is not None]
         elif candidate.rung > 0:
             self._count(candidate)
@@ -333,8 +343,7 @@ class History(Measured):
     def _note_failure(self, candidate: Candidate) -> None:
         """A child that crashed at once may be mended; one that the machine spoiled taught nothing of its structure."""
         if candidate.reason.startswith("infrastructure"):
-            if self.first_of.get(candidate.genome.key) == candidate.id:
-                del self.first_of[candidate.genome.key]
+            self.first_of = {name: first for name, first in self.first_of.items() if first != candidate.id}
         elif not candidate.rung and not candidate.violation and not candidate.quarantined:
             self.broken[candidate.id] = candidate
 

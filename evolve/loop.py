@@ -233,7 +233,7 @@ class Loop:
         if isinstance(proposal, Rejected):
             self._tell(child, Result("rejected", {}, proposal.reason))
             return
-        twin = self.history.first_of.get(proposal.genome.key)
+        twin = self.history.first_like(proposal, self._plan.seen)
         if twin not in (None, str(mating.index)) and proposal.edits:
             self._tell(child, Result("duplicate", proposal.anchor, f"same structure as {twin}"))
             return

@@ -22,6 +22,7 @@ from benchmarks.comparison import runner, task
 from evolve.config import ConfigError
 from evolve.executors.local import GRACE, JudgeError
 from evolve.judges import Slot
+from evolve.language import Language
 from evolve.store import StoreError
 
 EVERY = 1.0  # seconds between two words of a run
@@ -29,12 +30,13 @@ EVERY = 1.0  # seconds between two words of a run
 
 @dataclass(frozen=True)
 class Job:
-    """A run: of a method on a task with a seed, for `total` charged seconds."""
+    """A run: of a method on a task with a seed, for `total` charged seconds. It may ask the models of `language`."""
 
     method: str
     task: str
     seed: int
     total: float
+    language: Language | None = None
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.seed}"
@@ -121,7 +123,7 @@ def work(line: Connection, job: Job, seat: Slot | None, directory: Path, until: 
     if seat:
         os.sched_setaffinity(0, seat.cores)
     try:
-        line.send(runner.run(*_what(job), directory, seat, until, _telling(line)))
+        line.send(runner.run(*_what(job), directory, seat, until, _telling(line), job.language))
     except (KeyboardInterrupt, BrokenPipeError):
         return
     except (ConfigError, StoreError, JudgeError) as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Lock
+from typing import Protocol
 
-from benchmarks.comparison.samplers import Draws, Sampler
 from evolve.model import Briefing, Candidate, Mating, Objective, Params, Proposal, Rejected
 from evolve.search import ParetoSearch
 
@@ -51,6 +51,20 @@ class Again:
         return Proposal(parent.genome, (), self._hypothesis, parent.params)
 
 
+class Drawing(Protocol):
+    """A study under way: numbers for the child with an index, and what became of a candidate."""
+
+    def ask(self, index: int) -> Params: ...
+
+    def tell(self, candidate: Candidate) -> None: ...
+
+
+class Begins(Protocol):
+    """A sampler. Its study begins with the measured seed program, and a seed for its draws."""
+
+    def begin(self, seed: Candidate, objectives: Sequence[Objective], number: int) -> Drawing: ...
+
+
 class Sampled:
     """An `Operator`: what one study draws that goes through the steps of `search`.
 
@@ -61,11 +75,11 @@ class Sampled:
 
     name, arity, mended_by, structural = OPERATOR, 1, "", False
 
-    def __init__(self, search: Numbers, sampler: Sampler, seed: int) -> None:
+    def __init__(self, search: Numbers, sampler: Begins, seed: int) -> None:
         self._search = search
         self._sampler = sampler
         self._seed = seed
-        self._draws: Draws | None = None
+        self._draws: Drawing | None = None
         self._drawn: dict[int, Params] = {}
         self._done = 0  # steps
         self._lock = Lock()
@@ -81,7 +95,7 @@ class Sampled:
     def _take(self, step: int | Candidate) -> None:
         if self._draws is None:
             assert isinstance(step, Candidate), "the seed program is told first"
-            self._draws = Draws(self._sampler, step, self._search.objectives, self._seed)
+            self._draws = self._sampler.begin(step, self._search.objectives, self._seed)
         elif isinstance(step, int):
             self._drawn[step] = self._draws.ask(step)
         else:

@@ -73,7 +73,7 @@ def given(place: Real, budget: float, smoke_seconds: float | None) -> Given:
     arms = plugins.arms_of(DEFAULT_OPERATORS, operators, ())
     smoke = target.scales[place.scale]["smoke_seconds"] if smoke_seconds is None else smoke_seconds
     plan = Plan(target.objectives, place.scale, budget, target.rungs, TUNE_TRIALS, smoke)
-    return Given(read_seed(reader, target, place.scale), plan, operators, arms, POPULATION)
+    return Given(read_seed(reader, target, place.scale), plan, operators, arms, POPULATION, reader, target.program)
 
 
 def real_task(

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.comparison.again import Trainings, train_again
 from benchmarks.comparison.method import Given, Setup, load
+from benchmarks.comparison.models import check, operators_of
 from benchmarks.comparison.place import Opened
 from benchmarks.comparison.task import Task
 from benchmarks.comparison.trace import FILE, read, write
@@ -23,6 +24,7 @@ from evolve.executors.local import JudgeError
 from evolve.executors.sparing import SparingExecutor
 from evolve.history import History
 from evolve.judges import Slot
+from evolve.language import Language
 from evolve.log import Log
 from evolve.loop import Loop
 from evolve.store import Store
@@ -50,6 +52,7 @@ def run(
     seat: Slot | None = None,
     until: float = math.inf,
     tell: Callable[[float], None] = lambda charged: None,
+    language: Language | None = None,
 ) -> bool:
     """Begin a run, or go on with it, until `total` seconds are charged; nothing if it has ended.
 
@@ -57,13 +60,14 @@ def run(
     monotonic clock it lets the trials under way finish and returns False: the rest is left for another call. `tell`
     hears now and then how many seconds are charged.
 
-    Raises `ConfigError` for an unknown method or a log of another run, `StoreError` as the store does, `JudgeError`
-    where a judge does not start or the machine spoils every trial.
+    Raises `ConfigError` for an unknown method, a log of another run, or a `language` model that is needed and cannot be
+    asked, `StoreError` as the store does, `JudgeError` where a judge does not start or the machine spoils every trial.
     """
     if has_ended(method, task, seed, total, directory):
         return True
     place = place_of(method, task, seed, directory)
-    given = task.given()
+    check([method], language)
+    given = replace(task.given(), total=total, language=language)
     setup = load(method).setup(given, seed)
     store = Store.open(place, durable=False)
     try:
@@ -74,8 +78,9 @@ def run(
             log = Log(store, history)
             limits = Limits(0, total=total, refusals=REFUSALS)
             _begin(log, setup, given, seed, opened, limits)
-            if not _search(log, setup, given, opened, limits, until, tell):
-                return False
+            with operators_of(setup, given, language, log) as operators:
+                if not _search(log, replace(setup, operators=operators), given, opened, limits, until, tell):
+                    return False
             trace = trace_of(place, method, task.name, seed, total)
             trainings = Trainings(history, place, opened, until, lambda: tell(history.charged))
             try:
@@ -92,7 +97,12 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
     """Write what the run is, once, and that a process goes on with it. Raises `ConfigError` if it is another run."""
     plan, history = setup.plan, log.history
     settings: dict[str, Any] = {"seed": seed, "population": given.population, "offspring": OFFSPRING}
-    settings |= {"scale": plan.scale, "budget": plan.budget, "tune_trials": plan.tune_trials, "models": []}
+    settings |= {
+        "scale": plan.scale,
+        "budget": plan.budget,
+        "tune_trials": plan.tune_trials,
+        "models": [],
+    }
     settings |= {"operators": {name: arm.weight for name, arm in given.arms.items()}} | opened.settings
     header = {"settings": settings, "rungs": list(plan.rungs), "objectives": [asdict(o) for o in plan.objectives]}
     header |= opened.header
@@ -100,7 +110,8 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
         log.record("run", "run", header)
     if changed := [name for name in ("settings", "rungs", "objectives") if history.header[name] != header[name]]:
         raise ConfigError(f"{log.store.directory} holds a run with other {', '.join(changed)}: choose another -o")
-    begin_session(log, opened.hello | {"slots": opened.executor.slots}, limits, None)
+    asked = given.language if setup.asking else None
+    begin_session(log, opened.hello | {"slots": opened.executor.slots}, limits, asked)
 
 
 def _search(

@@ -33,6 +33,10 @@ class Sampler:
     told: Told
     objectives: int | None = 1
 
+    def begin(self, seed: Candidate, objectives: Sequence[Objective], number: int) -> Draws:
+        """The study of a run with the seed `number`."""
+        return Draws(self, seed, objectives, number)
+
 
 class Draws:
     """One study. The seed program is its first trial; the others are known by the index of a child.
@@ -62,6 +66,17 @@ class Draws:
         """What became of it; nothing for one whose numbers were not drawn here."""
         if trial := self._open.pop(candidate.index, None):
             self._told(self._study, trial, candidate.fitness, self._objectives)
+
+    def learn(self, candidate: Candidate) -> None:
+        """What became of one whose numbers another drew: it is in the place of what would have been drawn next.
+
+        Not for CMA-ES with margin, which is told what it drew and not what was trained.
+        """
+        self._study.enqueue_trial(
+            {k.address: coded(k, candidate.params.get(k.address, k.default)) for k in self._knobs}
+        )
+        self.ask(candidate.index)
+        self.tell(candidate)
 
 
 def pruned(study: optuna.Study, trial: optuna.Trial, fitness: Fitness | None, objectives: Sequence[Objective]) -> None:
@@ -120,14 +135,14 @@ def tpe(startup: int) -> Sampler:
     )
 
 
-def cma_es() -> Sampler:
+def cma_es(margin: bool = True) -> Sampler:
     """The mean begins at the seed program's numbers. Optuna means to move `x0` and margins elsewhere, and warns."""
 
     def make(seed: int, start: Mapping[str, Number]) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return CmaEsSampler(x0=dict(start), with_margin=True, seed=seed)
+            return CmaEsSampler(x0=dict(start), with_margin=margin, seed=seed)
 
     return Sampler(make, worst)
 

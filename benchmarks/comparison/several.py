@@ -10,11 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from benchmarks.comparison import method, runner, task
+from benchmarks.comparison import runner, task
 from benchmarks.comparison.crew import Crew, Job, Member
+from benchmarks.comparison.models import by_default, check
 from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c
 from evolve.config import ConfigError
 from evolve.judges import Slot
+from evolve.language import language_of
 
 TICK = 0.5  # seconds between two looks
 EVERY = 10.0  # seconds between two lines about all runs
@@ -30,11 +32,12 @@ def run(options: argparse.Namespace) -> int:
     if min(numbers) < 1 or any(x is not None and not x > 0 for x in (options.budget, options.time_limit)):
         raise ConfigError("--seeds and --jobs from 1 on, --budget and --time-limit above 0")
     tasks = {name: task.load(name) for name in options.tasks}
-    for name in options.methods:
-        method.load(name)
+    language = language_of(options)
+    methods = options.methods or by_default(language)
+    check(methods, language)
     every = [  # a seed of all methods after another, so that what is there at any time can be compared
-        Job(name, of, seed, options.budget or tasks[of].total)
-        for of, seed, name in product(tasks, range(1, options.seeds + 1), options.methods)
+        Job(name, of, seed, options.budget or tasks[of].total, language)
+        for of, seed, name in product(tasks, range(1, options.seeds + 1), methods)
     ]
     left = [j for j in every if not runner.has_ended(j.method, tasks[j.task], j.seed, j.total, options.output)]
     print(f"{len(every)} runs, {len(every) - len(left)} of them have ended", flush=True)

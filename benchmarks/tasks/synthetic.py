@@ -38,6 +38,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, combinations, product
+from pathlib import Path
 from random import Random
 
 from benchmarks.comparison.method import Given
@@ -261,7 +262,8 @@ class Toggle:
 def _given() -> Given:
     operators = {"catalogue": Toggle(), "merge": Merge(READER), "tune": Retune(READER)}
     arms = {"catalogue": Arm(1, 0.6), "merge": Arm(2, 0.2), "tune": Arm(1, 0.2, structural=False)}
-    return Given(SEED, Plan(OBJECTIVES, SCALE, BUDGET, RUNGS, 4, 0.02 * BUDGET), operators, arms, 8)
+    plan = Plan(OBJECTIVES, SCALE, BUDGET, RUNGS, 4, 0.02 * BUDGET)
+    return Given(SEED, plan, operators, arms, 8, READER, Path(__file__).with_suffix(".md"))
 
 
 _SEED_VALUES = {OBJECTIVES[0].name: point_of(SEED, {}).loss(), SECONDS_TO_TARGET: BUDGET}

@@ -62,7 +62,7 @@ def _given() -> Given:
     scale = _DESCRIBED.scales[_HEADER["scale"]]
     smoke = scale["smoke_seconds"] * _HEADER["budget"] / scale["budget"]
     plan = Plan(_DESCRIBED.objectives, _HEADER["scale"], _HEADER["budget"], _DESCRIBED.rungs, TUNE_TRIALS, smoke)
-    return Given(seed(), plan, operators, arms, POPULATION)
+    return Given(seed(), plan, operators, arms, POPULATION, reader(), _DESCRIBED.program)
 
 
 _SEED_VALUES = {_HEADER["loss"]: read_surrogate(FOLDER)["seed_loss"], SECONDS_TO_TARGET: _HEADER["budget"]}
