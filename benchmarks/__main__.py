@@ -7,12 +7,12 @@ python -m benchmarks report DIR -o OUT
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from benchmarks.comparison import method, report, several, task
+from benchmarks.comparison import report, several, task
 from evolve.config import ConfigError
+from evolve.language_options import model_options
 from evolve.store import StoreError
 
 
@@ -20,12 +20,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Compares methods at equal cost.")
     commands = parser.add_subparsers(dest="command", required=True)
     runs = commands.add_parser("run", help="run methods on tasks; goes on where it ended")
-    runs.add_argument("--methods", type=_list, default=method.names(), help="by comma (default: all)")
-    runs.add_argument("--tasks", type=_list, default=task.names(), help="by comma (default: all)")
+    runs.add_argument(
+        "--methods", type=_list, help="by comma (default: all; those that ask a model, where one is named)"
+    )
+    runs.add_argument("--tasks", type=_list, required=True, help=f"by comma, of {', '.join(task.names())}")
     runs.add_argument("--seeds", type=int, default=10, help="1 to this number (default: %(default)s)")
     runs.add_argument("--budget", type=float, help="charged seconds of a run (default: the task's)")
-    runs.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at once (default: one a core)")
+    runs.add_argument("--jobs", type=int, help="runs at once (default: one a core, or a GPU where the task needs one)")
+    runs.add_argument("--time-limit", type=float, metavar="SECONDS", help="end in time; the same command goes on")
     runs.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    model_options(runs)
     report.add_arguments(commands.add_parser("report", help="tables, plots and a page"))
     options = parser.parse_args(arguments)
     try:

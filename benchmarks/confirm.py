@@ -25,6 +25,7 @@ import numpy as np
 from rich.console import Console
 from scipy import stats
 
+from benchmarks.fresh import FIRST_SEED, fresh_trial
 from evolve import plugins
 from evolve.assemble import executor_of
 from evolve.config import ConfigError, load_target
@@ -38,7 +39,6 @@ from evolve.reports.front import print_front
 from evolve.reports.open import find_candidate, open_history
 from evolve.store import StoreError
 
-FIRST_SEED = 9_000_001  # no search draws from here: its seeds are random 31-bit numbers or small ones
 RESAMPLES = 2000
 Runs = list[dict[str, float]]  # metrics by seed
 
@@ -71,10 +71,6 @@ def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dic
     settings, program = history.header["settings"], history.seed
     assert program is not None
 
-    def trial(which: Candidate, rung: float, seed: int) -> Trial:
-        purpose, budget = "report" if rung == 1.0 else "rung", settings["budget"] * rung
-        return Trial(which.genome, which.params, budget, rung, settings["scale"], seed, purpose)  # type: ignore[arg-type]
-
     with closing(executor_of(history, sys.stderr)) as executor:
 
         def train(trials: list[Trial]) -> Runs:
@@ -84,12 +80,12 @@ def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dic
                     raise ConfigError(f"{candidate.id} or the seed program: {outcome.status}, {outcome.reason}")
             return [dict(o.metrics) for o in outcomes]
 
-        full = train([trial(which, 1.0, s) for s in seeds for which in (program, candidate)])
+        full = train([fresh_trial(settings, which, 1.0, s) for s in seeds for which in (program, candidate)])
         runs = {"seed": full[::2], "candidate": full[1::2]}
         target = fmean(m[history.loss] for m in runs["seed"])
         curve = {1.0: [m[history.loss] for m in runs["candidate"]]}
         while (rung := next_rung(curve, target)) is not None:
-            curve[rung] = [m[history.loss] for m in train([trial(candidate, rung, s) for s in seeds])]
+            curve[rung] = [m[history.loss] for m in train([fresh_trial(settings, candidate, rung, s) for s in seeds])]
         about = {key: executor.hello[key] for key in ("device", "versions", "isolation")} | {"slots": executor.slots}
     named = {f"{rung:g}": losses for rung, losses in curve.items()}
     return {"id": candidate.id, "budget": settings["budget"], "runs": runs, "curve": named, "machine": about}

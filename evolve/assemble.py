@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -35,7 +35,7 @@ from evolve.store import Store, StoreError
 AUTO = "auto"
 DEFAULT_OPERATORS = {"catalogue": 0.6, "merge": 0.2, "tune": 0.2}
 LANGUAGE_OPERATORS = {plugins.LANGUAGE: 0.8, "tune": 0.2}
-SMOKE_SECONDS = 0.3
+POPULATION, OFFSPRING, TUNE_TRIALS = 12, 6, 4  # of a run, unless options say otherwise
 LIMITS = {  # fields of `Limits` by the options that set them
     "generations": "generations",
     "total": "total",
@@ -165,14 +165,14 @@ def assemble(options: Namespace, say: Callable[[str], None]) -> Iterator[Run]:
         ):
             settings = replace(settings, corpus=judges.hello["corpus"]["sha256"])
             _begin(log, settings, target, options.data)
-            _session(log, judges, limits, language)
+            begin_session(log, judges.hello | {"slots": judges.slots}, limits, language)
             plan = Plan(
                 target.objectives,
                 settings.scale,
                 settings.budget,
                 target.rungs,
                 settings.tune_trials,
-                SMOKE_SECONDS,
+                target.scales[settings.scale]["smoke_seconds"],
             )
             person = {PERSON: plugins.load(plugins.PERSON)(reader, history.incoming.program)}
             yield Run(target, seed, log, judges, operators | models | person, plan, limits, language)
@@ -240,17 +240,27 @@ def _models(
     if language is None:
         yield {}
         return
+    with open_models(language, target.program, log, reader, say) as opened:
+        yield dict(opened.operators)
+
+
+@contextmanager
+def open_models(language: Language, program: Path, log: Log, reader: Any, say: Callable[[str], None]) -> Iterator[Any]:
+    """The `operators` of language models and the `desk` over which they are asked, what they cost written to `log`.
+
+    `program` is the task in prose. Raises `ConfigError` if nobody can be asked.
+    """
     recorded = replies(Path(language.place)) if language.source == "replay" else []
     open_arms = plugins.load(plugins.LANGUAGE_OPERATORS)
     calls = CallWriter(log, log.history.calls)
     try:
-        arms = open_arms(asdict(language), reader, calls, target.program, log.store.directory, recorded, say)
+        opened = open_arms(asdict(language), reader, calls, program, log.store.directory, recorded, say)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     try:
-        yield dict(arms.operators)
+        yield opened
     finally:
-        arms.close()
+        opened.close()
 
 
 @contextmanager
@@ -301,10 +311,12 @@ def _begin(log: Log, settings: Settings, target: Target, data: str | None) -> No
         )
 
 
-def _session(log: Log, executor: LocalExecutor | SpoolExecutor, limits: Limits, language: Language | None) -> None:
-    """Write that a process works on the run, where, until when, and which language models it may ask."""
-    packages = {package: version(package) for package in PACKAGES}
-    session = executor.hello | {"slots": executor.slots, "packages": packages, "limits": asdict(limits)}
+def begin_session(log: Log, about: Mapping[str, Any], limits: Limits, language: Language | None) -> None:
+    """Write that a process works on the run, where, until when, and which language models it may ask.
+
+    `about` is what its first judge says of itself, with the number of `slots`.
+    """
+    session = {**about, "packages": {package: version(package) for package in PACKAGES}, "limits": asdict(limits)}
     session["language"] = asdict(language) if language else None
     log.record("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", session)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from evolve.model import Objective, Rules, digest
 
 DESCRIPTION = "target.toml"
+SMOKE_SECONDS = 0.3  # of training, where a scale says nothing else
 PROGRAM = "program.md"
 STOP = ("generations", "total", "wall", "target_loss", "stale_generations", "refusals")
 
@@ -168,7 +169,10 @@ def _rules(table: Mapping[str, Any]) -> Rules:
 
 
 def _scale(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {**table, "budget": float(table["budget"]), "hints": _hints(table)}
+    smoke = float(table.get("smoke_seconds", SMOKE_SECONDS))
+    if not 0 <= smoke < math.inf:
+        raise ConfigError(f"smoke_seconds must be a number of seconds from 0 on (0: no smoke test), not {smoke}")
+    return {**table, "budget": float(table["budget"]), "smoke_seconds": smoke, "hints": _hints(table)}
 
 
 def _hints(table: Mapping[str, Any]) -> dict[str, str]:

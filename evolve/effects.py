@@ -12,14 +12,23 @@ from evolve.model import Candidate, Effect
 def noise(candidates: Iterable[Candidate], rung: float) -> float | None:
     """Standard deviation of one training's loss at `rung`: over seeds within a candidate, pooled over candidates.
 
+    None where nobody was trained there twice.
+    """
+    found = pooled(candidates, rung)
+    return found[0] if found else None
+
+
+def pooled(candidates: Iterable[Candidate], rung: float) -> tuple[float, int] | None:
+    """The noise at `rung` and its degrees of freedom; None where nobody was trained there twice.
+
     The within-group mean square of a one-way analysis of variance. The seed program alone would give two degrees of
-    freedom. None where nobody was trained there twice.
+    freedom.
     """
     name = f"{rung:g}"
     groups = (c.losses.get(name, ()) for c in candidates if not c.quarantined)
     spreads = [(len(losses) - 1, variance(losses)) for losses in groups if len(losses) > 1]
     freedom = sum(n for n, _ in spreads)
-    return math.sqrt(sum(n * v for n, v in spreads) / freedom) if freedom else None
+    return (math.sqrt(sum(n * v for n, v in spreads) / freedom), freedom) if freedom else None
 
 
 def effect(

@@ -14,6 +14,7 @@ from statistics import fmean
 
 from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Status, Trial, Verdict
 from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed_fitness
+from evolve.proposals import Seen
 from evolve.protocols import Tuner
 
 FRONT_SEEDS = 3  # seeds that a member of the front is measured with
@@ -29,7 +30,10 @@ NOTHING_BETTER = "no better numbers than those known of this structure"
 class Plan:
     """How much an evaluation spends. `rungs` are shares of `budget` (seconds), ascending, the last one 1.
 
-    Without any `tune_trials` a child is trained as it was made, at the full budget from the first trial on.
+    Without `smoke_seconds` nothing is trained before the low rung. Without any `tune_trials` a child is trained as it
+    was made, at the last of its rungs from the first trial on. That may be less than the full budget: then this is all
+    that is asked of it. `seen` is what a child with edits must have in common with an earlier one to be refused as seen
+    before.
     """
 
     objectives: tuple[Objective, ...]
@@ -39,6 +43,7 @@ class Plan:
     tune_trials: int
     smoke_seconds: float
     target: float | None = None  # L*, None while the seed is measured
+    seen: Seen = "structure"
 
     def trial(self, genome: Genome, params: Params, rung: float, seed: int, purpose: Purpose) -> Trial:
         seconds = self.smoke_seconds if purpose == "smoke" else self.budget * rung
@@ -132,7 +137,8 @@ def evaluate(
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
     if not plan.tune_trials:
-        return (yield from _confirm(plan, genome, anchor, seeds))
+        alone = _confirm(plan, genome, anchor, seeds) if plan.rungs[-1] == 1.0 else _train(plan, genome, anchor)
+        return (yield from alone)
     ranked, tried = yield from _tune(plan, genome, tuner)
     if ranked[0][1] >= bar:
         return Result("pruned", ranked[0][0], NOTHING_BETTER, plan.rungs[0])
@@ -142,6 +148,14 @@ def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: S
     except Failed as failure:
         failure.rung = plan.rungs[0]
         raise
+
+
+def _train(plan: Plan, genome: Genome, params: Params) -> Evaluation:
+    """One training at a rung below the full budget, with the seed that all are compared with there."""
+    rung = plan.rungs[-1]
+    (outcome,) = yield from _run(plan, genome, params, [(rung, tune_seed(rung))], "rung")
+    losses = {_name(rung): (outcome.metrics[plan.objectives[0].name],)}
+    return Result("pruned", params, f"asked for at {rung:g} of the budget alone", rung, losses=losses)
 
 
 def _climb(plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], known: bool) -> Evaluation:
@@ -204,7 +218,9 @@ def tune_seed(rung: float) -> int:
 
 
 def _smoke(plan: Plan, genome: Genome, params: Params) -> Generator[Run | Ask, list[Outcome] | bool, None]:
-    yield from _run(plan, genome, params, [(plan.rungs[0], 0)], "smoke")
+    """A short training, before the program is given more; none where it costs as much as the first of those."""
+    if plan.smoke_seconds:
+        yield from _run(plan, genome, params, [(plan.rungs[0], 0)], "smoke")
 
 
 def _run(

@@ -29,6 +29,7 @@ from evolve.model import (
     Rejected,
     Trial,
 )
+from evolve.proposals import Seen, identities
 from evolve.quarantine import Case, case_from, marks
 from evolve.search import ParetoSearch
 from evolve.selection import hypervolume, would_enter
@@ -57,7 +58,7 @@ class History(Measured):
         self.matings: dict[int, Mating] = {}
         self.proposals: dict[int, Proposal | Rejected] = {}
         self.trials: dict[Place, Trial] = {}
-        self.running: set[Place] = set()
+        self.running: dict[Place, None] = {}  # submitted and not ended, in that order
         self.submitted: Place = ("", 0)  # the trial that was written last, which is submitted next
         self.attempts: Counter[Place] = Counter()
         self.spoiled: Counter[Place] = Counter()
@@ -155,6 +156,10 @@ class History(Measured):
         """Whether no confirmed member of the front is at least as good in everything."""
         return would_enter(fitness, self.front, self.search.objectives)
 
+    def first_like(self, proposal: Proposal, seen: Seen) -> str | None:
+        """The first child that has this much in common with a proposed one."""
+        return self.first_of.get(identities(proposal.genome, proposal.anchor).get(seen, ""))
+
     def study(self, owner: str) -> Study:
         """The low-rung trials of one candidate."""
         return Study(tuple(self.studies[owner]))
@@ -184,9 +189,11 @@ class History(Measured):
     def _on_session(self, event: Event) -> None:
         """A process begins. What an earlier one had under way is lost, and charged in full for want of knowing.
 
-        Trials in a spool outlive the process: they are asked for again, and charged when they are done.
+        That are as many as it had slots, those that were submitted first; the others had not begun. Trials in a spool
+        outlive the process: they are asked for again, and charged when they are done.
         """
-        for owner, n in sorted(self.running) if not self.harness.get("outlived") else []:
+        slots = self.sessions[-1][2] if self.sessions and not self.harness.get("outlived") else 0
+        for owner, n in list(self.running)[:slots]:
             self._charge(owner, self.trials[owner, n].budget)
             self.statuses["lost"] += 1
         self.running.clear()
@@ -209,6 +216,7 @@ class History(Measured):
     def _on_ask(self, event: Event) -> None:
         mating = records.mating_from(event.body, self.candidates)
         self.matings[mating.index] = mating
+        self.search.asked(mating)
         if mating.operator == PERSON:
             self.incoming.on_ask(mating.index)
         self.broken.pop(mating.parents[0].id, None)
@@ -223,9 +231,14 @@ class History(Measured):
         proposal = records.proposal_from(event.body["proposal"], self.genomes)
         self.proposals[event.body["ask"]] = proposal
         if isinstance(proposal, Proposal):
-            self.first_of.setdefault(proposal.genome.key, str(event.body["ask"]))
+            self._note_identities(proposal.genome, proposal.anchor, str(event.body["ask"]))
         elif proposal.ends:
             self._end(self.matings[event.body["ask"]].operator, proposal)
+
+    def _note_identities(self, genome: Genome, anchor: Params, candidate: str) -> None:
+        """Who was the first with this structure, and with these numbers too."""
+        for name in identities(genome, anchor).values():
+            self.first_of.setdefault(name, candidate)
 
     def _end(self, operator: str, refusal: Rejected) -> None:
         """An operator has no further children, or nobody has.
@@ -249,14 +262,14 @@ class History(Measured):
         place = (event.body["owner"], event.body["n"])
         self.submitted = place
         self.trials[place] = records.trial_from(event.body["trial"], self.genomes)
-        self.running.add(place)
+        self.running[place] = None
         self.attempts[place] += 1
 
     def _on_outcome(self, event: Event) -> None:
         place = (event.body["owner"], event.body["n"])
         outcome = records.outcome_from(event.body["outcome"])
         trial = self.trials[place]
-        self.running.discard(place)
+        self.running.pop(place, None)
         self.statuses[outcome.status] += 1
         self.spoiled_in_row = self.spoiled_in_row + 1 if outcome.status == "infrastructure" else 0
         self._charge(place[0], outcome.seconds)
@@ -274,7 +287,7 @@ class History(Measured):
             )
 
     def _on_withdrawn(self, event: Event) -> None:
-        self.running.discard((event.body["owner"], event.body["n"]))
+        self.running.pop((event.body["owner"], event.body["n"]), None)
 
     def _on_start(self, event: Event) -> None:
         self.tuned[event.body["owner"]] = event.body["tuned"]
@@ -296,7 +309,7 @@ class History(Measured):
             return
         self.recent.append((candidate.genome.knobs, f"ask/{candidate.index}"))
         if candidate.index == 0:
-            self.first_of[candidate.genome.key] = candidate.id
+            self._note_identities(candidate.genome, candidate.params, candidate.id)
             self.seen_losses[f"{self.all_rungs[0]:g}"] += [loss for _, loss in self.studies[SEED] if loss is not None]
         elif candidate.rung > 0:
             self._count(candidate)
@@ -330,8 +343,7 @@ class History(Measured):
     def _note_failure(self, candidate: Candidate) -> None:
         """A child that crashed at once may be mended; one that the machine spoiled taught nothing of its structure."""
         if candidate.reason.startswith("infrastructure"):
-            if self.first_of.get(candidate.genome.key) == candidate.id:
-                del self.first_of[candidate.genome.key]
+            self.first_of = {name: first for name, first in self.first_of.items() if first != candidate.id}
         elif not candidate.rung and not candidate.violation and not candidate.quarantined:
             self.broken[candidate.id] = candidate
 

@@ -229,14 +229,13 @@ class Loop:
 
     def _follow(self, mating: Mating, proposal: proposals.Made) -> None:
         """Tell a refusal or a duplicate at once; evaluate everything else."""
+        child = proposals.child_of(mating, proposal)
         if isinstance(proposal, Rejected):
-            self._tell(proposals.child_of(mating, proposal), Result("rejected", {}, proposal.reason))
+            self._tell(child, Result("rejected", {}, proposal.reason))
             return
-        twin = self.history.first_of.get(proposal.genome.key)
+        twin = self.history.first_like(proposal, self._plan.seen)
         if twin not in (None, str(mating.index)) and proposal.edits:
-            self._tell(
-                proposals.child_of(mating, proposal), Result("duplicate", proposal.anchor, f"same structure as {twin}")
-            )
+            self._tell(child, Result("duplicate", proposal.anchor, f"same structure as {twin}"))
             return
         seed = self.history.seed
         assert seed is not None and seed.fitness is not None
@@ -255,11 +254,10 @@ class Loop:
             parent = self.history.measured_ancestor(parent) or parent
         same = parent.genome.key == proposal.genome.key
         if owner not in self.history.tuned:
-            rungs = list(self.history.rungs)
+            rungs = list(self.history.search.rungs(mating, self.history.rungs))
             weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
-            tuned = choose(
-                proposal.genome.knobs, proposal.genome.knobs if same else parent.genome.knobs, weight, mating.seed
-            )
+            before = (proposal if same else parent).genome.knobs
+            tuned = choose(proposal.genome.knobs, before, weight, mating.seed)
             self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned, "rungs": rungs})
         study, nothing = self.history.study_of_lineage(parent, self.history.rungs_of[owner][0]), Study(())
         known, inherited = (study, nothing) if same else (nothing, study)

@@ -187,12 +187,12 @@ def _row(promotions: Promotions, condition: Condition, name: str, loss: str) -> 
 
 
 def _gain(promotions: Promotions, condition: Condition, name: str, loss: str) -> Gain | None:
-    """Over the seeds that both programs were trained with."""
-    theirs, ours = promotions.of(condition, SEED), promotions.of(condition, name)
-    seeds = [s for s, t in theirs.items() if t.status == "ok" and s in ours and ours[s].status == "ok"]
-    if not seeds:
-        return None
-    return paired([theirs[s].metrics[loss] for s in seeds], [ours[s].metrics[loss] for s in seeds])
+    """Over the seeds that both programs were trained with; None where there are none."""
+
+    def losses(who: str) -> dict[int, float]:
+        return {s: t.metrics[loss] for s, t in promotions.of(condition, who).items() if t.status == "ok"}
+
+    return paired(losses(SEED), losses(name))
 
 
 def _failure(promotions: Promotions, condition: Condition, name: str) -> str:

@@ -7,11 +7,14 @@ import time
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Thread
+from typing import Literal
 
-from evolve.model import Briefing, Candidate, Mating, Proposal, Rejected
+from evolve.model import Briefing, Candidate, Genome, Mating, Params, Proposal, Rejected
 from evolve.protocols import Operator
+from evolve.tuner import first_parameters
 
 Made = Proposal | Rejected
+Seen = Literal["structure", "numbers", "nothing"]  # what makes a child one that was seen before
 
 
 def start(operator: Operator, mating: Mating, briefing: Briefing) -> Future[Made]:
@@ -70,3 +73,9 @@ def child_of(mating: Mating, made: Made) -> Candidate:
         expected=made.expected,
         idea=made.idea,
     )
+
+
+def identities(genome: Genome, anchor: Params) -> dict[Seen, str]:
+    """What a child with these first numbers is known by: its structure, alone or with the numbers."""
+    numbers = sorted(first_parameters(genome.knobs, anchor).items())
+    return {"structure": genome.key, "numbers": f"{genome.key} {numbers}"}

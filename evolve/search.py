@@ -79,6 +79,13 @@ class ParetoSearch:
             name = self.arms.draw(rng, (1,))
         return Mating(index, name, (parent,), None, seed, self._inspirations(rng, (parent,)))
 
+    def asked(self, mating: Mating) -> None:
+        """An ask was written down, by this process or one before it. Nothing follows from that here."""
+
+    def rungs(self, mating: Mating, usual: tuple[float, ...]) -> tuple[float, ...]:
+        """The shares of the budget that a child climbs: those that every child of the run does."""
+        return usual
+
     def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
         """Binary tournament on (rank, crowding, children), with the order of now."""
         order = selection.ranked(pool, self.objectives, self._children)

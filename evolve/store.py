@@ -60,7 +60,7 @@ class Store:
         self.directory = directory
         self._db = connection
         self._lock = lock
-        self._clock = clock
+        self.clock = clock
         row = connection.execute("SELECT run FROM events ORDER BY seq LIMIT 1").fetchone()
         self.run = row[0] if row else os.urandom(8).hex()
 
@@ -102,7 +102,7 @@ class Store:
 
     def append(self, kind: str, key: str, body: dict[str, Any]) -> Event:
         """Write one event durably. Raises `StoreError` when it could not be written; then nothing was."""
-        at = self._clock()
+        at = self.clock()
         blob = zlib.compress(json.dumps(body, allow_nan=False, separators=(",", ":")).encode())
         try:
             cursor = self._db.execute(

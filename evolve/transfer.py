@@ -6,31 +6,27 @@ A gain is by how much a loss is below the seed program's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import covariance, fmean, stdev
 
 from evolve.model import Estimate
+from evolve.student import quantile
 
-QUANTILES = (  # of Student's t at 0.975, for 1, 2, … degrees of freedom
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-)
 MOST = 0.5  # of a gain: who surely keeps as much holds, where all of it may be left; who surely keeps less has lost it
-
-
-def quantile(freedom: int) -> float:
-    """Of Student's t at 0.975; beyond the table too large by less than 0.01."""
-    return QUANTILES[freedom - 1] if freedom <= len(QUANTILES) else 1.96 + 2.52 / freedom
 
 
 @dataclass(frozen=True)
 class Gain:
-    """A difference of mean losses. `margin` is half of its interval, None where one training says nothing of it."""
+    """A difference of mean losses. `margin` is half of its interval, None where one training says nothing of it.
+
+    `by_seed` holds the difference of each pair of trainings with one seed, if it is one of pairs.
+    """
 
     mean: float
     margin: float | None
     n: int
+    by_seed: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def low(self) -> float:
@@ -50,12 +46,14 @@ class Share:
     high: float
 
 
-def paired(seed: Sequence[float], candidate: Sequence[float]) -> Gain:
-    """Of trainings that share their seeds, in the same order: Student's interval for the mean difference."""
-    differences = [theirs - ours for theirs, ours in zip(seed, candidate, strict=True)]
+def paired(seed: Mapping[int, float], candidate: Mapping[int, float]) -> Gain | None:
+    """Of losses by seed: Student's interval for the mean difference over the seeds of both; None without any."""
+    differences = {s: loss - candidate[s] for s, loss in seed.items() if s in candidate}
     n = len(differences)
-    margin = quantile(n - 1) * stdev(differences) / math.sqrt(n) if n > 1 else None
-    return Gain(fmean(differences), margin, n)
+    if not n:
+        return None
+    margin = quantile(n - 1) * stdev(differences.values()) / math.sqrt(n) if n > 1 else None
+    return Gain(fmean(differences.values()), margin, n, differences)
 
 
 def unpaired(seed: Estimate, candidate: Estimate) -> Gain:
@@ -70,16 +68,29 @@ def unpaired(seed: Estimate, candidate: Estimate) -> Gain:
 
 
 def share(there: Gain, home: Gain) -> Share | None:
-    """The gain `there` over that at `home`, with Fieller's interval for a ratio of independent means.
+    """The gain `there` over that at `home`, with Fieller's interval for a ratio of means, which may be correlated.
 
-    Fieller 1954, J. R. Stat. Soc. B 16, 175-185; each mean with the quantile of its own degrees of freedom. None where
-    the gain at home is not clearly above nothing: then no interval has an end.
+    Fieller 1954, J. R. Stat. Soc. B 16, 175-185: the shares g with (x - g y)^2 <= a - 2 g c + g^2 b for the means x and
+    y, their squared margins a and b and `_covariance` c. Over the same seeds these are all g for which the mean of the
+    differences "there less g times home" may be 0 by Student's test. None where the gain at home is not clearly above
+    nothing: then no interval has an end.
     """
     if there.margin is None or home.margin is None or home.low <= 0:
         return None
-    product, scale = there.mean * home.mean, home.mean**2 - home.margin**2
-    spread = math.sqrt(product**2 - scale * (there.mean**2 - there.margin**2))
+    product, scale = there.mean * home.mean - _covariance(there, home), home.mean**2 - home.margin**2
+    spread = math.sqrt(max(0.0, product**2 - scale * (there.mean**2 - there.margin**2)))
     return Share(there.mean / home.mean, (product - spread) / scale, (product + spread) / scale)
+
+
+def _covariance(one: Gain, other: Gain) -> float:
+    """Of two means, times the quantiles of both as in their margins; 0 unless pairs had two seeds or more in common."""
+    common = [s for s in one.by_seed if s in other.by_seed]
+    if one.margin is None or other.margin is None or len(common) < 2:
+        return 0.0
+    of_pairs = covariance([one.by_seed[s] for s in common], [other.by_seed[s] for s in common])
+    of_means = of_pairs * len(common) / (one.n * other.n)
+    most = one.margin * other.margin
+    return max(-most, min(most, of_means * quantile(one.n - 1) * quantile(other.n - 1)))
 
 
 def verdict(there: Gain, home: Gain | None) -> str:

@@ -36,7 +36,7 @@ ONLY_IN = {  # a dependency, and the only modules that may import it
         "evolve.tuner",
         "evolve.exports.optuna_journal",
         "benchmarks.calibration.zdt",
-        "benchmarks.comparison.numbers",
+        "benchmarks.comparison.samplers",
     },
     "sqlite3": {"evolve.store"},
     "libcst": {"operators"},
@@ -47,6 +47,7 @@ ONLY_IN = {  # a dependency, and the only modules that may import it
         "digits_target.train",
         "benchmarks.reference.train",
         "benchmarks.busy.plain",
+        "benchmarks.comparison.samplers",  # whose Gaussian process is to stay on one thread
     },
     "landlockpy": {"train_target"},
     "anthropic": {"operators.llm.messages"},
@@ -72,6 +73,7 @@ BOX_MAY_IMPORT = {"torch", "numpy", "landlockpy"}  # and the standard library, a
 
 BROAD_EXCEPTS = {  # (module, function): a boundary where anything may come through
     ("evolve.executors.local", "_serve"),  # a thread: whoever waits for its future must hear of it
+    ("benchmarks.comparison.crew", "work"),  # a process: one run is lost, with a reason, not the others
     ("evolve.proposals", "make"),  # an operator: one child is lost, with a reason, not the run
     ("train_target.box", "run"),  # a candidate
     ("train_target.trials", "trial"),  # a judge: one trial is void, not the slot

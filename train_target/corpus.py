@@ -9,11 +9,13 @@ under another name and renamed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -34,7 +36,8 @@ OVERLAP = 0.5  # a file shares more than this part of its long lines with other 
 LARGEST_PARTS = 6  # that are named
 LONG_LINE = 16  # characters; shorter lines say nothing about copying
 SMALLEST = {"train": 200_000, "val": 20_000, "test": 20_000}  # bytes
-DRAFT = ".draft-"  # begins the name of a corpus in the making, the process id follows
+DRAFT = ".draft-"  # begins the name of a corpus in the making, or one that goes; the process id follows
+UNUSED = 30 * 86400  # seconds after which a corpus that nobody has opened is removed, when another one is prepared
 
 Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
@@ -107,6 +110,8 @@ def _open(folder: Path) -> Corpus:
         fields = json.loads((folder / "corpus.json").read_text())
         corpus = Corpus(**{**fields, "folder": folder})
         intact = _sha256(folder) == corpus.sha256
+        with contextlib.suppress(PermissionError):  # somebody else's, or on a disk that is only read
+            os.utime(folder / "corpus.json")  # says when it was used
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"cannot read the prepared corpus in {folder}: {error}; remove that folder") from error
     if not intact:
@@ -140,6 +145,7 @@ def _prepare(folder: Path, source: Source, say: Callable[[str], None]) -> None:
     say(f"corpus {source.name}: " + ", ".join(f"{split} {size / 1e6:.2f} MB" for split, size in sizes.items()))
     if corpus.parts:
         say(f"validation text is from {_composition(corpus)}")
+    _remove_unused(folder.parent, say)
 
 
 def _check(sizes: dict[str, int], share: float) -> None:
@@ -174,6 +180,17 @@ def _remove_drafts(cache: Path) -> None:
     for draft in cache.glob(f"{DRAFT}*"):
         if not Path("/proc", draft.name.removeprefix(DRAFT).partition("-")[0]).exists():
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _remove_unused(cache: Path, say: Callable[[str], None]) -> None:
+    """Remove corpora that nobody has opened for long: those of packages or files that have changed since."""
+    for about in cache.glob("*-*-*/corpus.json"):
+        with contextlib.suppress(OSError):
+            if time.time() - about.stat().st_mtime > UNUSED:
+                going = cache / f"{DRAFT}{os.getpid()}-{about.parent.name}"
+                about.parent.rename(going)  # at once, so that nobody meets half of it
+                shutil.rmtree(going, ignore_errors=True)
+                say(f"removed the corpus {about.parent}, unused for {UNUSED / 86400:.0f} days")
 
 
 def unwritable(cache: Path, error: OSError) -> DataError:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from nursery import Infrastructure
 from telemetry import State
+from wire import printable
 
 NO_DEVICE = ("", "-1", "NoDevFiles")  # what a scheduler writes into CUDA_VISIBLE_DEVICES for none
 
@@ -34,7 +35,7 @@ class User:
     memory_mb: float
 
     def __str__(self) -> str:
-        return f"pid {self.pid} ({self.name}, {self.memory_mb:,.0f} MiB)"
+        return f"pid {self.pid} ({printable(self.name)}, {self.memory_mb:,.0f} MiB)"
 
 
 class Source(Protocol):

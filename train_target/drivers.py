@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import subprocess
 from collections.abc import Callable, Sequence
@@ -107,20 +106,24 @@ class Smi:
         self._run = run or _nvidia_smi
 
     def _rows(self, query: str, device: Device | None = None) -> list[list[str]]:
-        only = [f"--id={device.uuid}"] if device else []
+        """The rows that have every column of the query; only the last may hold a comma."""
+        only, commas = [f"--id={device.uuid}"] if device else [], query.count(",")
         text = self._run([f"--query-{query}", "--format=csv,noheader,nounits", *only])
-        return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if len(row) > 1]
+        rows = [[cell.strip() for cell in line.split(",", commas)] for line in text.splitlines()]
+        return [row for row in rows if len(row) == commas + 1]
 
     def devices(self) -> list[Device]:
         rows = self._rows("gpu=index,uuid,name,memory.total")
         return [Device(int(index), uuid, name, _number(total)) for index, uuid, name, total in rows]
 
     def used_mb(self, device: Device) -> float:
-        return _number(self._rows("gpu=index,memory.used", device)[0][1])
+        if not (rows := self._rows("gpu=index,memory.used", device)):
+            raise Infrastructure(f"nvidia-smi does not tell the memory in use of {device.uuid}")
+        return _number(rows[0][1])
 
     def users(self, device: Device) -> list[User]:
         rows = self._rows("compute-apps=pid,used_memory,process_name", device)
-        return [User(int(pid), name, _number(used)) for pid, used, name in rows]
+        return [User(int(pid), name, _number(used)) for pid, used, name in rows if pid.isdigit()]
 
     def xids(self, device: Device) -> list[int]:
         return []

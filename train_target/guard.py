@@ -11,17 +11,17 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import lease
-from devices import Device, Source, User
+from devices import Device, Source
 from nursery import Infrastructure
+from sharing import FOREIGN_MB, Sharing, named
 from telemetry import Telemetry, mfu_reported
 
-FOREIGN_MB = 512  # device memory above the baseline that a trial is not begun with
 RETURN_WALL = 30.0  # seconds for the device memory of a killed box to be free again
 SETTLED = 0.3  # seconds in which memory that is being given back becomes less
 PROBE_WALL = 90.0  # seconds for the probe, which imports torch
@@ -49,7 +49,8 @@ class Guard:
     """Looks after one device between and during trials; once `lost` says why, no trial may begin on it.
 
     `environment` of the probe names the device. `probe` is its command, for tests. `limit_mb` is what a trial may have
-    of the device's memory, 0 for all of it. `leases` is the folder of the leases.
+    of the device's memory, 0 for all of it. `leases` is the folder of the leases. `box` gives the processes of the box
+    that runs.
     """
 
     source: Source
@@ -61,11 +62,14 @@ class Guard:
     leases: Path = lease.FOLDER
     lost: str = ""
     peak_mb: float = 0.0
+    box: Callable[[], Collection[int]] = tuple
+    sharing: Sharing = field(init=False)
     baseline_mb: float = field(init=False)
     telemetry: Telemetry = field(default_factory=Telemetry)
     _sampled: float = 0.0
 
     def __post_init__(self) -> None:
+        self.sharing = Sharing(self.device)
         self.baseline_mb = self.source.used_mb(self.device)
         self.source.xids(self.device)  # from now on: NVML tells of faults after it was asked for them
 
@@ -93,17 +97,22 @@ class Guard:
             before = used
             time.sleep(SETTLED)
         self.baseline_mb = min(used, before)
+        self._look_around()
+
+    def _look_around(self) -> None:
+        self.sharing.begin(self.source.users(self.device), self.baseline_mb)
 
     def before(self) -> None:
-        """Nothing else may hold the device's memory when a trial begins. Raises Infrastructure."""
+        """Nobody may have come to hold the device's memory since the judge began. Raises Infrastructure."""
         if self.lost:
             raise Infrastructure(self.lost)
         if not self._returned():
             users = self.source.users(self.device)
             raise Infrastructure(
-                f"{self._over():,.0f} MiB of {self.device.name} are in use by others: {_named(users)}; "
+                f"{self._over():,.0f} MiB of {self.device.name} are in use by others: {named(users)}; "
                 "the trial is run again when they are free"
             )
+        self._look_around()
         self.peak_mb, self.telemetry = 0.0, Telemetry()
 
     def sample(self, training: bool = False) -> str:
@@ -115,17 +124,19 @@ class Guard:
         now, cheap = time.monotonic(), getattr(self.source, "cheap", True)
         if not (cheap or self.limit_mb) or now - self._sampled < (SAMPLE_EVERY if cheap else DEAR_EVERY):
             return ""
-        self._sampled, used = now, self._over()
+        self._sampled, used = now, self._of_the_box()
         self.peak_mb = max(self.peak_mb, used)
         if training and (state := self.source.state(self.device)):
             self.telemetry.note(state)
+        if self.sharing.visit:
+            return self.sharing.visit
         if self.limit_mb and used > self.limit_mb:
             return f"out of device memory: {used:,.0f} MiB of {self.device.name}; the limit is {self.limit_mb:,.0f} MiB"
         return ""
 
     def look(self) -> None:
         """Note the memory in use now, when a program has come to its end and has it still."""
-        self.peak_mb = max(self.peak_mb, self._over())
+        self.peak_mb = max(self.peak_mb, self._of_the_box())
 
     @property
     def memory_mb(self) -> float:
@@ -143,9 +154,10 @@ class Guard:
 
     def metrics(self, trained: Mapping[str, float], charged: float) -> dict[str, float]:
         """What is to be said of the device besides what was measured of the training, which took `charged` seconds."""
-        return (
-            {"peak_device_mb": self.peak_mb} | self.telemetry.metrics(charged) | mfu_reported(self.device.name, trained)
-        )
+        found = {"peak_device_mb": self.peak_mb} | self.telemetry.metrics(charged)
+        if self.sharing.beside:
+            found["others_device_mb"] = self.sharing.beside_mb
+        return found | mfu_reported(self.device.name, trained)
 
     def after(self, crashed: str = "", box: int = 0) -> str:
         """Look at the device after a trial whose box, process `box`, is gone; returns why the trial is void, or "".
@@ -157,10 +169,12 @@ class Guard:
                 return self.lose(f"the driver reported Xid {', '.join(map(str, broken))}")
             if crashed and (NAMES_DEVICE.search(crashed) or WORDLESS in crashed) and (failed := self.test()):
                 return self.lose(f"it fails a test of the harness's own ({failed})")
+            if self.sharing.visit:
+                return self.sharing.visit
             if not self._returned():
                 users = self.source.users(self.device)
                 if users and all(user.pid != box for user in users):
-                    return f"another user took {self._over():,.0f} MiB of {self.device.name}: {_named(users)}"
+                    return f"another user took {self._over():,.0f} MiB of {self.device.name}: {named(users)}"
                 return self.lose(f"{self._over():,.0f} MiB stay in use {self.wait:g} s after the box was killed")
         except Infrastructure as error:
             return self.lose(str(error))
@@ -186,6 +200,11 @@ class Guard:
         )
         return self.lost
 
+    def _of_the_box(self) -> float:
+        """The memory in use that others do not need, and did not take since the trial began."""
+        users = self.source.users(self.device)
+        return max(0.0, self._over() - self.sharing.taken(users, self.box() if users else ()))
+
     def _over(self) -> float:
         """The memory in use that others do not need; these may come to need less."""
         used = self.source.used_mb(self.device)
@@ -200,10 +219,6 @@ class Guard:
                 return False
             time.sleep(0.2)
         return True
-
-
-def _named(users: list[User]) -> str:
-    return ", ".join(map(str, users)) or "a process that the driver does not name"
 
 
 def out_of_memory(reason: str) -> bool:

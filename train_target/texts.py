@@ -18,7 +18,7 @@ from scoring import Tokens, choose_rows
 from sources import SOURCES
 
 FOLDER = Path(__file__).resolve().parent
-OF_THE_ENGINE = ("hints", "bindings")  # keys of a scale that tell of the script, which the judge does not read
+OF_THE_ENGINE = ("hints", "bindings", "smoke_seconds")  # keys of a scale that the judge does not read
 SEARCHED = ("val",)  # texts that a search scores on
 REPORTED = ("val", "test", "second")  # and those of the final report
 SMALLEST_EVALUATION = 16  # rows

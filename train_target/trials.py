@@ -174,7 +174,7 @@ class Judge:
         box = self.nursery.start(source)
         folder = self.nursery.folder
         above, fresh_mb = self.nursery.process.pid, self.nursery.ready["baseline_mb"]
-        watchdog = Watchdog(box.pid, above, folder, self.scale.memory_mb, fresh_mb)
+        watchdog = self.watchdog(box, fresh_mb)
         clock = make_clock(self.scale, box.pid, above)
         session = self.session(clock, terms)
         try:
@@ -198,6 +198,13 @@ class Judge:
             if isinstance(clock, SteadyClock):
                 verdict = self.steady(verdict, statistics.fmean(clock.timings))
         return self.outcome(verdict, session.charged, box.log.text().replace(f"{folder}/", ""))
+
+    def watchdog(self, box: Box, fresh_mb: float) -> Watchdog:
+        """What looks at a box that has just begun, and knows which processes are its own."""
+        watchdog = Watchdog(box.pid, self.nursery.process.pid, self.nursery.folder, self.scale.memory_mb, fresh_mb)
+        if self.guard:
+            self.guard.box = watchdog.family.members
+        return watchdog
 
     def end(self, box: Box, left: list[int]) -> Message:
         """End a box, of which processes are `left`. Where one cannot be killed, the device is given up: it may be held
@@ -229,7 +236,7 @@ class Judge:
             if verdict := watchdog.look():
                 return verdict
             if self.guard and (reason := self.guard.sample(session.phase == "training")):
-                return Verdict("oom", reason)
+                return Verdict("infrastructure" if self.guard.sharing.visit else "oom", reason)
             seconds = max(0.0, min(EVERY, session.deadline - time.monotonic()))
             ready, _, _ = select(watched, [], [], seconds)
             if self.engine in ready:
@@ -293,6 +300,7 @@ class Judge:
         machine = {**isolation, "device": self.device, "versions": versions}
         if self.guard:
             machine["device_memory_mb"] = self.guard.memory_mb
+            machine |= {"beside": self.guard.sharing.beside} if self.guard.sharing.beside else {}
         if self.scale.clock == "cpu":
             machine["core_speed"] = NOMINAL_MS / statistics.median(measure() for _ in range(9))
         return {"ready": True, **about, **machine}

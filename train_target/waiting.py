@@ -192,14 +192,18 @@ class Waiting:
             failed.pop_all()
         box = Box(Wire(ours), Log(read), number(spare.box), os.dup(spare.box))
         self._running, self.folder, self.process = spare, spare.folder, spare.process
-        self._spare = self._prepare()
+        self.renew()
         return box
 
     def renew(self) -> None:
-        """Begin the spare anew, with the compile cache as it is now. Raises Infrastructure."""
+        """Begin the spare anew, with the compile cache as it is now. Where it fails, the next trial tries again."""
         if self._spare:
             self._spare.close()
-        self._spare = self._prepare()
+            self._spare = None
+        try:
+            self._spare = self._prepare()
+        except Infrastructure as error:
+            print(f"judge: no box waits: {error}", file=sys.stderr, flush=True)
 
     def end(self, box: Box) -> Message:
         """Kill the box and all that it left; returns its exit code and peak memory."""

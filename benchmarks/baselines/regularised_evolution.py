@@ -6,7 +6,7 @@ from itertools import islice
 from random import Random
 
 from benchmarks.comparison.method import Given, Method, Setup
-from benchmarks.comparison.steps import Mutating, with_steps
+from benchmarks.comparison.steps import Mutating, with_steps, works
 from evolve.model import Candidate
 
 POPULATION = 20  # the paper's are 100 and 25, for 20 000 trainings
@@ -17,16 +17,8 @@ class Ageing(Mutating):
     """A child's parent is the one with the least loss among `SAMPLE` of the `POPULATION` that were measured last."""
 
     def parent(self, rng: Random) -> Candidate:
-        youngest = list(islice(filter(_lives, reversed(self.archive.values())), POPULATION))
-        return min(rng.sample(youngest, min(SAMPLE, len(youngest))), key=self._loss)
-
-    def _loss(self, candidate: Candidate) -> float:
-        assert candidate.fitness is not None
-        return candidate.fitness.values[self.objectives[0].name].mean
-
-
-def _lives(candidate: Candidate) -> bool:
-    return candidate.verdict == "ok" and not candidate.quarantined
+        youngest = list(islice(filter(works, reversed(self.archive.values())), POPULATION))
+        return min(rng.sample(youngest, min(SAMPLE, len(youngest))), key=self.loss)
 
 
 def setup(given: Given, seed: int) -> Setup:

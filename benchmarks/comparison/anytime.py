@@ -52,7 +52,7 @@ def hypervolume_steps(trace: Trace, problem: Problem) -> Steps:
     """Of the non-dominated confirmed points until then, with the task's reference point."""
     front: list[Point] = []
     times, values = [0.0], [0.0]
-    for charged, point in _confirmed(trace, problem):
+    for finished, point in _confirmed(trace, problem):
         candidates = [*front, point]
         keep = nondominated(candidates)
         if not keep[-1]:
@@ -60,7 +60,7 @@ def hypervolume_steps(trace: Trace, problem: Problem) -> Steps:
         front = [p for p, kept in zip(candidates, keep, strict=True) if kept]
         volume = hypervolume(front, problem)
         if volume > values[-1]:
-            times.append(charged)
+            times.append(finished.charged)
             values.append(volume)
     return Steps(np.array(times), np.array(values))
 
@@ -84,15 +84,21 @@ def counted(trace: Trace) -> list[TracePoint]:
     return sorted(points, key=lambda p: p.charged)
 
 
-def _confirmed(trace: Trace, problem: Problem) -> list[tuple[float, Point]]:
-    found = [(p.charged, point_of(p.values, problem)) for p in counted(trace) if p.confirmed]
-    return [(charged, point) for charged, point in found if point is not None]
+def _confirmed(trace: Trace, problem: Problem) -> list[tuple[TracePoint, Point]]:
+    found = [(p, point_of(p.values, problem)) for p in counted(trace) if p.confirmed]
+    return [(finished, point) for finished, point in found if point is not None]
 
 
 def claimed_front(trace: Trace, problem: Problem) -> list[Point]:
     """The non-dominated confirmed points at the end."""
-    points = [point for _, point in _confirmed(trace, problem)]
-    return [point for point, kept in zip(points, nondominated(points), strict=True) if kept]
+    return [point for _, point in claimed_members(trace, problem)]
+
+
+def claimed_members(trace: Trace, problem: Problem) -> list[tuple[str, Point]]:
+    """Those of the claimed front: candidate and point."""
+    found = _confirmed(trace, problem)
+    kept = nondominated([point for _, point in found])
+    return [(finished.candidate, point) for (finished, point), keep in zip(found, kept, strict=True) if keep]
 
 
 def grid(total: float) -> Floats:

@@ -15,10 +15,13 @@ from pathlib import Path
 from evolve.arms import Arm
 from evolve.config import ConfigError
 from evolve.evaluation import Plan
+from evolve.language import HOW, Language
 from evolve.model import Genome, Knob, Params
 from evolve.protocols import Operator, Tuner
 from evolve.search import ParetoSearch
 from evolve.tuner import Study, TpeTuner, first_parameters
+from operators.genome import Reader
+from operators.llm.arms import Opened
 
 BASELINES = Path(__file__).parents[1] / "baselines"
 NewTuner = Callable[[Params, Study, Study, Sequence[str], int], Tuner]
@@ -29,7 +32,8 @@ class Given:
     """What a task gives to every method.
 
     `operators` make children, with their shares in `arms`: the structural ones are the catalogue, which other methods
-    mutate with too. `plan` has the task's rungs and trials of tuning.
+    mutate with too. `plan` has the task's rungs and trials of tuning. `reader` reads programs; the file `program` tells
+    language models the task in prose. `total` are the charged seconds of the run, `language` whom it may ask.
     """
 
     seed: Genome
@@ -37,6 +41,14 @@ class Given:
     operators: Mapping[str, Operator]
     arms: Mapping[str, Arm]
     population: int
+    reader: Reader
+    program: Path
+    total: float = math.inf
+    language: Language | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.language.models if self.language else ()
 
     @property
     def catalogue(self) -> dict[str, Arm]:
@@ -45,27 +57,43 @@ class Given:
 
     @property
     def untuned(self) -> Plan:
-        """Each child is one trial at the full budget; the front's other seeds are trained as in all methods."""
-        return replace(self.plan, rungs=(1.0,), tune_trials=0)
+        """Each child is one trial at the full budget; the front's other seeds are trained as in all methods.
+
+        A structure that was measured with other numbers is something new, as nothing tunes it.
+        """
+        return replace(self.plan, rungs=(1.0,), tune_trials=0, seen="numbers")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One run of a method: who mates, who makes children, how they are measured, which numbers they get."""
+    """One run of a method: who mates, who makes children, how they are measured, which numbers they get.
+
+    `asking` makes the operators that ask a language model, of what can be asked once the log is open.
+    """
 
     search: ParetoSearch
     operators: Mapping[str, Operator]
     plan: Plan
     tuner: NewTuner = TpeTuner
+    asking: Callable[[Opened], Mapping[str, Operator]] | None = None
 
 
 @dataclass(frozen=True)
 class Method:
-    """`about` says in a line what it is, with its source. `setup` makes it for a task and the seed of a run."""
+    """`about` says in a line what it is, with its source. `setup` makes it for a task and the seed of a run.
+
+    `missing` says why it cannot be run with these language models, or none, on this machine; "" if it can.
+    """
 
     name: str
     about: str
     setup: Callable[[Given, int], Setup]
+    missing: Callable[[Language | None], str] = lambda language: ""
+
+
+def without_model(language: Language | None) -> str:
+    """What a method is missing that asks a language model."""
+    return "" if language else f"asks a language model, and there is none: {HOW}"
 
 
 class Untuned:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import asdict
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.method import Setup, load
+from benchmarks.comparison.again import Trainings, train_again
+from benchmarks.comparison.method import Given, Setup, load
+from benchmarks.comparison.models import check, operators_of
+from benchmarks.comparison.place import Opened
 from benchmarks.comparison.task import Task
 from benchmarks.comparison.trace import FILE, read, write
 from benchmarks.comparison.traced import trace_of
-from benchmarks.comparison.virtual import at_once
+from evolve import plugins
+from evolve.assemble import OFFSPRING, begin_session
+from evolve.batch import OutOfTime
 from evolve.config import ConfigError, Limits
+from evolve.executors.local import JudgeError
+from evolve.executors.sparing import SparingExecutor
 from evolve.history import History
+from evolve.judges import Slot
+from evolve.language import Language
 from evolve.log import Log
 from evolve.loop import Loop
 from evolve.store import Store
 
-OFFSPRING = 8
 REFUSALS = 500  # in a row, after which a method has nothing new to try
 
 
@@ -33,42 +43,102 @@ def has_ended(method: str, task: Task, seed: int, total: float, directory: Path)
     return path.exists() and read(path).total >= total
 
 
-def run(method: str, task: Task, seed: int, total: float, directory: Path) -> None:
+def run(
+    method: str,
+    task: Task,
+    seed: int,
+    total: float,
+    directory: Path,
+    seat: Slot | None = None,
+    until: float = math.inf,
+    tell: Callable[[float], None] = lambda charged: None,
+    language: Language | None = None,
+) -> bool:
     """Begin a run, or go on with it, until `total` seconds are charged; nothing if it has ended.
 
-    Raises `ConfigError` for an unknown method or a log of another run, `StoreError` as the store does.
+    Then the front that it claims is trained again on fresh seeds. It takes place at `seat`. At the time `until` of the
+    monotonic clock it lets the trials under way finish and returns False: the rest is left for another call. `tell`
+    hears now and then how many seconds are charged.
+
+    Raises `ConfigError` for an unknown method, a log of another run, or a `language` model that is needed and cannot be
+    asked, `StoreError` as the store does, `JudgeError` where a judge does not start or the machine spoils every trial.
     """
     if has_ended(method, task, seed, total, directory):
-        return
+        return True
     place = place_of(method, task, seed, directory)
-    given = task.given()
+    check([method], language)
+    given = replace(task.given(), total=total, language=language)
     setup = load(method).setup(given, seed)
-    executor = task.executor()
-    store = Store.open(place, durable=False, clock=executor.clock)
+    store = Store.open(place, durable=False)
     try:
-        log = _log(store, setup, seed, task, executor.slots)
-        limits = Limits(0, total=total, refusals=REFUSALS)
-        parts = (log, executor, setup.operators, setup.plan, limits)
-        Loop(*parts, executor.watch, tuner=setup.tuner, making=at_once).run(given.seed)
+        history = History(setup.search)
+        history.replay(store.events())
+        with task.place.open(seat, place, history.began) as opened:
+            store.clock = opened.clock
+            log = Log(store, history)
+            limits = Limits(0, total=total, refusals=REFUSALS)
+            _begin(log, setup, given, seed, opened, limits)
+            with operators_of(setup, given, language, log) as operators:
+                if not _search(log, replace(setup, operators=operators), given, opened, limits, until, tell):
+                    return False
+            trace = trace_of(place, method, task.name, seed, total)
+            trainings = Trainings(history, place, opened, until, lambda: tell(history.charged))
+            try:
+                trace = replace(trace, retrained=tuple(train_again(trace, task, history, trainings)))
+            except OutOfTime:
+                return False
     finally:
-        executor.close()
         store.close()
-    write(trace_of(place, method, task.name, seed, total), place / FILE)
+    write(trace, place / FILE)
+    return True
 
 
-def _log(store: Store, setup: Setup, seed: int, task: Task, slots: int) -> Log:
-    """The log with what it says already, begun if it says nothing."""
-    history = History(setup.search)
-    history.replay(store.events())
-    log = Log(store, history)
-    rungs = list(setup.plan.rungs)
+def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limits: Limits) -> None:
+    """Write what the run is, once, and that a process goes on with it. Raises `ConfigError` if it is another run."""
+    plan, history = setup.plan, log.history
+    settings: dict[str, Any] = {"seed": seed, "population": given.population, "offspring": OFFSPRING}
+    settings |= {
+        "scale": plan.scale,
+        "budget": plan.budget,
+        "tune_trials": plan.tune_trials,
+        "models": [],
+    }
+    settings |= {"operators": {name: arm.weight for name, arm in given.arms.items()}} | opened.settings
+    header = {"settings": settings, "rungs": list(plan.rungs), "objectives": [asdict(o) for o in plan.objectives]}
+    header |= opened.header
     if not history.header:
-        settings: dict[str, Any] = {"seed": seed, "offspring": OFFSPRING, "population": 8, "budget": setup.plan.budget}
-        settings |= {"tune_trials": setup.plan.tune_trials, "scale": setup.plan.scale, "operators": {}, "corpus": ""}
-        objectives = [asdict(objective) for objective in setup.plan.objectives]
-        log.record("run", "run", {"settings": settings, "rungs": rungs, "objectives": objectives})
-    known = history.header["settings"]
-    if (known["seed"], history.header["rungs"], known["budget"]) != (seed, rungs, setup.plan.budget):
-        raise ConfigError(f"{store.directory} holds another run than this one of {task.name}: choose another -o")
-    log.record("session", f"session/{os.getpid()}/{os.urandom(4).hex()}", {"slots": slots})
-    return log
+        log.record("run", "run", header)
+    if changed := [name for name in ("settings", "rungs", "objectives") if history.header[name] != header[name]]:
+        raise ConfigError(f"{log.store.directory} holds a run with other {', '.join(changed)}: choose another -o")
+    asked = given.language if setup.asking else None
+    begin_session(log, opened.hello | {"slots": opened.executor.slots}, limits, asked)
+
+
+def _search(
+    log: Log,
+    setup: Setup,
+    given: Given,
+    opened: Opened,
+    limits: Limits,
+    until: float,
+    tell: Callable[[float], None],
+) -> bool:
+    """Whether the total is used; False if the time was over before. Raises `JudgeError` if nothing can be trained."""
+
+    def watch(loop: Loop) -> None:
+        opened.watch(loop)
+        tell(loop.history.charged)
+        if time.monotonic() >= until:
+            loop.ending = "the time is over"
+
+    executor = SparingExecutor(opened.executor, log.history)
+    carries = plugins.load(plugins.CARRIES)
+    loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner, opened.making)
+    reason = loop.run(given.seed)
+    if loop.ending and not loop.trouble:
+        return False
+    if log.history.seed is None and not loop.trouble:
+        raise ConfigError(f"{reason} before the seed program was measured: give it a larger --budget")
+    if loop.trouble or log.history.seed is None or log.history.seed.verdict != "ok":
+        raise JudgeError(reason)
+    return True

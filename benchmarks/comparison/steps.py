@@ -44,6 +44,16 @@ class Mutating(ParetoSearch):
         """Whose child it is. Of the methods that do not say otherwise: the confirmed candidate with the least loss."""
         return self.front[0] if self.front else self.archive["0"]
 
+    def loss(self, candidate: Candidate) -> float:
+        """The mean over its seeds, of one that `works`."""
+        assert candidate.fitness is not None
+        return candidate.fitness.values[self.objectives[0].name].mean
+
+
+def works(candidate: Candidate) -> bool:
+    """Whether it was measured at the full budget and may have children."""
+    return candidate.verdict == "ok" and not candidate.quarantined
+
 
 def with_steps(operators: Mapping[str, Operator], arms: Mapping[str, Arm]) -> dict[str, Operator]:
     """The operators of these arms, and the step."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.comparison.again import NOTE
 from benchmarks.comparison.outcome import AREA, CONFIRMED_LOSS, CONFIRMED_VOLUME, LOSS, MEASURES, VOLUME, Outcome
 from benchmarks.comparison.paired import Difference
 from benchmarks.comparison.statistics import SHARES, Comparison, TaskSummary
@@ -159,7 +160,7 @@ def _claims(task: TaskSummary) -> Table:
     columns += ["front, claimed", "trained again", "still non-dominated"]
     note = (
         "Confirmed: the means over fresh seeds, non-dominated members only. The confirmed loss is that of the member "
-        "with the best claimed loss, so fresh seeds choose nothing."
+        f"with the best claimed loss, so fresh seeds choose nothing. {NOTE}"
     )
     return _about("claims", "claimed and confirmed", task, columns, rows, note)
 

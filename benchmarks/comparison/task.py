@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.comparison.method import Given
-from benchmarks.comparison.virtual import VirtualExecutor
+from benchmarks.comparison.place import Place
 from evolve.config import ConfigError
 
 TASKS = Path(__file__).parents[1] / "tasks"
@@ -36,7 +36,7 @@ class Task:
     reference: Mapping[str, float]
     total: float
     given: Callable[[], Given]
-    executor: Callable[[], VirtualExecutor]
+    place: Place
 
 
 def names() -> list[str]:

@@ -38,9 +38,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, combinations, product
+from pathlib import Path
 from random import Random
 
 from benchmarks.comparison.method import Given
+from benchmarks.comparison.place import Virtual
 from benchmarks.comparison.task import Axis, Task
 from benchmarks.comparison.virtual import VirtualExecutor
 from evolve.arms import Arm
@@ -260,7 +262,8 @@ class Toggle:
 def _given() -> Given:
     operators = {"catalogue": Toggle(), "merge": Merge(READER), "tune": Retune(READER)}
     arms = {"catalogue": Arm(1, 0.6), "merge": Arm(2, 0.2), "tune": Arm(1, 0.2, structural=False)}
-    return Given(SEED, Plan(OBJECTIVES, SCALE, BUDGET, RUNGS, 4, 0.02 * BUDGET), operators, arms, 8)
+    plan = Plan(OBJECTIVES, SCALE, BUDGET, RUNGS, 4, 0.02 * BUDGET)
+    return Given(SEED, plan, operators, arms, 8, READER, Path(__file__).with_suffix(".md"))
 
 
 _SEED_VALUES = {OBJECTIVES[0].name: point_of(SEED, {}).loss(), SECONDS_TO_TARGET: BUDGET}
@@ -271,5 +274,5 @@ TASK = Task(
     {name: 1.1 * value for name, value in _SEED_VALUES.items()},
     TOTAL,
     _given,
-    lambda: VirtualExecutor(judge, slots=4),
+    Virtual(lambda: VirtualExecutor(judge, slots=4)),
 )

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison.method import Given
+from benchmarks.comparison.place import Virtual
 from benchmarks.comparison.task import Axis, Task
 from benchmarks.comparison.virtual import VirtualExecutor
 from benchmarks.recorded.rows import read_header
 from benchmarks.recorded.world import World, read_surrogate
 from evolve import plugins
-from evolve.assemble import DEFAULT_OPERATORS, SMOKE_SECONDS, read_seed
+from evolve.assemble import DEFAULT_OPERATORS, read_seed
 from evolve.config import folder_of, load_target
 from evolve.evaluation import Plan
 from evolve.model import Genome
@@ -58,9 +59,10 @@ def world() -> World:
 def _given() -> Given:
     operators = plugins.load_operators(DEFAULT_OPERATORS, reader())
     arms = plugins.arms_of(DEFAULT_OPERATORS, operators, ())
-    smoke = SMOKE_SECONDS * _HEADER["budget"] / _DESCRIBED.scales[_HEADER["scale"]]["budget"]
+    scale = _DESCRIBED.scales[_HEADER["scale"]]
+    smoke = scale["smoke_seconds"] * _HEADER["budget"] / scale["budget"]
     plan = Plan(_DESCRIBED.objectives, _HEADER["scale"], _HEADER["budget"], _DESCRIBED.rungs, TUNE_TRIALS, smoke)
-    return Given(seed(), plan, operators, arms, POPULATION)
+    return Given(seed(), plan, operators, arms, POPULATION, reader(), _DESCRIBED.program)
 
 
 _SEED_VALUES = {_HEADER["loss"]: read_surrogate(FOLDER)["seed_loss"], SECONDS_TO_TARGET: _HEADER["budget"]}
@@ -71,5 +73,5 @@ TASK = Task(
     {name: 1.1 * value for name, value in _SEED_VALUES.items()},
     FULL_TRIALS * _HEADER["budget"],
     _given,
-    lambda: VirtualExecutor(world().judge, SLOTS),
+    Virtual(lambda: VirtualExecutor(world().judge, SLOTS)),
 )

@@ -32,6 +32,7 @@ from evolve.reports.open import find_program, find_run, open_history
 from evolve.reports.progress import clock
 from evolve.reports.promote import print_promotions, write_promotions
 from evolve.reports.state import holder
+from evolve.reports.steadiness import not_exclusive
 from evolve.rescaled import Move, Program, move_to, program_at
 
 FIRST_SEED = 9_300_001  # no search draws from here
@@ -184,6 +185,7 @@ def _announce(
         *([f"{move.scale} means {', '.join(move.changes)}. {CARRIED}"] if move.changes else []),
         *(f"  {name}: {cut(note, QUOTED)}" for name, program in programs.items() for note in program.notes),
         f"Isolation: {executor.hello.get('isolation', 'not told')}",
+        *filter(None, [not_exclusive(executor.hello)]),
     ]
     if condition.corpus != home["corpus"]:
         said.append(

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evolve import plugins
-from evolve.assemble import LIMITS, Run, assemble
+from evolve.assemble import LIMITS, OFFSPRING, POPULATION, TUNE_TRIALS, Run, assemble
 from evolve.commands.away import Patience, leave
 from evolve.commands.options import Commands, isolation_options, limit_options, place_options, run_option, target_option
 from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c, interruptible
@@ -26,6 +26,7 @@ from evolve.reports.open import find_run, open_history
 from evolve.reports.progress import Progress, clock
 from evolve.reports.proposals import print_proposals
 from evolve.reports.source import print_diff
+from evolve.reports.steadiness import not_exclusive
 
 NO_MODEL = 3
 TRIALS_WAIT = 4
@@ -57,10 +58,14 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     _executor_options(parser, "local")
     parser.add_argument("--budget", type=float, help="charged seconds of a full trial (default: the scale's)")
     parser.add_argument(
-        "--population", type=int, default=12, help="individuals that may be parents (default: %(default)s)"
+        "--population", type=int, default=POPULATION, help="individuals that may be parents (default: %(default)s)"
     )
-    parser.add_argument("--offspring", type=int, default=6, help="candidates in a generation (default: %(default)s)")
-    parser.add_argument("--tune-trials", type=int, default=4, help="trials at the low rung (default: %(default)s)")
+    parser.add_argument(
+        "--offspring", type=int, default=OFFSPRING, help="candidates in a generation (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--tune-trials", type=int, default=TUNE_TRIALS, help="trials at the low rung (default: %(default)s)"
+    )
     parser.add_argument(
         "--operator",
         action="append",
@@ -159,6 +164,8 @@ def _announce(run: Run, console: Console) -> None:
     console.print(f"Isolation: {hello['isolation']}", markup=False)
     text = f"{hello['corpus']['name']} ({hello['corpus']['sha256'][:12]})"
     console.print(f"Text: {text}; device: {hello['device']}", markup=False)
+    if beside := not_exclusive(hello):
+        console.print(beside, markup=False, highlight=False)
     total = (run.limits.generations or 1) * settings["offspring"]
     left = max(0, total - history.finished) if run.limits.generations else total
     scope = "" if run.limits.generations else " of one generation"

@@ -6,9 +6,10 @@ What is refused follows from the log alone, as it is when a trial is written dow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import cache, partial
+from itertools import islice
 
 from evolve.audits import OWNER as AUDITED
 from evolve.history import History
@@ -27,7 +28,7 @@ class SparingExecutor:
 
     def __init__(self, executor: Executor, history: History) -> None:
         self._executor = executor
-        self._history = history
+        self._estimates = Estimates(history)
 
     @property
     def slots(self) -> int:
@@ -39,7 +40,7 @@ class SparingExecutor:
         return getattr(self._executor, "lost", {})
 
     def submit(self, trial: Trial) -> Future[Outcome]:
-        if not (reason := refusal(self._history, trial)):
+        if not (reason := self._estimates.refusal(trial)):
             return self._executor.submit(trial)
         future: Future[Outcome] = Future()
         future.set_result(Outcome("oom", reason=reason))
@@ -52,32 +53,56 @@ class SparingExecutor:
         self._executor.close()
 
 
-def refusal(history: History, trial: Trial) -> str:
-    """Why the trial that was written last has no chance to fit the device's memory; "" if it may, or nothing is known.
+class Estimates:
+    """What a history says of device memory. It, and the law through it, are kept until an outcome says more."""
 
-    One that was submitted before is not refused: its outcome may lie in a spool. Nor is one that once fitted.
-    """
-    limit = device_memory(history)
-    if limit is None or history.attempts[history.submitted] > 1:
-        return ""
-    ancestors = cache(partial(_ancestors, history))
-    found = _found(history, limit, ancestors)
-    program = _program(trial, ancestors(history.submitted[0]))
-    fitted = {one: peak for one, peak in found.items() if peak.high < math.inf}
-    if program in fitted and fitted[program].low <= math.log(limit):
-        return ""
-    if not any(peak.low == peak.high for peak in fitted.values()):
-        return ""
-    law = Law(found)
-    mean, deviation = law.predict(program)
-    if not hopeless(mean, deviation, limit) or not _by_its_own(found, program, limit):
-        return ""
-    nearest = min(fitted, key=lambda one: law.distance(one, program))
-    most, low, high = _gib(math.log(limit)), *(_gib(mean + side * deviation) for side in (-SURE, SURE))
-    return (
-        f"{REFUSED}{_gib(mean)} GiB (95 %: {low} to {high}) of device memory, the limit is {most} GiB: "
-        f"not started; nearest measured: {_gib(fitted[nearest].low)} GiB{_differences(nearest, program)}"
-    )
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._ancestors = cache(partial(_ancestors, history))
+        self._limit, self._read = math.nan, 0  # MiB, and how many outcomes were read
+        self._peaks: dict[Program, Range] = {}
+        self._law: Law | None = None
+
+    def refusal(self, trial: Trial) -> str:
+        """Why the trial that was written last has no chance to fit the device's memory; "" if it may, or nothing is
+        known.
+
+        One that was submitted before is not refused: its outcome may lie in a spool. Nor is one that once fitted.
+        """
+        history, limit = self._history, device_memory(self._history)
+        if limit is None or history.attempts[history.submitted] > 1:
+            return ""
+        found = self._found(limit)
+        program = _program(trial, self._ancestors(history.submitted[0]))
+        fitted = {one: peak for one, peak in found.items() if peak.high < math.inf}
+        if program in fitted and fitted[program].low <= math.log(limit):
+            return ""
+        if not any(peak.low == peak.high for peak in fitted.values()):
+            return ""
+        law = self._law = self._law or Law(found)
+        mean, deviation = law.predict(program)
+        if not hopeless(mean, deviation, limit) or not _by_its_own(found, program, limit):
+            return ""
+        nearest = min(fitted, key=lambda one: law.distance(one, program))
+        most, low, high = _gib(math.log(limit)), *(_gib(mean + side * deviation) for side in (-SURE, SURE))
+        return (
+            f"{REFUSED}{_gib(mean)} GiB (95 %: {low} to {high}) of device memory, the limit is {most} GiB: "
+            f"not started; nearest measured: {_gib(fitted[nearest].low)} GiB{_differences(nearest, program)}"
+        )
+
+    def _found(self, limit: float) -> dict[Program, Range]:
+        """What is known of the latest programs. A peak counts for more than a bound, and the highest one most."""
+        if limit != self._limit:
+            self._limit, self._read, self._peaks, self._law = limit, 0, {}, None
+        for place, outcome in islice(self._history.outcomes.items(), self._read, None):
+            self._read += 1
+            trial = self._history.trials[place]
+            if said := told(outcome, trial.purpose, limit):
+                program = _program(trial, self._ancestors(place[0]))
+                known = self._peaks.pop(program, said)
+                self._peaks[program] = max(known, said, key=lambda r: (r.high < math.inf, r.low == r.high, r.low))
+                self._law = None
+        return dict(list(self._peaks.items())[-REMEMBERED:])
 
 
 def _by_its_own(found: Mapping[Program, Range], program: Program, limit: float) -> bool:
@@ -93,18 +118,6 @@ def device_memory(history: History) -> float | None:
     """MiB of the device that the present process measures with; None where its judge does not say."""
     said = history.harness.get("device_memory_mb")
     return float(said) if isinstance(said, int | float) and 0 < said < math.inf else None
-
-
-def _found(history: History, limit: float, ancestors: Callable[[str], list[str]]) -> dict[Program, Range]:
-    """What is known of the latest programs. A peak counts for more than a bound, and the highest one most."""
-    found: dict[Program, Range] = {}
-    for place, outcome in history.outcomes.items():
-        trial = history.trials[place]
-        if said := told(outcome, trial.purpose, limit):
-            program = _program(trial, ancestors(place[0]))
-            known = found.pop(program, said)
-            found[program] = max(known, said, key=lambda r: (r.high < math.inf, r.low == r.high, r.low))
-    return dict(list(found.items())[-REMEMBERED:])
 
 
 def _program(trial: Trial, ancestors: list[str]) -> Program:

@@ -25,7 +25,10 @@ from evolve.transfer import Gain, Share
 WIDE = 160  # columns of the table in a file
 MEMORY = ("peak_device_mb", "peak_memory_mb")  # the first that was measured is shown
 DIGITS = 4
-INTERVALS = "Intervals are 95 %: gains of pairs with one seed (Student), transfer as a ratio of means (Fieller 1954)."
+INTERVALS = (
+    "Intervals are 95 %: gains of pairs with one seed (Student), transfer as a ratio of means, which are correlated "
+    "where their seeds are the same (Fieller 1954)."
+)
 Tables = Mapping[Condition, Sequence[Row]]
 
 

@@ -1,26 +1,37 @@
-"""Whether the machine measured the same all the time: trainings that were held back, and the seed run as control."""
+"""Whether the machine measured the same all the time: what held trainings back, who was there, the seed as control."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 
+from evolve.effects import pooled
 from evolve.history import SEED, History
+from evolve.journal import QUOTED, cut
 from evolve.model import Outcome
+from evolve.student import beyond
 
 HELD_BACK = 0.05  # of a training's time, in which heat or power lowered the device's clock
 DRIFT = 0.03  # of the seed's tokens per second, where the budget is time on a clock
-DEVIATIONS = 2.0  # of a difference of two losses
+FALSE_ALARM = 0.05  # the probability that the losses of a steady machine are said to drift, whatever their number
 SPEED, THROTTLED, CLOCK = "tokens_per_second", "throttled_share", "sm_mhz_median"
+OTHERS = "others_device_mb"  # MiB of the device in the hands of processes that were there when a training began
 CHARGED_BY_SPEED = "core_speed"  # a judge that tells it weighs seconds by it: there drift has no effect on a budget
+
+
+def not_exclusive(hello: Mapping[str, Any]) -> str:
+    """A line about a judge that others share its device with; "" where it does not say so."""
+    beside = str(hello.get("beside", ""))
+    return f"Not exclusive: {cut(beside, QUOTED)}; speeds and losses are not those of a free device." if beside else ""
 
 
 def unsteady(history: History) -> list[str]:
     """A line with numbers for each way in which the machine was not the same all the time."""
     first, again = _first(history), [o for o in history.controls if o.status == "ok"]
-    said = [_held_back(history)]
+    said = [_held_back(history), _not_alone(history)]
     if first and again:
         said += [_faster_or_slower(first, again), _other_losses(history, first, again)]
     return [line for line in said if line]
@@ -53,6 +64,16 @@ def _held_back(history: History) -> str:
     )
 
 
+def _not_alone(history: History) -> str:
+    beside = [o.metrics[OTHERS] for o in history.outcomes.values() if OTHERS in o.metrics]
+    if not beside:
+        return ""
+    return (
+        f"On a device that was not exclusive: {len(beside):,} of {len(history.outcomes):,} trainings, beside others "
+        f"that held up to {max(beside):,.0f} MiB of it: speeds and losses are not those of a free device."
+    )
+
+
 def _faster_or_slower(first: Outcome, again: Sequence[Outcome]) -> str:
     before = first.metrics.get(SPEED, 0.0)
     rates = [o.metrics[SPEED] for o in again if SPEED in o.metrics]
@@ -68,15 +89,25 @@ def _faster_or_slower(first: Outcome, again: Sequence[Outcome]) -> str:
 
 
 def _other_losses(history: History, first: Outcome, again: Sequence[Outcome]) -> str:
-    noise = history.noise(history.all_rungs[0])
     differences = [o.metrics[history.loss] - first.metrics[history.loss] for o in again]
-    farthest = max(differences, key=abs)
-    if not noise or abs(farthest) <= DEVIATIONS * math.hypot(noise, noise):
+    noise, freedom = pooled(history.candidates.values(), history.all_rungs[0]) or (0.0, 0)
+    if not noise or not drifts(differences, noise, freedom):
         return ""
+    farthest = max(differences, key=abs)
     return (
         f"Losses drift: the seed's was {first.metrics[history.loss]:.4f} at first, and {_runs(again)} it was up to "
         f"{farthest:+.4f} from that, where its noise is {noise:.4f}."
     )
+
+
+def drifts(differences: Sequence[float], noise: float, freedom: int) -> bool:
+    """Whether the largest of many differences of two losses is more than chance brings about once in twenty runs.
+
+    `noise` is one loss's standard deviation, with so many degrees of freedom. Bonferroni's bound (Dunn 1961, J. Am.
+    Stat. Assoc. 56, 52-64); all differences are to one loss and by one noise, so false alarms are fewer still.
+    """
+    farthest = max(map(abs, differences))
+    return len(differences) * beyond(farthest / math.hypot(noise, noise), freedom) < FALSE_ALARM
 
 
 def _runs(again: Sequence[Outcome]) -> str:

@@ -5,7 +5,7 @@ CRASH crashes, one with CHEAT is proven to look ahead; the folder given as `--da
 level N, or at the level in the file `level` beside it, at most at the one that it is asked for.
 
 With a file `memory` beside it, it has a device of so many MiB: peaks follow from the constants of a program, one above
-that is out of memory, and a line for each trial is appended to `begun`.
+that is out of memory, and a line for each trial is appended to `begun`. With a file `beside`, others have 20 GiB of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-MEMORY, BEGUN = (Path(__file__).with_name(name) for name in ("memory", "begun"))
+MEMORY, BEGUN, BESIDE = (Path(__file__).with_name(name) for name in ("memory", "begun", "beside"))
 
 
 def draw(*key: object) -> float:
@@ -38,6 +38,8 @@ def hello(data: str | None, asked: str | None) -> dict[str, Any]:
     about = {"isolation": f"{level}: made up", "level": level, "device": "fake", "baselines": {}}
     if MEMORY.exists():
         about |= {"device_memory_mb": float(MEMORY.read_text())}
+    if BESIDE.exists():
+        about |= {"beside": BESIDE.read_text()}
     return {"ready": True, "corpus": corpus, **about, "versions": {"torch": "2.0"}}
 
 
@@ -71,7 +73,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
         return told | {"status": "invalid", "reason": "causality: changed by 2 nats"} | proven
     loss = 3.0 - 0.3 * math.log2(request["rung"]) - 0.5 * draw(source) + 0.01 * draw(source, request["seed"])
     metrics = {"val_bpb": loss, "tokens_per_second": 1000.0}
-    metrics |= peak
+    metrics |= peak | ({"others_device_mb": 20480.0} if BESIDE.exists() else {})
     if request["purpose"] == "report":
         metrics |= {"test_bpb": loss + 0.1}
     return told | {"status": "ok", "metrics": metrics, "checks": {"suffix": "ok: 0 nats", "repeat": "ok: same"}}

@@ -25,7 +25,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Minutes of thought are not its point, the way through all parts is.
     """
     directory = tmp_path_factory.mktemp("real") / "run"
-    arguments = small_run(TARGET, directory, "--budget", "0.5")
+    arguments = small_run(TARGET, directory, "--budget", "0.25")
     with subprocess.Popen([sys.executable, "-m", "evolve", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None and outcomes(directory) < 4:
             time.sleep(0.05)

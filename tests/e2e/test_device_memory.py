@@ -8,12 +8,12 @@ import pytest
 
 from evolve import plugins
 from evolve.cli import main
-from evolve.executors.sparing import refusal
+from evolve.executors.sparing import Estimates
 from evolve.history import History
 from evolve.journal import entry
 from evolve.memory import refused
 from evolve.reports.open import history_of, open_history, read_events
-from tests.e2e.conftest import make_target
+from tests.e2e.conftest import make_target, small_run
 from tests.e2e.fake_judge import peak_mb
 
 LIMIT = 4000.0  # MiB; the seed program has 2,712
@@ -58,11 +58,11 @@ def test_every_refusal_follows_from_the_log_before_it(folder: Path, history: His
     """So a run that is resumed anywhere decides as one that was not interrupted."""
     first, *events = read_events(folder / "run")
     again = history_of([first])
-    said = {}
+    estimates, said = Estimates(again), {}
     for event in events:
         again.apply(event)
         if event.kind == "trial":
-            said[again.submitted] = refusal(again, again.trials[again.submitted])
+            said[again.submitted] = estimates.refusal(again.trials[again.submitted])
     assert said == {place: o.reason if refused(o) else "" for place, o in history.outcomes.items()}
 
 
@@ -85,3 +85,21 @@ def test_the_cost_says_how_many_were_spared(folder: Path, history: History, capf
     assert main(["cost", "--run-dir", str(folder / "run")]) == 0
     told = f"Not started, estimated above the device's memory: {len(spared)} trials of {len(set(spared))} candidates."
     assert told in capfd.readouterr().out
+
+
+def test_a_device_that_is_not_exclusive_is_told_at_the_start_and_in_the_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target = make_target(tmp_path / "target")
+    (target / "beside").write_text("others hold 20,480 MiB of fake (GPU 0): pid 7 (python, 20,480 MiB)")
+    assert main(small_run(target, tmp_path / "run", "--operator", "catalogue", "--tune-trials", "1")) == 0
+    told = "Not exclusive: others hold 20,480 MiB of fake (GPU 0): pid 7 (python, 20,480 MiB); speeds and losses"
+    out = " ".join(capfd.readouterr().out.split())
+    trainings = len(open_history(tmp_path / "run").outcomes)
+    assert told in out
+    assert (
+        f"On a device that was not exclusive: {trainings} of {trainings} trainings, beside others that held up" in out
+    )
+    child = next(c.id for c in open_history(tmp_path / "run").candidates.values() if c.index and c.fitness)
+    assert main(["promote", child, "--budget", "1x", "--seeds", "1", "--run-dir", str(tmp_path / "run")]) == 0
+    assert told in " ".join(capfd.readouterr().out.split())

@@ -185,6 +185,7 @@ def test_operators_that_cannot_be_used(name: str, words: str) -> None:
         ("generations = 7", "time_limit = 60", r"\[stop\] knows generations, .*not time_limit"),
         ("budget = 20.0", "", "lacks 'budget'"),
         ("budget = 20.0", 'budget = "long"', "wrong kind"),
+        ("budget = 20.0", "budget = 20.0\nsmoke_seconds = -1", "smoke_seconds must be"),
         ('"1e-4..1e-1 log"', "6", "hint for \\*_LR must be text"),
         ("[0.25, 0.5, 1.0]", "[nan, 1.0]", "rungs must be"),
     ],

@@ -101,6 +101,14 @@ def test_the_whole_way_of_a_good_child() -> None:
     assert result.metrics == {"loss": pytest.approx(1.5), "memory": 5.0}
 
 
+def test_without_a_smoke_test_the_first_trial_is_one_of_tuning() -> None:
+    _, trials, _ = drive(child(plan=replace(PLAN, smoke_seconds=0.0)))
+    _, usual, _ = drive(child())
+    assert shape(trials) == shape(usual)[1:]
+    _, trials, _ = drive(evaluate_seed(replace(PLAN, smoke_seconds=0.0, target=None), GENOME, ANCHOR, SEEDS))
+    assert trials[0].purpose == "tune"
+
+
 def test_budgets_and_seeds_of_the_trials() -> None:
     _, trials, _ = drive(child())
     assert trials[0].budget == PLAN.smoke_seconds
@@ -289,3 +297,10 @@ def test_without_tuning_trials_a_child_is_trained_as_it_was_made_at_the_full_bud
     assert {t.params["lr"] for t in trials} == {1.0} and "tune" not in {t.purpose for t in trials}
     assert [t.rung for t in trials if t.purpose == "rung"][0] == 1.0
     assert [a.name for a in asks] == ["front/1"] and result.verdict == "ok" and result.fitness
+
+
+def test_a_child_whose_last_rung_is_below_the_full_budget_is_one_training_there() -> None:
+    result, trials, asks = drive(child((), replace(PLAN, rungs=(0.5,), tune_trials=0)))
+    assert [(t.purpose, t.rung, t.seed) for t in trials] == [("smoke", 0.5, 0), ("rung", 0.5, tune_seed(0.5))]
+    assert (result.verdict, result.rung, result.params, asks) == ("pruned", 0.5, ANCHOR, [])
+    assert result.losses == {"0.5": (pytest.approx(2.02),)} and result.fitness is None

@@ -33,6 +33,22 @@ def test_the_busy_share_counts_seconds_of_the_core_and_the_slots_of_each_process
     assert history.busy == pytest.approx((4 / 2 + 3) / (2 * 2 + 1 * 4))
 
 
+def test_a_process_that_died_had_begun_as_many_trials_as_it_had_slots_those_submitted_first() -> None:
+    history = toy.new_history()
+    outcome = asdict(Outcome("ok", {"loss": 2.0}, seconds=1.0))
+    events = [("run", {"settings": {"budget": 1.0}, "rungs": [0.25, 1.0]}), ("genome", records.genome_record(toy.SEED))]
+    events.append(("session", {"slots": 2}))
+    for n, rung in ((3, 0.25), (1, 1.0), (2, 0.5), (0, 0.25)):
+        trial = records.trial_record(toy.plan().trial(toy.SEED, {}, rung, 0, "rung"))
+        events.append(("trial", {"owner": "ask/0", "n": n, "trial": trial}))
+    events.append(("outcome", {"owner": "ask/0", "n": 3, "final": True, "outcome": outcome}))
+    events.append(("session", {"slots": 2}))
+    history.replay(Event(i, str(i), kind, float(i), body) for i, (kind, body) in enumerate(events))
+    budget = toy.plan().budget
+    assert history.charged == pytest.approx(1.0 + budget * (1.0 + 0.5)) and history.statuses["lost"] == 2
+    assert not history.running
+
+
 def measured(index: int, loss: float, *parents: int) -> Candidate:
     return replace(individual(index, loss, 9.0, parents=parents), losses={"1": (loss - 0.01, loss, loss + 0.01)})
 

@@ -12,7 +12,7 @@ import pytest
 
 from evolve import records
 from evolve.executors.inline import InlineExecutor
-from evolve.executors.sparing import SparingExecutor, refusal
+from evolve.executors.sparing import Estimates, SparingExecutor
 from evolve.log import Log
 from evolve.memory import Law, Program, Range, hopeless, refused, told
 from evolve.model import Genome, Knob, Mating, Number, Outcome, Proposal, Purpose, Trial
@@ -263,6 +263,7 @@ class Written:
 
     def __init__(self, directory: Path, memory: object = LIMIT) -> None:
         self.log = Log(Store.open(directory, durable=False), toy.new_history())
+        self.estimates = Estimates(self.log.history)
         header = {"settings": {"seed": 0, "offspring": 4}, "rungs": [0.25, 0.5, 1.0]}
         self.log.record("run", "run", header)
         self.log.record("session", "session/0", {"slots": 1, "device_memory_mb": memory})
@@ -271,7 +272,7 @@ class Written:
     def submit(self, n: int, one: Trial, owner: str = "ask/0", attempt: int = 0) -> str:
         key = f"{owner}/trial/{n}/{attempt}"
         self.log.record("trial", key, {"owner": owner, "n": n, "trial": records.trial_record(one)})
-        return refusal(self.log.history, one)
+        return self.estimates.refusal(one)
 
     def end(self, n: int, outcome: Outcome, owner: str = "ask/0") -> None:
         body = {"owner": owner, "n": n, "final": True, "outcome": records.outcome_record(outcome)}
@@ -297,6 +298,44 @@ def test_a_refusal_says_why_and_what_it_is_compared_with(written: Written) -> No
     assert said.startswith("estimated ") and "of device memory, the limit is 78.1 GiB: not started" in said
     assert said.endswith("nearest measured: 66.4 GiB with BATCH_SIZE 64 instead of 512") and len(said) < 250
     assert written.submit(3, trial(BATCH_SIZE=64, LEARNING_RATE=0.1)) == ""
+
+
+def test_the_law_is_kept_until_an_outcome_says_more(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted, looked = [], []
+
+    class Counted(Law):
+        def __init__(self, found: Mapping[Program, Range]) -> None:
+            fitted.append(len(found))
+            super().__init__(found)
+
+    def counted(outcome: Outcome, purpose: str, limit: float) -> Range | None:
+        looked.append(outcome)
+        return told(outcome, purpose, limit)
+
+    monkeypatch.setattr("evolve.executors.sparing.Law", Counted)
+    monkeypatch.setattr("evolve.executors.sparing.told", counted)
+    sizes = 8, 16, 32, 64
+    for n, size in enumerate(sizes):
+        written.submit(n, trial(BATCH_SIZE=size))
+    for n, size in enumerate(sizes[:3]):
+        written.end(n, ok(100.0 * size))
+    for n in range(4, 8):
+        assert written.submit(n, trial(BATCH_SIZE=128)) == ""
+    assert (fitted, len(looked)) == ([3], 3)
+    written.end(4, Outcome("crashed", reason="a name is not defined"))
+    written.submit(8, trial(BATCH_SIZE=128))
+    assert (fitted, len(looked)) == ([3], 4), "which says nothing of memory"
+    written.end(3, ok(6400.0))
+    written.submit(9, trial(BATCH_SIZE=128))
+    assert (fitted, len(looked)) == ([3, 4], 5)
+
+
+def test_on_a_larger_device_the_same_outcomes_say_something_else(written: Written) -> None:
+    written.submit(0, trial())
+    written.end(0, ok(0.95 * LIMIT))
+    assert written.submit(1, trial(BATCH_SIZE=512)) == "", "the limit may have held the peak down"
+    written.log.record("session", "session/1", {"slots": 1, "device_memory_mb": 1.2 * LIMIT})
+    assert written.submit(2, trial(BATCH_SIZE=512)).startswith("estimated ")
 
 
 def test_who_fitted_once_and_who_was_submitted_before_is_not_refused(written: Written) -> None:
@@ -361,4 +400,4 @@ def test_a_replay_refuses_the_same(tmp_path: Path, written: Written) -> None:
     said = written.submit(9, trial(BATCH_SIZE=1024))
     written.log.store.close()
     again = replayed(tmp_path / "run")
-    assert said and refusal(again, trial(BATCH_SIZE=1024)) == said
+    assert said and Estimates(again).refusal(trial(BATCH_SIZE=1024)) == said

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
+from evolve.effects import pooled
 from evolve.history import History
 from evolve.model import Outcome, Trial
 from evolve.page.data import facts_of
 from evolve.reports.front import print_front
 from evolve.reports.show import print_candidate
 from evolve.reports.state import state_of
-from evolve.reports.steadiness import unsteady
+from evolve.reports.steadiness import drifts, unsteady
 from evolve.reports.watch import Look, facts
 from tests.evolve import toy
 from tests.evolve.runs import replayed, run
@@ -69,15 +73,28 @@ def test_where_a_judge_charges_by_the_core_s_speed_a_slow_core_is_no_drift(ran: 
     assert unsteady(history) == []
 
 
-def test_the_seed_s_loss_may_differ_by_its_noise(history: History) -> None:
-    noise, first = history.noise(history.all_rungs[0]), history.controls[0].metrics["loss"]
-    assert noise
-    change(history, loss=first + 2.8 * noise)
+def test_the_seed_s_loss_may_differ_by_its_noise_and_more_the_more_controls_there_are(history: History) -> None:
+    found, first = pooled(history.candidates.values(), history.all_rungs[0]), history.controls[0].metrics["loss"]
+    assert found is not None
+    noise, freedom = found
+    most = math.sqrt(2) * stats.t.isf(0.025 / len(history.controls), freedom)
+    change(history, loss=first + (most - 0.01) * noise)
     assert unsteady(history) == []
-    change(history, loss=first - 2.9 * noise)
+    change(history, loss=first - (most + 0.01) * noise)
     (said,) = unsteady(history)
     assert said.startswith(f"Losses drift: the seed's was {first:.4f} at first, and in ")
-    assert said.endswith(f" {-2.9 * noise:+.4f} from that, where its noise is {noise:.4f}.")
+    assert said.endswith(f" {-(most + 0.01) * noise:+.4f} from that, where its noise is {noise:.4f}.")
+
+
+@pytest.mark.parametrize(
+    ("controls", "freedom", "least"), [(1, 2, 0.03), (200, 2, 0.0), (20, 30, 0.02), (200, 30, 0.01)]
+)
+def test_losses_of_a_steady_machine_are_seldom_said_to_drift(controls: int, freedom: int, least: float) -> None:
+    draw = np.random.default_rng(controls)
+    noises = np.sqrt(draw.chisquare(freedom, 2000) / freedom)
+    losses = draw.standard_normal((2000, controls + 1))
+    alarms = [drifts(list(row[1:] - row[0]), noise, freedom) for row, noise in zip(losses, noises, strict=True)]
+    assert least <= np.mean(alarms) < 0.06, np.mean(alarms)
 
 
 def test_a_control_that_failed_tells_of_no_drift(history: History) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.target.conftest import Slot, cache  # noqa: F401  a fixture, and the target on the path
+from tests.target.conftest import Slot
 
 
 @pytest.fixture(scope="session")
-def judge(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:  # noqa: F811
+def judge(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
     """A judge for scripts that are only scored: honest ones and public cheats."""
     slot = Slot(cache, tmp_path_factory.mktemp("job"), "--patience", "20")
     yield slot

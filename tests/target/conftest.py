@@ -1,4 +1,4 @@
-"""A judge at the CPU scale, driven over its wire as the engine does, and run once for a module."""
+"""A judge at the CPU scale, driven over its wire as the engine does: one for all modules, since it takes seconds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ __all__ = ["SCORE", "TARGET", "TINY", "TRAIN", "Slot"]
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def slot(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
     slot = Slot(cache, tmp_path_factory.mktemp("job"), "--patience", "3")
     yield slot

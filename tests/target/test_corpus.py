@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,25 @@ def test_the_draft_of_a_process_that_was_killed_is_removed(tmp_path: Path) -> No
         (draft / "train.bin").touch()
     corpus.load(tmp_path, tmp_path / "data", quiet)
     assert alive.exists() and not dead.exists()
+
+
+def test_a_corpus_that_nobody_has_used_for_long_goes_when_another_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "package_files", small_files)
+
+    def load(version: str) -> tuple[Path, list[str]]:
+        said: list[str] = []
+        monkeypatch.setattr(sources, "version", {"sympy": version, "networkx": "9.9"}.get)
+        return corpus.load(tmp_path, None, said.append).folder, said
+
+    places = {days: load(f"1.{days}")[0] for days in (29, 31, 365)}
+    for days, place in places.items():
+        os.utime(place / "corpus.json", (0, time.time() - days * 86400))
+    assert load("1.365")[0] == places[365], "it is used again"
+    newest, said = load("2.0")
+    assert set(tmp_path.iterdir()) == {places[29], places[365], newest}
+    assert f"removed the corpus {places[31]}, unused for 30 days" in said
 
 
 def test_missing_folder_is_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ import watchdog
 from devices import Device, User
 from guard import Guard
 from ladder import Isolation
-from nursery import Infrastructure
+from nursery import Infrastructure, Nursery
 from selftest import Settled
 from tests.target.conftest import SCORE, TINY
 from tests.target.test_kills import Silent
 from texts import Scale, Texts
+from waiting import Waiting
+from watchdog import lives
 
 LIMIT_MB = 4096
 FREEZER = Path("/sys/fs/cgroup/freezer")  # of version 1: what it has stopped does not die of SIGKILL before it goes on
@@ -34,22 +36,33 @@ TAKES = "open('device_mb', 'w').write('{}')\n"
 
 
 class MadeUp:
-    """A device that holds as many MiB as the box in a folder has written into its file `device_mb`."""
+    """A device of which a box holds as many MiB as it has written into its file `device_mb`, while it lives.
+
+    Meanwhile a visitor may hold some too, and another run does as long as there is such a file beside the boxes.
+    """
 
     cheap = True
 
-    def __init__(self, boxes: Path) -> None:
-        self.boxes = boxes
+    def __init__(self, folder: Path) -> None:
+        self.boxes, self.other = folder / "boxes", folder / "device_mb"
         self.device = Device(0, "GPU-made-up", "Made-up GPU", 80 * 1024)
+        self.box: Callable[[], int] = lambda: 0
+        self.visitor: User | None = None
 
     def devices(self) -> list[Device]:
         return [self.device]
 
     def used_mb(self, device: Device) -> float:
-        return float(sum(int(path.read_text() or 0) for path in self.boxes.glob("*/device_mb")))
+        files = [*self.boxes.rglob("device_mb")] if lives(self.box()) else []
+        held = float(sum(int(path.read_text() or 0) for path in files))
+        visiting = self.visitor.memory_mb if held and self.visitor else 0.0
+        return held + visiting + (float(self.other.read_text()) if self.other.exists() else 0.0)
 
     def users(self, device: Device) -> list[User]:
-        return []
+        used = self.used_mb(device)
+        return (
+            [User(self.box(), "python", used - self.visitor.memory_mb), self.visitor] if used and self.visitor else []
+        )
 
     def xids(self, device: Device) -> list[int]:
         return []
@@ -65,19 +78,21 @@ class MadeUp:
 
 
 class Slot:
-    """A judge with one made-up device."""
+    """A judge with one made-up device. Its boxes are exec'd ahead and import torch, as on a real one, or forked."""
 
-    def __init__(self, cache: Path, folder: Path) -> None:
+    def __init__(self, cache: Path, folder: Path, ahead: bool = False) -> None:
         self.job = folder / "job"
         self.job.mkdir()
         self.scale = replace(Scale.read("cpu"), clock="wall", device_memory_mb=LIMIT_MB)
-        source = MadeUp(folder / "boxes")
+        source = MadeUp(folder)
         probe = (sys.executable, "-I", "-c", "pass")
         self.guard = Guard(source, source.device, {}, probe, 0.5, self.scale.device_memory_mb, folder / "leases")
-        boxes = trials.boxes(self.scale, folder / "boxes", Isolation("L"), self.guard)
+        given = source.boxes, self.scale.memory_mb, Isolation("L")
+        boxes = Waiting(*given) if ahead else Nursery(*given)
         texts = Texts(corpus.load(cache, None, print), self.scale, print)
         settled = Settled(Isolation("L"), boxes, "")  # type: ignore[arg-type]
         self.judge = trials.Judge(self.scale, texts, Silent(), settled, 0.5, self.guard)
+        source.box = lambda: next(iter(self.guard.box()), 0)
 
     def run(self, source: str, budget: float = 0.1) -> dict[str, Any]:
         (self.job / "train.py").write_text(source)
@@ -92,6 +107,13 @@ def slot(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot
     slot.judge.nursery.close()
 
 
+@pytest.fixture(scope="module")
+def ahead(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
+    slot = Slot(cache, tmp_path_factory.mktemp("ahead"), ahead=True)
+    yield slot
+    slot.judge.nursery.close()
+
+
 def test_what_takes_more_of_the_device_than_its_limit_is_ended(slot: Slot) -> None:
     """Row 13."""
     outcome = slot.run(TINY + TAKES.format(9000) + "import time; time.sleep(60)")
@@ -100,10 +122,37 @@ def test_what_takes_more_of_the_device_than_its_limit_is_ended(slot: Slot) -> No
     assert outcome["metrics"] == {"peak_device_mb": 9000, "device_memory_mb": 4096}
 
 
-def test_what_stays_below_is_scored_and_its_peak_is_told(slot: Slot) -> None:
-    outcome = slot.run(TINY + TAKES.format(3000) + "import time; time.sleep(0.7)\n" + SCORE)
+def test_what_stays_below_is_scored_and_its_peak_is_told(ahead: Slot) -> None:
+    outcome = ahead.run(TINY + TAKES.format(3000) + "import time; time.sleep(0.7)\n" + SCORE)
     assert outcome["status"] == "ok", outcome
-    assert outcome["metrics"]["peak_device_mb"] == 3000 and not slot.guard.lost
+    assert outcome["metrics"]["peak_device_mb"] == 3000 and not ahead.guard.lost
+
+
+@pytest.fixture
+def visited(slot: Slot) -> Iterator[Callable[[float], None]]:
+    """Somebody comes with the box, who takes so many MiB, and goes with it."""
+
+    def come(memory_mb: float) -> None:
+        slot.guard.source.visitor = User(1, "somebody", memory_mb)
+
+    yield come
+    slot.guard.source.visitor = None
+
+
+def test_what_a_visitor_takes_is_not_the_program_s(slot: Slot, visited: Callable[[float], None]) -> None:
+    visited(400)
+    outcome = slot.run(TINY + TAKES.format(4000) + "import time; time.sleep(0.7)\n" + SCORE)
+    assert outcome["status"] == "ok", outcome
+    assert outcome["metrics"]["peak_device_mb"] == 4000
+
+
+def test_a_trial_in_which_somebody_takes_much_is_void(slot: Slot, visited: Callable[[float], None]) -> None:
+    """Row 36 of the faults: the program is not to blame, and the device is fit for the next trial."""
+    visited(2000)
+    outcome = slot.run(TINY + TAKES.format(3000) + "import time; time.sleep(60)\n" + SCORE)
+    assert outcome["status"] == "infrastructure", outcome
+    assert outcome["reason"] == "another user took 2,000 MiB of Made-up GPU (GPU 0): pid 1 (somebody, 2,000 MiB)"
+    assert not slot.guard.lost
 
 
 OUT_OF_MEMORY = 'raise RuntimeError("CUDA error: out of memory")\n'
@@ -135,15 +184,14 @@ def test_another_crash_is_no_lack_of_memory(slot: Slot) -> None:
 
 def test_a_trial_waits_until_no_other_run_trains_on_the_device(slot: Slot, capfd: pytest.CaptureFixture[str]) -> None:
     """Neither the memory that the other one uses nor the time that it takes is the trial's."""
-    taken, free = slot.guard.source.boxes / "other", threading.Event()
-    taken.mkdir()
+    taken, free = slot.guard.source.other, threading.Event()
 
     def train() -> None:
         with lease.Lease("GPU-made-up", "pid 7 of another run", slot.guard.leases).held(lambda holder: None):
-            (taken / "device_mb").write_text("9000")
+            taken.write_text("9000")
             begun.set()
             free.wait(20)
-            (taken / "device_mb").unlink()
+            taken.unlink()
 
     begun, other = threading.Event(), threading.Thread(target=train)
     other.start()
@@ -204,13 +252,13 @@ def frozen() -> Iterator[Frozen]:
 
 
 def test_a_process_that_cannot_be_killed_is_waited_for_a_while_and_its_device_is_given_up(
-    slot: Slot, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+    ahead: Slot, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 62: as when it hangs in the driver, in state D."""
     for module in (waiting, watchdog):
         monkeypatch.setattr(module, "END_WALL", 0.5)
     monkeypatch.setattr(waiting, "TERM_WALL", 0.5)
-    start = slot.judge.nursery.start
+    start = ahead.judge.nursery.start
 
     def start_and_freeze(source: bytes) -> Any:
         box = start(source)
@@ -219,16 +267,16 @@ def test_a_process_that_cannot_be_killed_is_waited_for_a_while_and_its_device_is
         return box
 
     stuck: list[int] = []
-    monkeypatch.setattr(slot.judge.nursery, "start", start_and_freeze)
+    monkeypatch.setattr(ahead.judge.nursery, "start", start_and_freeze)
     monkeypatch.setattr("session.STARTUP_WALL", 0.0)
-    outcome = slot.run(TINY + SCORE)
+    outcome = ahead.run(TINY + SCORE)
     state = Path(f"/proc/{stuck[0]}/stat").read_text().rpartition(")")[2].split()[0]
     assert state == "D", "it has to be there still, or nothing is shown"
     assert outcome["status"] == "infrastructure", outcome
     assert f"Made-up GPU (GPU 0) is not usable: process {stuck[0]} cannot be killed" in outcome["reason"]
     assert "reset the device or reboot the machine, then resume" in outcome["reason"]
-    assert slot.run(TINY + SCORE)["reason"] == outcome["reason"], "refused at once, for the same reason"
-    assert slot.judge.nursery.process.pid != stuck[0], "the judge has not waited for it"
+    assert ahead.run(TINY + SCORE)["reason"] == outcome["reason"], "refused at once, for the same reason"
+    assert ahead.judge.nursery.process.pid != stuck[0], "the judge has not waited for it"
 
 
 class Unkillable:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devices import Device, find, libraries, near, nodes, visible
+from devices import Device, User, find, libraries, near, nodes, visible
 from drivers import Nvml, Smi
 from guard import Guard, out_of_memory
 from nursery import Infrastructure
@@ -166,6 +166,20 @@ def test_without_the_module_nvidia_smi_says_the_same() -> None:
     assert source.minor(device) is None
 
 
+def test_rows_of_nvidia_smi_that_lack_what_was_asked_are_no_rows() -> None:
+    answers = {
+        "gpu=index,uuid,name,memory.total": "\n0, GPU-a, Big GPU, 81559\n1, GPU-b\n",
+        "gpu=index,memory.used": "\n",
+        "compute-apps=pid,used_memory,process_name": "[N/A], 7, ?\n12, 2048, python -c f(1, 2)\nno processes\n",
+    }
+    source = Smi(lambda arguments: answers[arguments[0].removeprefix("--query-")])
+    (device,) = source.devices()
+    assert device.uuid == "GPU-a"
+    with pytest.raises(Infrastructure, match="nvidia-smi does not tell the memory in use of GPU-a"):
+        source.used_mb(device)
+    assert source.users(device) == [User(12, "python -c f(1, 2)", 2048.0)]
+
+
 def test_memory_that_others_hold_stops_a_trial_from_beginning_and_says_who() -> None:
     driver = Driver()
     watched = guard(driver)
@@ -202,7 +216,11 @@ def test_a_limit_of_device_memory_counts_what_is_above_the_baseline() -> None:
 
 
 def test_nvidia_smi_is_asked_during_a_trial_for_the_sake_of_a_limit_only() -> None:
-    answers = {"gpu=index,uuid,name,memory.total": "0, GPU-a, Big GPU, 81559\n", "gpu=index,memory.used": "0, 0\n"}
+    answers = {
+        "gpu=index,uuid,name,memory.total": "0, GPU-a, Big GPU, 81559\n",
+        "gpu=index,memory.used": "0, 0\n",
+        "compute-apps=pid,used_memory,process_name": "",
+    }
     source = Smi(lambda arguments: answers[arguments[0].removeprefix("--query-")])
     free, limited = (Guard(source, find(source.devices(), "0"), {}, limit_mb=limit) for limit in (0, 2048))
     answers["gpu=index,memory.used"] = "0, 4096\n"

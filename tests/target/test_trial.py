@@ -313,14 +313,12 @@ def test_a_folder_that_was_taken_away_costs_one_trial(cache: Path, tmp_path: Pat
     assert slot.close() == 0
 
 
-def test_a_zygote_that_was_killed_costs_one_trial(cache: Path, tmp_path: Path) -> None:
-    slot = Slot(cache, tmp_path)
+def test_a_zygote_that_was_killed_costs_one_trial(slot: Slot) -> None:
     for process in below(slot):
         process.kill()
     outcome = slot.run(TINY + SCORE)
     assert outcome["status"] == "infrastructure" and "zygote" in outcome["reason"], outcome
     assert slot.run(TINY + SCORE)["status"] == "ok"
-    assert slot.close() == 0
 
 
 # A zygote on a kernel that refuses namespaces while a file is there, and only pretends to grant them otherwise.

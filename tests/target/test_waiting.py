@@ -119,7 +119,6 @@ def test_the_next_box_is_prepared_while_one_runs(waiting: Waiting) -> None:
 def test_how_a_box_ends_is_told(waiting: Waiting, texts: Texts) -> None:
     assert trial(waiting, texts, "import os; os._exit(7)")[1]["exit"] == 7
     assert trial(waiting, texts, "import os; os.abort()")[1]["exit"] in (-6, -11)  # the latter as the first process
-    assert trial(waiting, texts, "pass")[1]["exit"] == 0
 
 
 @pytest.mark.slow
@@ -169,6 +168,21 @@ def test_a_spare_that_died_is_replaced(waiting: Waiting, texts: Texts) -> None:
     os.kill(waiting._spare.process.pid, 9)
     waiting._spare.process.wait(60)
     assert loss(trial(waiting, texts, TINY + SCORE)) > 0
+
+
+def test_a_spare_that_cannot_be_prepared_does_not_cost_the_box_that_begins(
+    waiting: Waiting, texts: Texts, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert waiting._spare is not None
+    os.mkfifo(tmp_path / "pipe")  # which nobody copies
+    waiting.compiled = tmp_path
+    try:
+        assert loss(trial(waiting, texts, TINY + SCORE)) > 0
+        assert "no box waits: a box cannot be prepared: " in capfd.readouterr().err
+        with pytest.raises(Infrastructure, match="a box cannot be prepared: .*pipe"):
+            waiting.start(b"pass")
+    finally:
+        waiting.compiled = None
 
 
 def test_a_box_that_cannot_be_had_is_the_harness_s_fault(tmp_path: Path) -> None:
