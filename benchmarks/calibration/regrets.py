@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from benchmarks.comparison import runner, several
+from benchmarks.comparison import runner
+from benchmarks.comparison.trace import traces
 from benchmarks.tasks.synthetic import SEED, TASK, regret
+from evolve.config import ConfigError
 from evolve.reports.open import history_of, read_events
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the budget, at which regrets are compared
@@ -40,24 +42,17 @@ Found = Mapping[str, Sequence[Sequence[float]]]  # by method, of each seed at al
 
 
 def main(options: Namespace) -> str:
-    """Run what is missing and write tables; returns that in Markdown. Raises `ConfigError` or `StoreError`."""
-    total = options.budget or TASK.total
-    several.run(
-        Namespace(
-            methods=options.methods,
-            tasks=[TASK.name],
-            seeds=options.seeds,
-            budget=total,
-            jobs=options.jobs,
-            output=options.runs,
-        )
-    )
+    """Write tables of the runs in a folder; returns that in Markdown. Raises `ConfigError` or `StoreError`."""
+    runs = [trace for trace in traces(options.runs) if trace.task == TASK.name]
+    seeds = {method: {trace.seed for trace in runs if trace.method == method} for method in {t.method for t in runs}}
+    totals = {trace.total for trace in runs}
+    if len(totals) != 1 or any(these != {*range(1, len(these) + 1)} or len(these) < 2 for these in seeds.values()):
+        raise ConfigError(f"{options.runs} has to hold runs of one budget, of each method those with seeds 1, 2, ...")
+    (total,) = totals
     times = [share * total for share in SHARES]
     found = {
-        method: [
-            regrets(runner.place_of(method, TASK, seed, options.runs), times) for seed in range(1, options.seeds + 1)
-        ]
-        for method in options.methods
+        method: [regrets(runner.place_of(method, TASK, seed, options.runs), times) for seed in sorted(seeds[method])]
+        for method in sorted(seeds)
     }
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "regret.json").write_text(json.dumps({"total": total, "regrets": found}) + "\n")
@@ -86,18 +81,17 @@ def report(found: Found, total: float) -> str:
     """The tables as Markdown: regrets by method, least at the end first, and what became of the expectations."""
     means = {method: np.mean(runs, axis=0) for method, runs in found.items()}
     deviations = {method: np.std(runs, axis=0, ddof=1) for method, runs in found.items()}
-    seeds = len(next(iter(found.values())))
     lines = [
-        f"# Regret on the task with a known optimum, {seeds} seeds of {total:g} charged seconds",
+        f"# Regret on the task with a known optimum, runs of {total:g} charged seconds",
         "",
         f"Mean ± standard deviation over seeds; the seed program's is {regret(SEED, {}):.3f}.",
         "",
-        f"| method | {' | '.join(f'at {share:.0%}' for share in SHARES)} |",
-        f"|---|{'--:|' * len(SHARES)}",
+        f"| method | seeds | {' | '.join(f'at {share:.0%}' for share in SHARES)} |",
+        f"|---|--:|{'--:|' * len(SHARES)}",
     ]
     for method in sorted(found, key=lambda name: float(means[name][-1])):
         cells = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(means[method], deviations[method], strict=True)]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines.append(f"| {method} | {len(found[method])} | {' | '.join(cells)} |")
     lines += ["", "| expected to be worse | than | at | difference (95 %, paired by seed) | |", "|---|---|--:|--:|---|"]
     lines += [
         f"| {worse} | {better} | {share:.0%} | {_difference(found, worse, better, SHARES.index(share))} |"
@@ -109,7 +103,7 @@ def report(found: Found, total: float) -> str:
 
 def _difference(found: Found, worse: str, better: str, at: int) -> str:
     """By how much the regret is larger, with Student's interval, and whether that is as expected."""
-    pairs = zip(found[worse], found[better], strict=True)
+    pairs = zip(found[worse], found[better], strict=False)  # the seeds that both have
     differences = [one[at] - other[at] for one, other in pairs]
     mean = float(np.mean(differences))
     low, high = stats.ttest_1samp(differences, 0.0).confidence_interval() if np.ptp(differences) else (mean, mean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -110,13 +111,17 @@ def test_the_regret_of_a_run_is_that_of_the_best_claim_then(tmp_path: Path) -> N
 def test_expectations_are_held_against_what_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ["--methods", "seed,random", "--seeds", "2", "--budget", "250", "--jobs", "1"]
     out = tmp_path / "out"
-    monkeypatch.setattr(sys, "argv", ["calibrate", "regret", "--runs", str(tmp_path), *small, "-o", str(out)])
+    monkeypatch.setattr(sys, "argv", ["calibrate", "regret", str(tmp_path), "-o", str(out)])
+    for name, seeds in (("seed", (1, 2)), ("random", (1, 2, 4))):
+        for seed in seeds:
+            runner.run(name, TASK, seed, 250.0, tmp_path)
+    assert calibrate.main() == 2 and "with seeds 1, 2" in capsys.readouterr().err
+    shutil.rmtree(runner.place_of("random", TASK, 4, tmp_path))
     assert calibrate.main() == 0 and "| seed | random | 100% |" in (out / "regret.md").read_text()
     made_up = {"random": [[0.4] * 4, [0.41] * 4, [0.4] * 4], "tpe": [[0.3] * 4, [0.3] * 4, [0.31] * 4]}
     lines = regrets.report(made_up, 100.0).splitlines()
-    assert lines[6].startswith("| tpe | 0.303") and lines[7].startswith("| random | 0.403")
+    assert lines[6].startswith("| tpe | 3 | 0.303") and lines[7].startswith("| random | 3 | 0.403")
     assert lines[-1].startswith("| random | tpe | 100% | +0.100") and lines[-1].endswith("| as expected |")
     swapped = regrets.report({"random": made_up["tpe"], "tpe": made_up["random"]}, 100.0)
     assert swapped.rstrip().endswith("| the opposite |")
