@@ -25,6 +25,7 @@ from evolve.assemble import DEFAULT_OPERATORS, PACKAGES
 from evolve.config import Limits, Target, load_target
 from evolve.evaluation import Plan
 from evolve.executors.inline import InlineExecutor
+from evolve.history import POOL as TUNING_POOL
 from evolve.history import History
 from evolve.log import Log
 from evolve.loop import Loop
@@ -33,7 +34,7 @@ from evolve.protocols import Operator
 from evolve.records import candidate_record
 from evolve.search import ParetoSearch
 from evolve.store import Store
-from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
+from evolve.tuner import Study, TpeTuner, first_parameters
 from operators.crossover import Merge
 from operators.genome import Reader
 from operators.mutate import Catalogue
@@ -176,11 +177,9 @@ def steps(run: Recorded, pool: Sequence[Proposal], reader: Reader) -> dict[str, 
         return reader.read(pool[i % POOL].genome.source)
 
     def tune(i: int) -> None:
-        parent, knobs = members[i % len(members)], pool[i % POOL].genome.knobs
-        weight = importance((knobs, history.study(name)) for knobs, name in history.recent)
-        anchor = first_parameters(knobs, {})
-        tuned = choose(knobs, parent.genome.knobs, weight, i)
-        tuner = TpeTuner(anchor, Study(()), history.study_of_lineage(parent), tuned, i)
+        knobs = pool[i % POOL].genome.knobs
+        trials = history.pools[history.rungs[0]][-TUNING_POOL:]
+        tuner = TpeTuner(first_parameters(knobs, {}), Study(()), Study(tuple(trials)), i)
         for n in range(4):
             tuner.tell(tuner.ask(knobs), 2.0 + draw(i, n))
 

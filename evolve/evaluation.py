@@ -82,7 +82,6 @@ class Result:
     quarantined: str = ""
 
 
-Ranked = Sequence[tuple[Params, float]]  # parameter sets with their losses, best first
 Evaluation = Generator[Run | Ask, list[Outcome] | bool, Result]
 
 
@@ -139,12 +138,11 @@ def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: S
     if not plan.tune_trials:
         alone = _confirm(plan, genome, anchor, seeds) if plan.rungs[-1] == 1.0 else _train(plan, genome, anchor)
         return (yield from alone)
-    ranked, tried = yield from _tune(plan, genome, tuner)
-    if ranked[0][1] >= bar:
-        return Result("pruned", ranked[0][0], NOTHING_BETTER, plan.rungs[0])
-    known = math.isfinite(bar) and anchor not in tried
+    params, loss = yield from _tune(plan, genome, tuner)
+    if loss >= bar:
+        return Result("pruned", params, NOTHING_BETTER, plan.rungs[0])
     try:
-        return (yield from _climb(plan, genome, anchor, ranked, seeds, known))
+        return (yield from _climb(plan, genome, params, loss, seeds))
     except Failed as failure:
         failure.rung = plan.rungs[0]
         raise
@@ -158,25 +156,16 @@ def _train(plan: Plan, genome: Genome, params: Params) -> Evaluation:
     return Result("pruned", params, f"asked for at {rung:g} of the budget alone", rung, losses=losses)
 
 
-def _climb(plan: Plan, genome: Genome, anchor: Params, ranked: Ranked, seeds: Sequence[int], known: bool) -> Evaluation:
-    """From the low rung to the full budget, as long as the candidate is promoted.
-
-    `known`: the anchor is what a parent of the same genome was measured with, so it has to be beaten. A person may have
-    brought other numbers of that genome: they were tried here first.
-    """
-    works = known or any(params == anchor for params, _ in ranked)
-    reached = plan.rungs[0]
-    for i, rung in enumerate(plan.rungs[:-1]):
-        if i > 0:
-            ranked = yield from _compare(plan, genome, _finalists(ranked, anchor if works else None), rung)
-            reached = rung
-        best, loss = ranked[0]
-        if best == anchor and known:
-            return Result("pruned", best, NOTHING_BETTER, reached)
+def _climb(plan: Plan, genome: Genome, params: Params, loss: float, seeds: Sequence[int]) -> Evaluation:
+    """From the low rung, where `loss` was measured, to the full budget, as long as the candidate is promoted."""
+    for rung in plan.rungs[:-1]:
+        if rung > plan.rungs[0]:
+            (outcome,) = yield from _run(plan, genome, params, [(rung, tune_seed(rung))], "tune")
+            loss = outcome.metrics[plan.objectives[0].name]
         if not (yield Ask(_name(rung), loss)):
             reason = f"not in the better half at {rung:g} of the budget"
-            return Result("pruned", best, reason, reached, losses={_name(rung): (loss,)})
-    return (yield from _confirm(plan, genome, ranked[0][0], seeds))
+            return Result("pruned", params, reason, rung, losses={_name(rung): (loss,)})
+    return (yield from _confirm(plan, genome, params, seeds))
 
 
 def evaluate_seed(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
@@ -243,59 +232,29 @@ def _run(
     return outcomes
 
 
-def _no_violation(outcomes: Sequence[Outcome], purpose: Purpose) -> None:
-    """Raises `Failed` if one of them proves a violation: that is no matter of numbers, and no other trial mends it."""
-    for outcome in outcomes:
-        if outcome.violation:
-            raise Failed(f"at {purpose}", outcome)
-
-
-def _tune(
-    plan: Plan, genome: Genome, tuner: Tuner
-) -> Generator[Run | Ask, list[Outcome] | bool, tuple[Ranked, list[Params]]]:
+def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list[Outcome] | bool, tuple[Params, float]]:
     """Trials at the low rung, the anchor first unless it is known (the tuner sees to that).
 
-    Returns (params, loss), best first, and all parameters that were tried.
+    Returns the best parameters and their loss. Raises `Failed` if no trial worked, or one proves a violation.
     """
     low, loss = plan.rungs[0], plan.objectives[0].name
     found: list[tuple[Params, float]] = []
-    tried: list[Params] = []
     last = Outcome("invalid")
     for _ in range(plan.tune_trials if genome.knobs else 1):
         params = tuner.ask(genome.knobs)
         if any(params == done for done, _ in found):
             continue
-        tried.append(params)
         outcomes = yield Run((plan.trial(genome, params, low, tune_seed(low), "tune"),))
         assert isinstance(outcomes, list)
-        _no_violation(outcomes, "tune")
         last = outcomes[0]
+        if last.violation:  # that is no matter of numbers, and no other trial mends it
+            raise Failed("at tune", last)
         tuner.tell(params, last.metrics[loss] if last.status == "ok" else None)
         if last.status == "ok":
             found.append((params, last.metrics[loss]))
     if not found:
         raise Failed("in every tuning trial", last)
-    return sorted(found, key=lambda pair: pair[1]), tried
-
-
-def _finalists(ranked: Ranked, anchor: Params | None) -> list[Params]:
-    """The best two parameter sets and the anchor, without repetition; None is an anchor that failed."""
-    chosen = [params for params, _ in ranked[:2]]
-    return chosen if anchor is None or any(params == anchor for params in chosen) else [*chosen, anchor]
-
-
-def _compare(
-    plan: Plan, genome: Genome, sets: Sequence[Params], rung: float
-) -> Generator[Run | Ask, list[Outcome] | bool, Ranked]:
-    """One trial for each parameter set at `rung`, same seed. Returns those that worked, best first."""
-    outcomes = yield Run(tuple(plan.trial(genome, p, rung, tune_seed(rung), "tune") for p in sets))
-    assert isinstance(outcomes, list)
-    _no_violation(outcomes, "tune")
-    loss = plan.objectives[0].name
-    found = [(p, o.metrics[loss]) for p, o in zip(sets, outcomes, strict=True) if o.status == "ok"]
-    if not found:
-        raise Failed(f"at {rung:g} of the budget", outcomes[0])
-    return sorted(found, key=lambda pair: pair[1])
+    return min(found, key=lambda pair: pair[1])
 
 
 def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:

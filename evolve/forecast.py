@@ -54,7 +54,7 @@ def _child(plan: Plan, shares: Shares) -> tuple[float, float]:
     reached = 1.0
     for rung in middle:
         reached *= shares.promoted
-        jobs.append((3 * reached, rung))  # the best two parameter sets and the anchor
+        jobs.append((reached, rung))
     reached *= shares.promoted
     jobs += [(reached + (FRONT_SEEDS - 1) * shares.confirmed, rung) for rung in plan.rungs]
     return sum(n for n, _ in jobs), sum(n * rung for n, rung in jobs) * plan.budget + plan.smoke_seconds

@@ -42,6 +42,7 @@ LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow s
 ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged; after as many more it is again
 LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
 RECENT_STUDIES = 64  # that importance is taken from
+POOL = 500  # tuning trials of other programs that a tuner begins with
 
 Place = tuple[str, int]  # an owner of trials and the number of the trial
 
@@ -67,7 +68,8 @@ class History(Measured):
         self.answers: dict[tuple[str, str], bool] = {}
         self.studies: defaultdict[str, list[tuple[Params, float | None]]] = defaultdict(list)
         self.recent: deque[tuple[tuple[Knob, ...], str]] = deque(maxlen=RECENT_STUDIES)
-        self.tuned: dict[str, list[str]] = {}
+        self.pools: defaultdict[float, list[tuple[Params, float | None]]] = defaultdict(list)  # of all studies, by rung
+        self.pooled: dict[str, int] = {}  # how many of them there were when an evaluation began
         self.rungs_of: dict[str, tuple[float, ...]] = {}
         self.first_of: dict[str, str] = {}
         self.statuses: Counter[str] = Counter()
@@ -163,6 +165,14 @@ class History(Measured):
     def study(self, owner: str) -> Study:
         """The low-rung trials of one candidate."""
         return Study(tuple(self.studies[owner]))
+
+    def pool(self, owner: str, known: Study) -> Study:
+        """The last tuning trials, less those `known`, that had ended at an evaluation's low rung when it began.
+
+        What ends later does not belong to it, so that it is the same after a resume.
+        """
+        begun = self.pools[self._low_rung_of(owner)][: self.pooled[owner]]
+        return Study(tuple(trial for trial in begun[-POOL:] if trial not in known.trials))
 
     def study_of_lineage(self, candidate: Candidate, low: float | None = None) -> Study:
         """The trials at the rung `low` of a candidate and of the ancestors whose study it continues, oldest first.
@@ -282,15 +292,15 @@ class History(Measured):
         if trial.purpose == "control":
             self.controls.append(outcome)
         if trial.purpose == "tune" and trial.rung == self._low_rung_of(place[0]):
-            self.studies[place[0]].append(
-                (trial.params, outcome.metrics[self.loss] if outcome.status == "ok" else None)
-            )
+            loss = outcome.metrics[self.loss] if outcome.status == "ok" else None
+            self.studies[place[0]].append((trial.params, loss))
+            self.pools[trial.rung].append((trial.params, loss))
 
     def _on_withdrawn(self, event: Event) -> None:
         self.running.pop((event.body["owner"], event.body["n"]), None)
 
     def _on_start(self, event: Event) -> None:
-        self.tuned[event.body["owner"]] = event.body["tuned"]
+        self.pooled[event.body["owner"]] = event.body.get("pooled", 0)  # runs before there was a pool had none
         self.rungs_of[event.body["owner"]] = tuple(event.body["rungs"])
 
     def _on_answer(self, event: Event) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, fields, replace
 from random import Random
@@ -39,7 +39,7 @@ from evolve.protocols import Executor, Operator, Tuner
 from evolve.quarantine import case_record
 from evolve.stopping import awaits_front, stop_reason
 from evolve.store import StoreError
-from evolve.tuner import Study, TpeTuner, choose, first_parameters, importance
+from evolve.tuner import Study, TpeTuner, first_parameters
 
 PROPOSAL_THREADS = 8
 CONTROL_EVERY = 25  # outcomes between two control runs of the seed
@@ -75,7 +75,7 @@ class Loop:
         limits: Limits,
         watch: Callable[[Loop], None],
         carries: Carries = carries_nothing,
-        tuner: Callable[[Params, Study, Study, Sequence[str], int], Tuner] = TpeTuner,
+        tuner: Callable[[Params, Study, Study, int], Tuner] = TpeTuner,
         making: Callable[[Operator, Mating, Briefing], Future[proposals.Made]] = proposals.start,
     ) -> None:
         self.store = log.store
@@ -248,20 +248,17 @@ class Loop:
         self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, seeds, tuner.best))
 
     def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> Tuner:
-        """A study of this structure is continued; a new structure starts from its first parent's."""
+        """A study of this structure is continued; what is known of the same numbers elsewhere serves any."""
         parent = mating.parents[0]
         if parent.verdict == "failed":
             parent = self.history.measured_ancestor(parent) or parent
-        same = parent.genome.key == proposal.genome.key
-        if owner not in self.history.tuned:
+        if owner not in self.history.pooled:
             rungs = list(self.history.search.rungs(mating, self.history.rungs))
-            weight = importance((knobs, self.history.study(name)) for knobs, name in self.history.recent)
-            before = (proposal if same else parent).genome.knobs
-            tuned = choose(proposal.genome.knobs, before, weight, mating.seed)
-            self._record("start", f"{owner}/start", {"owner": owner, "tuned": tuned, "rungs": rungs})
-        study, nothing = self.history.study_of_lineage(parent, self.history.rungs_of[owner][0]), Study(())
-        known, inherited = (study, nothing) if same else (nothing, study)
-        return self._new_tuner(anchor, known, inherited, self.history.tuned[owner], mating.seed)
+            pooled = len(self.history.pools[rungs[0]])
+            self._record("start", f"{owner}/start", {"owner": owner, "rungs": rungs, "pooled": pooled})
+        same, low = parent.genome.key == proposal.genome.key, self.history.rungs_of[owner][0]
+        known = self.history.study_of_lineage(parent, low) if same else Study(())
+        return self._new_tuner(anchor, known, self.history.pool(owner, known), mating.seed)
 
     def _fresh_seeds(self, whose: int | str) -> list[int]:
         rng = Random(f"{self.history.header['settings']['seed']}:{whose}:fresh")

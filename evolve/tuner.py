@@ -1,14 +1,16 @@
 """Numbers for one genome: Optuna's TPE, started from the parent. The only file that searches with optuna.
 
 A study lives for a few trials, too few for a sampler that starts at random. So it begins at the parent's parameters,
-its start-up trials are small steps from there, and trials of the parent (same rung) are imported, shifted so that the
-parent's anchor has the child's loss. Every draw depends on the seed and on what was told, nothing else.
+and goes on from what is known of these numbers: the tuning trials of all programs of the run at the same rung, with
+their losses as they are. The best of them are those of the best programs, so numbers that serve one serve all; what
+structure adds to a loss is noise to it. Until there are a few, it takes small steps. Every draw depends on the seed and
+on what was told, nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -17,8 +19,7 @@ import optuna
 
 from evolve.model import Knob, Number, Params
 
-MOST_KNOBS = 8  # tuned at once
-STARTUP = 5  # trials, imported ones included, before TPE takes over from small steps
+STARTUP = 5  # trials, those of other programs included, before TPE takes over from small steps
 DRAWS = 16  # until one is new; a space of few choices may have no new one
 STEP = 0.12  # standard deviation of a start-up step, as a share of a knob's range
 
@@ -33,13 +34,12 @@ class Study:
 
 
 class TpeTuner:
-    """A `Tuner` around `anchor`. `known` are trials of the same genome, `inherited` the shifted ones of its parent."""
+    """A `Tuner` around `anchor`. `known` are trials of the same genome, `pool` those of other programs at its rung."""
 
-    def __init__(self, anchor: Params, known: Study, inherited: Study, tuned: Iterable[str], seed: int) -> None:
+    def __init__(self, anchor: Params, known: Study, pool: Study, seed: int) -> None:
         self._anchor = anchor
         self._trials = list(known.trials)
-        self._inherited = list(inherited.trials)
-        self._tuned = frozenset(tuned)
+        self._pool = [(params, loss) for params, loss in pool.trials if loss is not None]
         self._seed = seed
 
     @property
@@ -48,68 +48,41 @@ class TpeTuner:
         return min((loss for _, loss in self._trials if loss is not None), default=math.inf)
 
     def ask(self, knobs: Sequence[Knob]) -> Params:
-        """The anchor first, then small steps from it, then TPE. Knobs that are not tuned keep the anchor's value."""
+        """The anchor first, then small steps from it, then TPE."""
         start = first_parameters(knobs, self._anchor)
         seen = [params for params, _ in self._trials]
         rng = Random(f"{self._seed}:{len(seen)}")
-        tuned = [k for k in knobs if k.address in self._tuned]
-        imported = self._shifted(start)
-        ready = len(imported) + sum(loss is not None for _, loss in self._trials) >= STARTUP
+        ready = len(self._pool) + sum(loss is not None for _, loss in self._trials) >= STARTUP
         params: Params = start
         for _ in range(DRAWS):
             if params not in seen:
                 break
-            step = self._tpe(tuned, start, imported, rng.getrandbits(32)) if ready else small_step(tuned, start, rng)
+            step = self._tpe(knobs, start, rng.getrandbits(32)) if ready else small_step(knobs, start, rng)
             params = start | step
         return params
 
     def tell(self, params: Params, loss: float | None) -> None:
         self._trials.append((dict(params), loss))
 
-    def _tpe(
-        self, tuned: Sequence[Knob], start: Params, imported: Sequence[tuple[Params, float]], seed: int
-    ) -> dict[str, Number]:
-        """A failure is told as pruned, which TPE counts as worse than any loss; trials that failed it would ignore."""
+    def _tpe(self, knobs: Sequence[Knob], start: Params, seed: int) -> dict[str, Number]:
+        """A failure is told as pruned, which TPE counts as worse than any loss; trials that failed it would ignore.
+
+        A number that another program does not have counts there as it is in `start`.
+        """
         sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed)
         study = optuna.create_study(direction="minimize", sampler=sampler)
-        space = {k.address: distribution(k) for k in tuned}
-        for params, loss in [*imported, *self._trials]:
-            values = {k.address: coded(k, params.get(k.address, start[k.address])) for k in tuned}
+        space = {k.address: distribution(k) for k in knobs}
+        for params, loss in [*self._pool, *self._trials]:
+            values = {k.address: coded(k, params.get(k.address, start[k.address])) for k in knobs}
             state = optuna.trial.TrialState.PRUNED if loss is None else optuna.trial.TrialState.COMPLETE
             study.add_trial(optuna.trial.create_trial(params=values, distributions=space, value=loss, state=state))
         trial = study.ask(space)
-        return {k.address: decoded(k, trial.params[k.address]) for k in tuned}
-
-    def _shifted(self, start: Params) -> list[tuple[Params, float]]:
-        """The parent's trials, moved so that its loss with the child's anchor is that of the child.
-
-        Where the parent never ran those numbers (a merge takes some of another parent), its best loss stands in.
-        """
-        here = next((loss for params, loss in self._trials if params == start), None)
-        trials = [(params, loss) for params, loss in self._inherited if loss is not None]
-        if here is None or not trials:
-            return []
-        same = [loss for params, loss in trials if all(start.get(a, v) == v for a, v in params.items())]
-        there = same[0] if same else min(loss for _, loss in trials)
-        return [(params, loss - there + here) for params, loss in trials]
+        return {k.address: decoded(k, trial.params[k.address]) for k in knobs}
 
 
 def first_parameters(knobs: Sequence[Knob], inherited: Params) -> dict[str, Number]:
     """A value for each knob: the inherited one, moved into the knob's range, or the default."""
     return {k.address: _inside(k, inherited.get(k.address, k.default)) for k in knobs}
-
-
-def choose(knobs: Sequence[Knob], parent_knobs: Sequence[Knob], weight: Mapping[str, float], seed: int) -> list[str]:
-    """The addresses to tune: new ones first, then by importance (drawn, so that no knob is left out for ever)."""
-    old = {k.address for k in parent_knobs}
-    chosen = [k.address for k in knobs if k.address not in old][:MOST_KNOBS]
-    rest = [k.address for k in knobs if k.address in old]
-    rng = Random(f"{seed}:knobs")
-    while rest and len(chosen) < MOST_KNOBS:
-        picked = rng.choices(rest, [0.1 + weight.get(a, 0.0) for a in rest])[0]
-        rest.remove(picked)
-        chosen.append(picked)
-    return chosen
 
 
 def importance(studies: Iterable[tuple[Sequence[Knob], Study]]) -> dict[str, float]:

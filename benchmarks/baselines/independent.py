@@ -16,7 +16,7 @@ from benchmarks.comparison.method import Given, Method, Setup
 from evolve.model import Briefing, Candidate, Mating, Proposal, Rejected
 from evolve.protocols import Operator
 from evolve.search import ParetoSearch
-from evolve.tuner import Study, TpeTuner, choose
+from evolve.tuner import Study, TpeTuner
 
 TUNED = "tuned"
 SHARE = 0.5  # of the total, for the samples
@@ -58,8 +58,7 @@ class Tuned:
             return Rejected("the program has no numbers")
         same = [c for c in briefing.candidates if c.genome.key == parent.genome.key]
         study = Study(tuple((c.params, _loss(c, loss)) for c in same if c.verdict in ("ok", "failed")))
-        tuned = choose(knobs, knobs, briefing.importance, mating.seed)
-        tuner = TpeTuner(parent.params, study, Study(()), tuned, mating.seed)
+        tuner = TpeTuner(parent.params, study, Study(()), mating.seed)
         return Proposal(parent.genome, (), "the best sample with other numbers", tuner.ask(knobs))
 
 

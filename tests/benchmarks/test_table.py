@@ -230,7 +230,7 @@ def test_the_table_that_is_kept_belongs_to_the_target() -> None:
 
 
 def test_a_method_runs_on_the_table_that_is_kept(tmp_path: Path) -> None:
-    runner.run("ours", table.TASK, 1, 60.0, tmp_path)
+    runner.run("ours", table.TASK, 1, 120.0, tmp_path)
     trace = read(runner.place_of("ours", table.TASK, 1, tmp_path) / FILE)
     assert len(trace.points) > 4 and trace.points[0].values["seconds_to_target"] == table.TASK.seed["seconds_to_target"]
     assert trace.points[0].values["val_bpb"] == pytest.approx(table.TASK.seed["val_bpb"], rel=0.1)

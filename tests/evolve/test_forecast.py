@@ -20,11 +20,11 @@ def test_the_seed_alone() -> None:
 
 
 def test_one_candidate_by_hand() -> None:
-    """Four at 5 s; three at 10 s for 0.8; a curve for 0.64; two more seeds for a third; a smoke test. Later fewer."""
+    """Four at 5 s; one at 10 s for 0.8; a curve for 0.64; two more seeds for a third; a smoke test. Later fewer."""
     one = forecast(PLAN, 1, 1).charged - forecast(PLAN, 0, 1).charged
-    assert one == pytest.approx(4 * 5 + 3 * 10 * 0.8 + 35 * 0.64 + 2 * 35 * 0.33 + 0.3)
+    assert one == pytest.approx(4 * 5 + 10 * 0.8 + 35 * 0.64 + 2 * 35 * 0.33 + 0.3)
     later = forecast(PLAN, 1, 1, done=18).charged
-    assert later == pytest.approx(4 * 5 + 3 * 10 * 0.67 + 35 * 0.67**2 + 2 * 35 * 0.15 + 0.3)
+    assert later == pytest.approx(4 * 5 + 10 * 0.67 + 35 * 0.67**2 + 2 * 35 * 0.15 + 0.3)
     assert forecast(PLAN, 2, 1, done=17).charged == pytest.approx(one + later)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolve.model import Knob, Number, Params
-from evolve.tuner import MOST_KNOBS, STARTUP, Study, TpeTuner, choose, first_parameters, importance
+from evolve.tuner import STARTUP, Study, TpeTuner, first_parameters, importance
 
 LR = Knob("lr", "float", 1e-4, 1e-1, True, 1e-3)
 BETA = Knob("beta", "float", 0.5, 0.99999, False, 0.9)
@@ -31,14 +31,8 @@ def allowed(knob: Knob, value: Number) -> bool:
     return knob.low <= value <= knob.high and (knob.kind == "float" or isinstance(value, int))
 
 
-def tuner(
-    knobs: Sequence[Knob],
-    anchor: Params = DEFAULTS,
-    known: Study = NOTHING,
-    inherited: Study = NOTHING,
-    seed: int = 0,
-) -> TpeTuner:
-    return TpeTuner(anchor, known, inherited, [k.address for k in knobs], seed)
+def tuner(anchor: Params = DEFAULTS, known: Study = NOTHING, pool: Study = NOTHING, seed: int = 0) -> TpeTuner:
+    return TpeTuner(anchor, known, pool, seed)
 
 
 def study(made: TpeTuner, knobs: Sequence[Knob], count: int, failing: bool = False) -> list[Params]:
@@ -52,7 +46,7 @@ def study(made: TpeTuner, knobs: Sequence[Knob], count: int, failing: bool = Fal
 
 
 def test_the_anchor_comes_first() -> None:
-    assert tuner(KNOBS, {"lr": 0.01, "heads": 2}).ask(KNOBS) == {
+    assert tuner({"lr": 0.01, "heads": 2}).ask(KNOBS) == {
         **{k.address: k.default for k in KNOBS},
         "lr": 0.01,
         "heads": 2,
@@ -63,19 +57,19 @@ def test_an_anchor_outside_the_range_is_moved_inside() -> None:
     anchor = {"lr": 5.0, "heads": 3, "layers": 99, "steps": 0, "unknown": 1}
     first = {"lr": 0.1, "heads": 2, "layers": 12, "steps": 1}
     assert first_parameters((LR, HEADS, LAYERS, STEPS), anchor) == first
-    assert tuner((LR, HEADS, LAYERS, STEPS), anchor).ask((LR, HEADS, LAYERS, STEPS)) == first
+    assert tuner(anchor).ask((LR, HEADS, LAYERS, STEPS)) == first
 
 
 def test_a_known_anchor_is_not_tried_again() -> None:
     known = Study((({"lr": 1e-3}, 1.0),))
-    assert tuner([LR], {"lr": 1e-3}, known).ask([LR]) != {"lr": 1e-3}
+    assert tuner({"lr": 1e-3}, known).ask([LR]) != {"lr": 1e-3}
 
 
 @pytest.mark.parametrize("failing", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_every_number_is_allowed(seed: int, failing: bool) -> None:
     """Start-up and TPE alike, also where a range is a single point, and when every trial fails."""
-    for params in study(tuner(KNOBS, seed=seed), KNOBS, STARTUP + 4, failing):
+    for params in study(tuner(seed=seed), KNOBS, STARTUP + 4, failing):
         assert set(params) == {k.address for k in KNOBS}
         assert all(allowed(k, params[k.address]) for k in KNOBS)
 
@@ -90,18 +84,18 @@ def test_every_number_is_allowed(seed: int, failing: bool) -> None:
 @settings(max_examples=40, deadline=None)
 def test_rounding_never_leaves_a_narrow_range(low: float, factor: float, log: bool, seed: int, anchor: float) -> None:
     knob = Knob("x", "float", low, low * factor, log, low)
-    assert all(allowed(knob, params["x"]) for params in study(tuner([knob], {"x": anchor}, seed=seed), [knob], 3))
+    assert all(allowed(knob, params["x"]) for params in study(tuner({"x": anchor}, seed=seed), [knob], 3))
 
 
 def test_floats_have_four_digits_and_integers_are_integers() -> None:
-    for params in study(tuner([LR, LAYERS, STEPS]), [LR, LAYERS, STEPS], STARTUP + 4):
+    for params in study(tuner(), [LR, LAYERS, STEPS], STARTUP + 4):
         assert params["lr"] == float(f"{params['lr']:.4g}")
         assert type(params["layers"]) is int and type(params["steps"]) is int
 
 
 def test_start_up_trials_are_small_steps() -> None:
     for seed in range(10):
-        for params in study(tuner([LR], seed=seed), [LR], STARTUP):
+        for params in study(tuner(seed=seed), [LR], STARTUP):
             assert abs(math.log10(params["lr"] / 1e-3)) < 3 * 0.12 * 4  # four standard deviations
 
 
@@ -109,103 +103,58 @@ def test_start_up_trials_are_small_steps() -> None:
 def test_a_discrete_knob_alone_does_move(knob: Knob) -> None:
     """A step that rounds back to where it came from is drawn again."""
     for seed in range(20):
-        first, second = study(tuner([knob], seed=seed), [knob], 2)
+        first, second = study(tuner(seed=seed), [knob], 2)
         assert first != second
 
 
 def test_a_space_that_is_used_up_does_not_hang() -> None:
-    assert study(tuner([ONE_INT]), [ONE_INT], STARTUP + 3) == [{"single": 3}] * (STARTUP + 3)
-    assert study(tuner([]), [], 2) == [{}, {}]
-
-
-def test_knobs_that_are_not_tuned_keep_the_anchor() -> None:
-    made = TpeTuner({"lr": 0.01, "layers": 3}, NOTHING, NOTHING, ["lr"], 0)
-    asked = study(made, [LR, LAYERS], STARTUP + 4)
-    assert {params["layers"] for params in asked} == {3}
-    assert len({params["lr"] for params in asked}) == len(asked)
+    assert study(tuner(), [ONE_INT], STARTUP + 3) == [{"single": 3}] * (STARTUP + 3)
+    assert study(tuner(), [], 2) == [{}, {}]
 
 
 def test_a_study_depends_on_its_seed_and_on_what_was_told_only() -> None:
-    one = study(tuner(KNOBS, seed=5), KNOBS, STARTUP + 4)
-    assert study(tuner(KNOBS, seed=5), KNOBS, STARTUP + 4) == one
-    assert study(tuner(KNOBS, seed=6), KNOBS, STARTUP + 4) != one
-    again = tuner(KNOBS, seed=5)
+    one = study(tuner(seed=5), KNOBS, STARTUP + 4)
+    assert study(tuner(seed=5), KNOBS, STARTUP + 4) == one
+    assert study(tuner(seed=6), KNOBS, STARTUP + 4) != one
+    again = tuner(seed=5)
     assert again.ask(KNOBS) == again.ask(KNOBS)
-    continued = tuner(KNOBS, {}, Study(tuple((p, abs(math.log10(p["lr"] / 0.03))) for p in one[:6])), seed=5)
+    continued = tuner({}, Study(tuple((p, abs(math.log10(p["lr"] / 0.03))) for p in one[:6])), seed=5)
     assert continued.ask(KNOBS) == one[6]
 
 
 def test_it_finds_better_numbers() -> None:
-    asked = study(tuner([LR, BETA], seed=1), [LR, BETA], 20)
+    asked = study(tuner(seed=1), [LR, BETA], 20)
     best = min(abs(math.log10(p["lr"] / 0.03)) for p in asked)
     assert best < 0.3 < abs(math.log10(1e-3 / 0.03))
 
 
-PARENT = Study(tuple(({"lr": 10.0 ** -(2 + i / 4)}, 5.0 + i / 10) for i in range(8)))
+OTHERS = Study(tuple(({"lr": 10.0 ** -(2 + i / 4)}, 5.0 + i / 10) for i in range(8)))
 
 
-def test_trials_of_the_parent_count_as_start_up_once_they_can_be_shifted() -> None:
-    """With eight good trials near 0.01 TPE stays there; the child's own anchor has to be run first."""
-    made = tuner([LR], {"lr": 0.01}, inherited=PARENT)
-    assert made.ask([LR]) == {"lr": 0.01}
-    made.tell({"lr": 0.01}, 2.0)
-    following = [tuner_after(seed).ask([LR])["lr"] for seed in range(20)]
-    assert sum(lr > 2e-3 for lr in following) >= 15
+def test_trials_of_other_programs_count_as_start_up() -> None:
+    """With eight trials, the best near 0.01, TPE goes there, though this program's own anchor is far from it."""
+    drawn = []
+    for seed in range(20):
+        made = tuner({"lr": 1e-4}, pool=OTHERS, seed=seed)
+        assert made.ask([LR]) == {"lr": 1e-4}, "its own numbers come first"
+        made.tell({"lr": 1e-4}, 6.0)
+        drawn.append(made.ask([LR])["lr"])
+    assert sum(lr > 2e-3 for lr in drawn) >= 15
 
 
-def tuner_after(seed: int) -> TpeTuner:
-    made = tuner([LR], {"lr": 0.01}, inherited=PARENT, seed=seed)
-    made.tell({"lr": 0.01}, 2.0)
-    return made
-
-
-def test_the_parents_trials_are_shifted_by_the_loss_of_the_same_numbers() -> None:
-    """What matters is how much better or worse they were than the anchor, so any constant may be added to them."""
-    raised = Study(tuple((params, loss + 100.0 if loss is not None else None) for params, loss in PARENT.trials))
+def test_what_others_lack_counts_as_in_the_anchor() -> None:
+    """All eight had no `beta`: as far as anybody knows they had this program's, so TPE begins around it."""
     for seed in range(5):
-        drawn = []
-        for inherited in (PARENT, raised):
-            made = tuner([LR], {"lr": 1e-3}, inherited=inherited, seed=seed)
-            made.tell({"lr": 1e-3}, 2.0)
-            drawn.append([(round(loss, 9), params) for params, loss in made._shifted({"lr": 1e-3})])
-        assert drawn[0] == drawn[1]
-        assert (2.0, {"lr": 1e-3}) in drawn[0]
+        made = tuner({"lr": 0.01, "beta": 0.6}, pool=OTHERS, seed=seed)
+        asked = study(made, [LR, BETA], 3)
+        assert asked[0] == {"lr": 0.01, "beta": 0.6} and all(allowed(BETA, params["beta"]) for params in asked)
 
 
-def test_without_the_anchors_loss_nothing_is_imported_and_steps_stay_small() -> None:
+def test_failures_of_others_count_for_nothing() -> None:
+    failures = Study(tuple((params, None) for params, _ in OTHERS.trials))
     for seed in range(10):
-        made = tuner([LR], {"lr": 1e-3}, inherited=PARENT, seed=seed)
-        made.tell({"lr": 1e-3}, None)
-        assert abs(math.log10(made.ask([LR])["lr"] / 1e-3)) < 3 * 0.12 * 4
-
-
-def test_failures_of_the_parent_are_not_imported() -> None:
-    failures = Study(tuple((params, None) for params, _ in PARENT.trials))
-    made = tuner([LR], {"lr": 0.01}, inherited=failures)
-    assert len(study(made, [LR], STARTUP + 4)) == STARTUP + 4
-
-
-def many(count: int, prefix: str = "k") -> list[Knob]:
-    return [Knob(f"{prefix}{i}", "float", 0.0, 1.0, False, 0.5) for i in range(count)]
-
-
-def test_at_most_eight_knobs_are_tuned_and_new_ones_come_first() -> None:
-    old, new = many(20), many(3, "new")
-    chosen = choose([*old, *new], old, {}, 0)
-    assert len(chosen) == len(set(chosen)) == MOST_KNOBS == 8
-    assert chosen[:3] == ["new0", "new1", "new2"]
-    assert choose(many(12), [], {}, 0) == [f"k{i}" for i in range(8)]
-    assert sorted(choose(many(3), many(3), {}, 0)) == ["k0", "k1", "k2"] and choose([], [], {}, 0) == []
-
-
-def test_important_knobs_are_tuned_more_often_and_none_is_left_out() -> None:
-    counts = {k.address: 0 for k in many(20)}
-    for seed in range(200):
-        for address in choose(many(20), many(20), {"k7": 1.0}, seed):
-            counts[address] += 1
-    assert counts["k7"] == max(counts.values()) > 150
-    assert min(counts.values()) > 20
-    assert choose(many(20), many(20), {"k7": 1.0}, 5) == choose(many(20), many(20), {"k7": 1.0}, 5)
+        made, alone = (tuner({"lr": 1e-3}, pool=pool, seed=seed) for pool in (failures, NOTHING))
+        assert study(made, [LR], STARTUP + 4) == study(alone, [LR], STARTUP + 4)
 
 
 def test_importance_is_the_explained_share_shrunk_by_how_little_was_seen() -> None:
@@ -230,10 +179,10 @@ def test_a_knob_that_was_a_float_in_the_parent_is_an_integer_in_the_child() -> N
     """Its trials are imported all the same, at the nearest integers; Optuna takes nothing else."""
     assert first_parameters([LAYERS], {"layers": 3.6}) == {"layers": 4}
     parent = Study(tuple(({"layers": 2.0 + i / 3}, 3.0 + i) for i in range(8)))
-    asked = study(tuner([LAYERS], {"layers": 3.6}, inherited=parent), [LAYERS], STARTUP)
+    asked = study(tuner({"layers": 3.6}, pool=parent), [LAYERS], STARTUP)
     assert all(type(params["layers"]) is int for params in asked)
     known = Study(tuple(({"layers": 2.0 + i / 3}, 3.0 + i) for i in range(8)))
-    assert type(tuner([LAYERS], known=known).ask([LAYERS])["layers"]) is int
+    assert type(tuner(known=known).ask([LAYERS])["layers"]) is int
 
 
 def test_numbers_that_failed_are_kept_away_from() -> None:
@@ -244,6 +193,6 @@ def test_numbers_that_failed_are_kept_away_from() -> None:
     failed: list[tuple[Params, float | None]] = [({"lr": 1e-3, "batch": 2**i}, None) for i in (7, 8, 9)]
 
     def too_large(study: Study) -> int:
-        return sum(tuner(knobs, start, study, seed=seed).ask(knobs)["batch"] > 64 for seed in range(30))
+        return sum(tuner(start, study, seed=seed).ask(knobs)["batch"] > 64 for seed in range(30))
 
     assert too_large(Study(tuple(known))) > 20 > 12 > too_large(Study((*known, *failed)))
