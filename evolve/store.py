@@ -54,22 +54,19 @@ class Event:
 class Store:
     """The log of one run directory. Open for writing with `Store.open`, for reading with `Store.read`."""
 
-    def __init__(
-        self, directory: Path, connection: sqlite3.Connection, lock: int | None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, directory: Path, connection: sqlite3.Connection, lock: int | None) -> None:
         self.directory = directory
         self._db = connection
         self._lock = lock
-        self.clock = clock
+        self.clock: Callable[[], float] = lambda: time.time()  # dates events
         row = connection.execute("SELECT run FROM events ORDER BY seq LIMIT 1").fetchone()
         self.run = row[0] if row else os.urandom(8).hex()
 
     @classmethod
-    def open(cls, directory: Path, durable: bool = True, clock: Callable[[], float] = time.time) -> Store:
+    def open(cls, directory: Path, durable: bool = True) -> Store:
         """Open for writing; creates the directory. Raises `StoreError` if it is in use, corrupt or of another schema.
 
-        An event that was appended survives the death of the process, and, if `durable`, of the machine. `clock` says
-        when it was.
+        An event that was appended survives the death of the process, and, if `durable`, of the machine.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -79,7 +76,7 @@ class Store:
                 f"cannot use run directory {directory}: {error.strerror or error}. Choose --run-dir."
             ) from error
         try:
-            return cls(directory, _connect(directory / FILE, "rwc", durable), lock, clock)
+            return cls(directory, _connect(directory / FILE, "rwc", durable), lock)
         except StoreError:
             os.close(lock)
             raise

@@ -72,7 +72,7 @@ def test_keys_of_a_scale_that_nothing_reads_are_told(
     wrong = toml.replace(f"[scales.{name}]\n", f'[scales.{name}]\nslots = "cores"\nname = "x"\n')
     (tmp_path / "target.toml").write_text(wrong)
     monkeypatch.setattr("texts.FOLDER", tmp_path)
-    with pytest.raises(DataError, match=rf"\[scales.{name}\] .* bindings, not name, slots"):
+    with pytest.raises(DataError, match=rf"\[scales.{name}\] .* smoke_seconds, not name, slots"):
         Scale.read(name)
 
 
