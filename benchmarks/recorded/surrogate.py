@@ -3,12 +3,13 @@
 The kernel is a sum of a linear part (a gene shifts the loss by about the same wherever it is) and a squared exponential
 one (interactions, optima), with one length for all genes, one for their own numbers, one for the rung and one for each
 number of the seed program (Rasmussen & Williams 2006, chapters 2, 4 and 5). Hyperparameters maximise the marginal
-likelihood on at most `MOST` trials. The rung is a coordinate as any other, so curves may cross, as real ones do.
+likelihood on at most `MOST` trials. The rung is a coordinate as any other, so curves may cross, as real ones do. What is
+learnt is the logarithm of the loss, which is above 0: a few programs that diverge would else decide the fit.
 
 All trials are learnt from by way of `INDUCING` of them (the projected process of section 8.3.4 there): time grows with
 the trials, and not with their cube. A table with no more trials than that has the exact process.
 
-A prediction is the mean of the process, plus a residual of the fit. A part of that is drawn by program, numbers and
+A prediction is the mean of the process, times a residual of the fit. A part of that is drawn by program, numbers and
 rung, for what the process does not know of a program, the rest by the seed too: how much is known of programs that were
 recorded with several seeds, and without those it is all of it. The same trial has the same loss. Whether a trial fails
 is decided by the nearest recorded trials, by plain distance: what fails need not depend on what the loss does. What it
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any
 
@@ -34,6 +35,7 @@ from evolve.model import Knob, Params
 MOST = 600  # trials from which hyperparameters are learnt
 NEAREST = 5  # trials that decide whether one fails
 INDUCING = 1000  # trials by way of which all are learnt from
+SMALLEST = 1e-6  # loss of which a logarithm is taken
 REPEATS = 10  # trials of a program beyond its first that tell how much a seed does
 FOLDS = 5
 CHUNK = 256  # points that are predicted at once
@@ -105,6 +107,7 @@ class Surrogate:
             raise ConfigError(
                 f"a surrogate needs ten trials with a loss, here are {len(works.losses)}: record more rows"
             )
+        works = replace(works, losses=np.log(np.maximum(works.losses, SMALLEST)))
         self._mean = float(works.losses.mean())
         self._spread = float(works.losses.std()) or 1.0
         targets = (works.losses - self._mean) / self._spread
@@ -113,19 +116,19 @@ class Surrogate:
         self.hyper = self._learn(works.inputs[some], targets[some]) if hyper is None else hyper
         self._inducing = works.inputs[order[:INDUCING]]
         self._weights = self._project(works.inputs, targets)
-        residuals = works.losses - self.losses(works.inputs)
+        residuals = works.losses - np.log(self.losses(works.inputs))
         self._by_seed = by_seed(works, float((residuals**2).mean()))
         self._residuals = np.sort(residuals)
 
     def losses(self, points: Array) -> Array:
         """Without noise; of points (n, dimensions)."""
         means = [self._kernel(chunk, self._inducing, self.hyper) @ self._weights for chunk in _chunks(points)]
-        return self._mean + self._spread * np.concatenate(means)
+        return np.exp(self._mean + self._spread * np.concatenate(means))
 
     def noise(self, program: str, seed: int) -> float:
-        """What is added to a loss, the same for the same `program` (with numbers and rung) and seed."""
+        """What a loss is multiplied with, the same for the same `program` (with numbers and rung) and seed."""
         known, drawn = (float(Random(key).choice(self._residuals)) for key in (program, f"{program}:{seed}"))
-        return math.sqrt(1 - self._by_seed) * known + math.sqrt(self._by_seed) * drawn
+        return math.exp(math.sqrt(1 - self._by_seed) * known + math.sqrt(self._by_seed) * drawn)
 
     def statuses(self, points: Array) -> list[tuple[str, float]]:
         """What comes of each trial, and the share of its budget that it is charged."""

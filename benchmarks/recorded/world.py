@@ -51,8 +51,8 @@ class World:
         if status != "ok":
             return self._outcome(Measured(status, None, charged), trial)
         program = f"{trial.genome.key}:{_numbers(numbers)}:{trial.rung:g}"
-        loss = float(self.surrogate.losses(point[None])[0]) + self.surrogate.noise(program, trial.seed)
-        return self._outcome(Measured("ok", max(0.0, loss), charged), trial)
+        loss = float(self.surrogate.losses(point[None])[0]) * self.surrogate.noise(program, trial.seed)
+        return self._outcome(Measured("ok", loss, charged), trial)
 
     def _read(self, genome: Genome) -> tuple[str, ...]:
         """The genes of a program, which has many trials."""
