@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Status, Trial, Verdict
-from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed_fitness
+from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, lacking, seed_fitness
 from evolve.proposals import Seen
 from evolve.protocols import Tuner
 
@@ -269,14 +269,13 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -
     full: list[Outcome] = []
     value: Fitness | None = None
     for n, seed in enumerate(seeds[:FRONT_SEEDS], 1):
-        jobs = [(rung, seed) for rung in sorted(curve, reverse=True)]
-        outcomes = yield from _run(plan, genome, params, jobs, *CONFIRMING[n - 1])
-        full.append(outcomes[0])
-        for (rung, _), outcome in zip(jobs, outcomes, strict=True):
-            curve[rung].append(outcome.metrics[loss])
-        while timed and (lower := next_rung(curve, plan.target)) is not None:
-            extra = yield from _run(plan, genome, params, [(lower, s) for s in seeds[:n]], "rung")
-            curve[lower] = [o.metrics[loss] for o in extra]
+        (outcome,) = yield from _run(plan, genome, params, [(1.0, seed)], *CONFIRMING[n - 1])
+        full.append(outcome)
+        curve[1.0].append(outcome.metrics[loss])
+        while timed and (jobs := lacking(curve, plan.target)):
+            lower = yield from _run(plan, genome, params, [(r, seeds[i]) for r, i in jobs], CONFIRMING[n - 1][0])
+            for (rung, _), outcome in zip(jobs, lower, strict=True):
+                curve.setdefault(rung, []).append(outcome.metrics[loss])
         value = fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.target, plan.budget)
         if not value.feasible or (n < FRONT_SEEDS and not (yield Ask(f"front/{n}", value.values[loss].mean, value))):
             break

@@ -46,6 +46,7 @@ CONTROL_EVERY = 25  # outcomes between two control runs of the seed
 ATTEMPTS = 4  # of a trial that infrastructure spoiled
 TROUBLE = 20  # trials spoiled in a row, after which it is the machine and no program
 NO_SPACE = "the disk is nearly full: nothing is lost; free space and run the same command"
+IDLE = 0.05  # of a child's time is the most that a slot waits for the next to be made
 TICK = 0.5  # seconds between two looks at the clock
 
 
@@ -185,15 +186,16 @@ class Loop:
         return int(self.history.header["settings"]["offspring"])
 
     def _children_wanted(self) -> int:
-        """Under way at once: two a slot in evaluation, and by Little's law as many more as finish in the making of one.
+        """Under way at once: one a slot, and by Little's law as many more as finish in the making of one.
 
-        More would be made of parents that are out of date when they are measured.
+        More would be made of parents that are out of date when they are measured, and by a search that has not seen
+        what the last ones gave. One more for a small part of a child is not worth that.
         """
         finished = self.history.finished
         of_children = self.history.charged - self.history.seconds[SEED]
         seconds = of_children / finished if finished else self._plan.budget
         latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
-        return 2 * self.executor.slots + math.ceil(latency * self.executor.slots / max(seconds, 1e-3))
+        return self.executor.slots + math.ceil(latency * self.executor.slots / max(seconds, 1e-3) - IDLE)
 
     def _propose(self, mating: Mating) -> None:
         admissible = self._audits.admissible(mating)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean, stdev
 
 from evolve.model import Estimate, Fitness, Objective
@@ -16,7 +17,7 @@ from evolve.model import Estimate, Fitness, Objective
 SECONDS_TO_TARGET = "seconds_to_target"
 LOWEST_RUNG = 1 / 16  # a curve is not followed below this share of the budget
 
-Curve = Mapping[float, Sequence[float]]  # rung -> losses, one a seed, in the same order of seeds
+Curve = Mapping[float, Sequence[float]]  # rung -> losses of the first seeds, one each; at the full budget of all of them
 
 
 def alike(loss: str, metrics: Iterable[str]) -> list[str]:
@@ -38,19 +39,42 @@ def next_rung(curve: Curve, target: float) -> float | None:
     return lowest / 2
 
 
+def bracket(losses: Mapping[float, float], target: float) -> tuple[float, ...]:
+    """The rungs around `target`, the lower one first; the lowest alone where it reaches it too, none where none does."""
+    rungs = sorted(losses, reverse=True)
+    if losses[rungs[0]] > target:
+        return ()
+    for high, low in pairwise(rungs):
+        if losses[low] > target:
+            return low, high
+    return rungs[-1:]
+
+
+def lacking(curve: Curve, target: float) -> list[tuple[float, int]]:
+    """What is to be trained yet, as (rung, number of the seed), so that all seeds tell of the rungs around `target`.
+
+    Other rungs are left with the seeds that they have: they say nothing of when the target is reached.
+    """
+    seeds = len(curve[max(curve)])
+    if (lower := next_rung(curve, target)) is not None:
+        return [(lower, i) for i in range(seeds)]
+    around = bracket(_means(curve), target)
+    return [(rung, i) for rung in reversed(around) for i in range(len(curve[rung]), seeds)]
+
+
 def crossing(losses: Mapping[float, float], target: float) -> tuple[float, bool]:
     """The rung at which `losses` falls to `target`, and whether it is censored (reached below the lowest rung).
 
     Raises ValueError when the target is not reached at the highest rung.
     """
-    rungs = sorted(losses, reverse=True)
-    if losses[rungs[0]] > target:
-        raise ValueError("the target loss is not reached at the full budget")
-    for high, low in zip(rungs, rungs[1:], strict=False):
-        if losses[low] > target:
+    match bracket(losses, target):
+        case (low, high):
             share = (losses[low] - target) / (losses[low] - losses[high])
             return math.exp(math.log(low) + share * (math.log(high) - math.log(low))), False
-    return rungs[-1], True
+        case (lowest,):
+            return lowest, True
+        case _:
+            raise ValueError("the target loss is not reached at the full budget")
 
 
 def seconds_to_target(curve: Curve, target: float, budget: float) -> Estimate:
@@ -58,15 +82,19 @@ def seconds_to_target(curve: Curve, target: float, budget: float) -> Estimate:
 
     `budget` is the full budget in seconds. Raises ValueError when the target is not reached.
     """
-    rung, censored = crossing({r: fmean(v) for r, v in curve.items()}, target)
-    n = len(next(iter(curve.values())))
+    rung, censored = crossing(_means(curve), target)
+    n = len(curve[max(curve)])
     parts = []
     for left_out in range(n if n > 1 else 0):
-        means = {r: fmean([*v[:left_out], *v[left_out + 1 :]]) for r, v in curve.items()}
+        means = _means({r: [*v[:left_out], *v[left_out + 1 :]] or v for r, v in curve.items()})
         parts.append(1.0 if means[max(means)] > target else crossing(means, target)[0])
     centre = fmean(parts) if parts else rung
     spread = math.sqrt((n - 1) / n * sum((p - centre) ** 2 for p in parts)) if parts and not censored else None
     return Estimate(rung * budget, n, None if spread is None else spread * budget, censored)
+
+
+def _means(curve: Curve) -> dict[float, float]:
+    return {rung: fmean(losses) for rung, losses in curve.items()}
 
 
 def fitness(

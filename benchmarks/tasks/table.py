@@ -30,7 +30,7 @@ from evolve.objectives import SECONDS_TO_TARGET
 NAME = "table"
 FOLDER = Path(__file__).parents[1] / "results" / "table"
 FULL_TRIALS = 150  # that a run's charge would pay for
-SLOTS = 4
+SLOTS = 1  # as a run of the task `cpu` has one core
 POPULATION = 8
 TUNE_TRIALS = 4
 
