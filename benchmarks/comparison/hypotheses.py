@@ -5,7 +5,7 @@ task = "…"
 method = "ours"
 against = ["tpe", "greedy"]
 measures = ["confirmed_hypervolume", "confirmed_loss"]
-seeds = 10
+seeds = "11-20"
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.comparison.outcome import MEASURES
+from benchmarks.comparison.seeds import seeds_of
 from evolve.config import ConfigError
 
 FILE = "hypotheses.toml"
-KEYS = {"task": str, "method": str, "against": list, "measures": list, "seeds": int}
+KEYS = {"task": str, "method": str, "against": list, "measures": list, "seeds": str}
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """That `method` and `against` differ in `measure` on `task`, to be tested with at least so many paired `seeds`."""
+    """That `method` and `against` differ in `measure` on `task`, to be tested on exactly these paired `seeds`."""
 
     task: str
     method: str
     against: str
     measure: str
-    seeds: int
+    seeds: tuple[int, ...]
 
 
 def read_hypotheses(path: Path) -> list[Hypothesis]:
@@ -52,11 +53,15 @@ def _hypotheses(entry: object, path: Path) -> Sequence[Hypothesis]:
     for key, kind in KEYS.items():
         if type(entry[key]) is not kind or (kind is list and not all(isinstance(e, str) for e in entry[key])):
             raise ConfigError(f"{path}: {key} must be {'a list of names' if kind is list else kind.__name__}")
+    try:
+        seeds = seeds_of(entry["seeds"])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     unknown = set(entry["measures"]) - set(MEASURES)
     if unknown:
         raise ConfigError(f"{path}: unknown measure {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
     return [
-        Hypothesis(entry["task"], entry["method"], against, measure, entry["seeds"])
+        Hypothesis(entry["task"], entry["method"], against, measure, seeds)
         for measure in entry["measures"]
         for against in entry["against"]
     ]

@@ -80,7 +80,7 @@ class PrimaryTest:
 
     @property
     def verdict(self) -> str:
-        planned, found = self.hypothesis.seeds, self.difference
+        planned, found = len(self.hypothesis.seeds), self.difference
         if self.p is None or self.adjusted is None or found is None:
             return f"not tested: {self.pairs} of {planned} pairs"
         if self.adjusted > LEVEL:
@@ -223,6 +223,6 @@ def _tests(hypotheses: Sequence[Hypothesis], tasks: Sequence[TaskSummary]) -> li
         sign = task.sign(hypothesis.measure)
         a, b = _pairs(task.runs, hypothesis.method, hypothesis.against, hypothesis.measure, sign)
         found = PrimaryTest(hypothesis, len(a), difference(a, b) if a else None)
-        tests.append(replace(found, p=wilcoxon(a, b)) if len(a) >= hypothesis.seeds else found)
+        tests.append(replace(found, p=wilcoxon(a, b)) if len(a) >= len(hypothesis.seeds) else found)
     adjusted = holm([1.0 if test.p is None else test.p for test in tests])
     return [test if test.p is None else replace(test, adjusted=p) for test, p in zip(tests, adjusted, strict=True)]

@@ -97,7 +97,8 @@ def test_one_method_with_one_seed_one_objective_and_no_front_has_a_report(tmp_pa
 @needs_posthocs
 def test_primary_tests_come_first_and_lose_openly() -> None:
     runs = [search(method, level, s) for method, level in (("ours", 2.8), ("tpe", 2.4)) for s in range(8)]
-    planned = [Hypothesis("toy", "ours", other, "confirmed_hypervolume", 8) for other in ("tpe", "greedy")]
+    seeds = tuple(range(8))
+    planned = [Hypothesis("toy", "ours", other, "confirmed_hypervolume", seeds) for other in ("tpe", "greedy")]
     found = compare(runs, [Problem()], "ours", planned)
     assert headline(found) == "ours in 2 primary tests at equal cost: 1 worse, 1 not tested yet"
     first = tables(found)[0]

@@ -188,7 +188,7 @@ def test_without_the_extra_holm_says_how_to_install_it(monkeypatch: pytest.Monke
 
 
 def planned(against: str, measure: str = CONFIRMED_LOSS, seeds: int = 8) -> Hypothesis:
-    return Hypothesis("toy", "ours", against, measure, seeds)
+    return Hypothesis("toy", "ours", against, measure, tuple(range(seeds)))
 
 
 @needs_posthocs
@@ -266,14 +266,16 @@ task = "toy"
 method = "ours"
 against = ["tpe", "greedy"]
 measures = ["confirmed_loss"]
-seeds = 10
+seeds = "11-13"
 """
 
 
 def test_hypotheses_are_read_from_the_folder(tmp_path: Path) -> None:
     path = tmp_path / "hypotheses.toml"
     path.write_text(PRIMARY)
-    assert read_hypotheses(path) == [planned("tpe", seeds=10), planned("greedy", seeds=10)]
+    assert read_hypotheses(path) == [
+        Hypothesis("toy", "ours", against, CONFIRMED_LOSS, (11, 12, 13)) for against in ("tpe", "greedy")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -281,9 +283,10 @@ def test_hypotheses_are_read_from_the_folder(tmp_path: Path) -> None:
     [
         ("x = [", "is not TOML"),
         ("", "holds no hypothesis"),
-        (PRIMARY.replace("seeds = 10", ""), "each .*must have task, method, against, measures, seeds"),
+        (PRIMARY.replace('seeds = "11-13"', ""), "each .*must have task, method, against, measures, seeds"),
         (PRIMARY.replace("confirmed_loss", "luck"), "unknown measure luck; there are confirmed_hypervolume"),
-        (PRIMARY.replace("10", '"10"'), "seeds must be int"),
+        (PRIMARY.replace('"11-13"', "10"), "seeds must be str"),
+        (PRIMARY.replace("11-13", "13-11"), "hypotheses.toml: no seeds: '13-11'"),
         (PRIMARY.replace('["tpe", "greedy"]', "[1]"), "against must be a list of names"),
     ],
 )
