@@ -11,12 +11,14 @@ seeds = "11-20"
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.comparison.outcome import MEASURES
 from benchmarks.comparison.seeds import seeds_of
+from benchmarks.comparison.trace import Trace
 from evolve.config import ConfigError
 
 FILE = "hypotheses.toml"
@@ -32,6 +34,22 @@ class Hypothesis:
     against: str
     measure: str
     seeds: tuple[int, ...]
+
+
+def by_plan(runs: Iterable[Trace], hypotheses: Sequence[Hypothesis]) -> tuple[list[Trace], list[Trace]]:
+    """The runs with a seed that some hypothesis of their task names, and those without: these are left out.
+
+    So nobody looks at the planned seeds and then adds some, and seeds that had a part in the making of a method do not
+    speak for it. A task without a hypothesis keeps all.
+    """
+    planned: defaultdict[str, set[int]] = defaultdict(set)
+    for hypothesis in hypotheses:
+        planned[hypothesis.task].update(hypothesis.seeds)
+    kept: list[Trace] = []
+    left_out: list[Trace] = []
+    for run in runs:
+        (kept if run.task not in planned or run.seed in planned[run.task] else left_out).append(run)
+    return kept, left_out
 
 
 def read_hypotheses(path: Path) -> list[Hypothesis]:

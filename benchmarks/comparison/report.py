@@ -13,6 +13,7 @@ from benchmarks.comparison.fronts import Problem
 from benchmarks.comparison.hypotheses import FILE, Hypothesis, read_hypotheses
 from benchmarks.comparison.page import page_of
 from benchmarks.comparison.plots import plots
+from benchmarks.comparison.seeds import seeds_text
 from benchmarks.comparison.statistics import Comparison, compare
 from benchmarks.comparison.tables import curves_csv, in_markdown, runs_csv, tables
 from benchmarks.comparison.trace import Trace, traces
@@ -76,8 +77,9 @@ def _about(comparison: Comparison) -> str:
 
 
 def doubts(comparison: Comparison) -> list[str]:
-    """What a reader must know before the numbers: seeds that are missing, fronts that were not trained again."""
-    found = []
+    """What a reader must know before the numbers: runs that are left out, seeds that are missing, fronts that were not
+    trained again."""
+    found = _left_out(comparison)
     for task in comparison.tasks:
         by_seeds: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
         for method, runs in task.runs.items():
@@ -91,6 +93,18 @@ def doubts(comparison: Comparison) -> list[str]:
         if bare:
             found.append(f"{task.problem.name}: fronts not trained again on fresh seeds: {', '.join(bare)}.")
     return found
+
+
+def _left_out(comparison: Comparison) -> list[str]:
+    by_method: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for run in comparison.left_out:
+        by_method[run.task, run.method].add(run.seed)
+    told = []
+    for name in sorted({task for task, _ in by_method}):
+        seeds = {s for test in comparison.tests if test.hypothesis.task == name for s in test.hypothesis.seeds}
+        runs = "; ".join(f"{m} {seeds_text(found)}" for (task, m), found in sorted(by_method.items()) if task == name)
+        told.append(f"{name}: left out of all numbers, as the plan names the seeds {seeds_text(seeds)}: {runs}.")
+    return told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

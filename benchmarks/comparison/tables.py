@@ -110,8 +110,9 @@ def _tests(comparison: Comparison) -> Table:
         rows.append([*said, apart(found), counts(found), p_value(test.p), hypothesis.task])
     columns = ["hypothesis", "measure", "verdict", "p, Holm", "difference (95 %)", COUNTS, "p", "task"]
     note = (
-        "Two-sided Wilcoxon signed-rank tests on paired seeds, with Holm's correction over all rows; written down "
-        "before the first run. A difference above 0 is for the method named first. No other comparison has a p-value."
+        "Two-sided Wilcoxon signed-rank tests on the planned seeds, in pairs, with Holm's correction over all rows; "
+        "written down before the first run. A difference above 0 is for the method named first. No other comparison "
+        "has a p-value."
     )
     return Table("tests", "Primary tests", columns, rows, note)
 

@@ -110,6 +110,15 @@ def test_primary_tests_come_first_and_lose_openly() -> None:
 
 
 @needs_posthocs
+def test_runs_that_were_left_out_are_named(tmp_path: Path) -> None:
+    runs = [search(method, 2.4, s) for method in ("ours", "tpe") for s in (1, 2, 3, 11, 12)]
+    report(runs[1:], [Problem()], tmp_path, hypotheses=[Hypothesis("toy", "ours", "tpe", "loss", (11, 12))])
+    said = "toy: left out of all numbers, as the plan names the seeds 11-12: ours 2-3; tpe 1-3."
+    assert said in (tmp_path / "report.md").read_text() and said in (tmp_path / "report.html").read_text()
+    assert {row["seed"] for row in rows(tmp_path / "runs.csv")} == {"11", "12"}
+
+
+@needs_posthocs
 def test_critical_differences_are_drawn(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(6, 4)) + [0, 0, 3, 6]
     with canvas(tmp_path / "cd.png", 7, 3) as (figure, theme):

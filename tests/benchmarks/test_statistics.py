@@ -224,6 +224,29 @@ def test_a_test_that_lacks_pairs_is_not_made_and_still_counts_in_holm() -> None:
     assert nowhere.verdict == "not tested: 0 of 8 pairs"
 
 
+@needs_posthocs
+def test_seeds_that_were_not_planned_are_in_no_number() -> None:
+    """Who looks at ten seeds and adds three gets the test of the ten."""
+    runs = [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.5)) for s in range(8)]
+    alone = compare(runs, [TOY], "ours", [planned("tpe")])
+    added = [search(method, level, s) for method, level in (("ours", 1.5), ("tpe", 3.9)) for s in (20, 21, 22)]
+    found = compare([*added, *runs], [TOY], "ours", [planned("tpe")])
+    assert found.tests == alone.tests and found.tests[0].pairs == 8
+    assert found.tasks[0].differences == alone.tasks[0].differences and found.ranks == alone.ranks
+    assert found.left_out == added and alone.left_out == []
+    late = compare([*runs[:7], *runs[8:], *added], [TOY], "ours", [planned("tpe")])
+    assert late.tests[0].verdict == "not tested: 7 of 8 pairs", "others do not stand in for it"
+
+
+@needs_posthocs
+def test_each_hypothesis_has_its_own_seeds() -> None:
+    runs = [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.5)) for s in range(8)]
+    hypotheses = [replace(planned("tpe"), seeds=seeds) for seeds in ((0, 1, 2, 3, 4), (3, 4, 5, 6, 7))]
+    found = compare(runs, [TOY], "ours", hypotheses)
+    assert [test.pairs for test in found.tests] == [5, 5] and len(found.tasks[0].runs["ours"]) == 8
+    assert found.tests[0].difference != found.tests[1].difference
+
+
 def test_regret_is_0_for_the_best_run_and_1_for_the_seed_program() -> None:
     runs = [trace([point(9, 2.0, 2.0)], method="ours"), trace([point(9, 3.0, 4.0)], method="b"), trace([], method="c")]
     (task,) = compare(runs, [TOY], "ours").tasks
@@ -244,6 +267,11 @@ def test_pairs_are_the_seeds_that_both_have() -> None:
     runs = [search("ours", 2.0, seed) for seed in (0, 1, 2)] + [search("tpe", 3.0, seed) for seed in (1, 2, 3)]
     found = compare(runs, [TOY], "ours")
     assert found.tasks[0].differences["tpe"][LOSS].pairs == 2 and found.ranks[0].blocks == 2
+
+
+def test_runs_of_which_none_was_planned_are_told() -> None:
+    with pytest.raises(ConfigError, match="the runs have the seeds 1-2, 9, and the hypotheses name others"):
+        compare([trace([], seed=seed) for seed in (1, 2, 9)], [TOY], "ours", [replace(planned("tpe"), seeds=(11,))])
 
 
 @pytest.mark.parametrize(
