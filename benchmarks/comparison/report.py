@@ -77,8 +77,8 @@ def _about(comparison: Comparison) -> str:
 
 
 def doubts(comparison: Comparison) -> list[str]:
-    """What a reader must know before the numbers: runs that are left out, seeds that are missing, fronts that were not
-    trained again."""
+    """What a reader must know before the numbers: runs that are left out, seeds that are missing, claims that were
+    not trained again or do not hold."""
     found = _left_out(comparison)
     for task in comparison.tasks:
         by_seeds: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
@@ -92,6 +92,10 @@ def doubts(comparison: Comparison) -> list[str]:
         bare = [f"{m} {s}" for m, runs in task.runs.items() for s, run in runs.items() if run.confirmed is None]
         if bare:
             found.append(f"{task.problem.name}: fronts not trained again on fresh seeds: {', '.join(bare)}.")
+        fell = [f"{m} {s}" for m, runs in task.runs.items() for s, run in runs.items() if not run.held]
+        if fell:
+            words = "the best claim failed a fresh training, and the next one that holds counts"
+            found.append(f"{task.problem.name}: {words}: {', '.join(fell)}.")
     return found
 
 

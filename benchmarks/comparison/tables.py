@@ -161,7 +161,8 @@ def _claims(task: TaskSummary) -> Table:
     columns += ["front, claimed", "trained again", "still non-dominated"]
     note = (
         "Confirmed: the means over fresh seeds, non-dominated members only. The confirmed loss is that of the member "
-        f"with the best claimed loss, so fresh seeds choose nothing. {NOTE}"
+        "with the best claimed loss, so fresh seeds choose nothing; where one of its trainings failed, of the next one "
+        f"that holds, at last the seed program. {NOTE}"
     )
     return _about("claims", "claimed and confirmed", task, columns, rows, note)
 

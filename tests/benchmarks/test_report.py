@@ -6,6 +6,7 @@ import argparse
 import csv
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,10 +16,10 @@ import pytest
 from benchmarks.comparison.hypotheses import FILE, Hypothesis
 from benchmarks.comparison.plots import plots
 from benchmarks.comparison.posthocs import draw_critical_differences
-from benchmarks.comparison.report import add_arguments, headline, hypotheses_of, main, report
+from benchmarks.comparison.report import add_arguments, doubts, headline, hypotheses_of, main, report
 from benchmarks.comparison.statistics import Comparison, compare
 from benchmarks.comparison.tables import tables
-from benchmarks.comparison.trace import place, read, traces, write
+from benchmarks.comparison.trace import Retrained, place, read, traces, write
 from evolve.config import ConfigError
 from evolve.plots.canvas import canvas
 from tests.benchmarks.made_up import Axis, Problem, failed, search, trace
@@ -107,6 +108,16 @@ def test_primary_tests_come_first_and_lose_openly() -> None:
         "not tested: 0 of 8 pairs",
     ]
     assert [dict(zip(first.columns, row, strict=True))["p, Holm"] for row in first.rows] == ["0.0156", "–"]
+
+
+def test_a_claim_that_does_not_hold_is_told() -> None:
+    run = search("ours", 2.4, 3)
+    claims = {p.candidate: p.values["val_bpb"] for p in run.points if p.values}
+    best = min(run.retrained, key=lambda m: claims[m.candidate])
+    broken = [Retrained(m.candidate, {}) if m is best else m for m in run.retrained]
+    said = "toy: the best claim failed a fresh training, and the next one that holds counts: ours 3."
+    assert said in doubts(compare([replace(run, retrained=tuple(broken))], [Problem()], "ours"))
+    assert said not in doubts(compare([run], [Problem()], "ours"))
 
 
 @needs_posthocs

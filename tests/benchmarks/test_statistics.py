@@ -15,6 +15,7 @@ from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_VOLUME, LOSS
 from benchmarks.comparison.paired import difference, interval, wilcoxon
 from benchmarks.comparison.ranks import average_ranks, friedman
 from benchmarks.comparison.statistics import compare
+from benchmarks.comparison.trace import Retrained
 from evolve.config import ConfigError
 from tests.benchmarks.made_up import BUDGET, TOTAL, Axis, Problem, again, failed, point, search, trace
 
@@ -114,6 +115,39 @@ def test_a_member_that_misses_the_target_on_a_fresh_seed_is_not_confirmed() -> N
 def test_what_was_claimed_and_not_trained_again_is_not_confirmed_as_anything() -> None:
     found = measured(trace([point(100, 2.0, 4.0)]), TOY)
     assert found.confirmed is None and CONFIRMED_VOLUME not in found.values and CONFIRMED_LOSS not in found.values
+
+
+def test_a_best_claim_that_fails_a_fresh_training_counts_as_the_next_one_that_holds() -> None:
+    points = [point(9, 4.1, 8.0, "0"), point(100, 2.0, 4.0, "lucky"), point(200, 2.1, 3.0, "steady")]
+    seed, steady = again("0", [4.2, 4.0], [8.0], test_bpb=[4.4]), again("steady", [2.4, 2.2], [3.0], test_bpb=[2.5])
+    found = measured(trace(points, [seed, Retrained("lucky", {}), steady]), TOY)
+    assert not found.held and found.retrained == 3
+    assert (found.values[CONFIRMED_LOSS], found.values["test_bpb"]) == (pytest.approx(2.3), 2.5)
+    assert found.values[CONFIRMED_VOLUME] == pytest.approx(1.7 * np.log(BUDGET / 3.0))
+    partly = replace(steady, metrics={"val_bpb": [2.4, float("nan")]})
+    none = measured(trace(points, [seed, Retrained("lucky", {}), partly]), TOY)
+    assert (none.values[CONFIRMED_LOSS], none.values["test_bpb"]) == (pytest.approx(4.1), 4.4), "the seed program's"
+    assert none.values[CONFIRMED_VOLUME] == 0.0
+    alone = measured(trace(points[1:], [Retrained("lucky", {})]), TOY)
+    assert alone.values[CONFIRMED_LOSS] == TOY.seed["val_bpb"]
+
+
+def test_a_member_that_was_told_after_the_total_is_not_handed_over() -> None:
+    points = [point(100, 2.0, 4.0, "lucky"), point(TOTAL + 5, 1.0, 1.0, "late")]
+    found = measured(trace(points, [Retrained("lucky", {}), again("late", [1.0], [1.0])]), TOY)
+    assert found.values[CONFIRMED_LOSS] == TOY.seed["val_bpb"] and found.retrained == 1
+
+
+@needs_posthocs
+def test_a_claim_that_fails_takes_no_pair_away_and_pays_nobody() -> None:
+    runs = [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.6)) for s in range(8)]
+    whole = compare(runs, [TOY], "ours", [planned("tpe")]).tests[0]
+    for method, sign in (("ours", -1), ("tpe", 1)):
+        cut = [replace(r, retrained=(Retrained(r.retrained[0].candidate, {}),)) for r in runs if r.method == method][:1]
+        rest = [r for r in runs if (r.method, r.seed) != (method, 0)]
+        test = compare([*cut, *rest], [TOY], "ours", [planned("tpe")]).tests[0]
+        assert test.pairs == 8 and test.p is not None and test.difference and whole.difference
+        assert sign * (test.difference.mean - whole.difference.mean) > 0.1
 
 
 @pytest.mark.parametrize("points", [[], [failed(10), failed(20)]])
