@@ -4,7 +4,7 @@
 task = "…"
 method = "ours"
 against = ["tpe", "greedy"]
-measures = ["confirmed_hypervolume", "confirmed_loss"]
+measures = ["confirmed_hypervolume", "confirmed_test_loss"]
 seeds = "11-20"
 """
 

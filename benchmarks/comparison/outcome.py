@@ -13,8 +13,9 @@ from benchmarks.comparison.trace import Retrained, Trace
 
 VOLUME, LOSS = "hypervolume", "loss"
 CONFIRMED_VOLUME, CONFIRMED_LOSS = "confirmed_hypervolume", "confirmed_loss"
+CONFIRMED_TEST_LOSS = "confirmed_test_loss"
 AREA = "hypervolume_area"
-MEASURES = (CONFIRMED_VOLUME, CONFIRMED_LOSS, VOLUME, LOSS, AREA)
+MEASURES = (CONFIRMED_VOLUME, CONFIRMED_TEST_LOSS, CONFIRMED_LOSS, VOLUME, LOSS, AREA)
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class Outcome:
 def measured(trace: Trace, problem: Problem) -> Outcome:
     """The numbers of a run.
 
-    `confirmed_loss`, and every further metric of the fresh runs (test text, second corpus), is the mean of the member
-    that the run hands over, see `by_claim`. Where there is none it is the seed program, at the task's value.
+    `confirmed_loss`, `confirmed_test_loss` (on text that the search never saw), and every further metric of the fresh
+    runs (second corpus) are means of the member that the run hands over, see `handed_over`. Where there is none it is
+    the seed program, at the task's value.
     """
     volume, loss = hypervolume_steps(trace, problem), loss_steps(trace, problem)
     claimed = claimed_front(trace, problem)
@@ -53,10 +55,17 @@ def measured(trace: Trace, problem: Problem) -> Outcome:
         first = problem.objectives[0].name
         means = _means(handed) if handed else {first: problem.seed[first]}
         values[CONFIRMED_LOSS] = means.pop(first)
+        if unseen(problem) in means:
+            values[CONFIRMED_TEST_LOSS] = means.pop(unseen(problem))
         others = {axis.name for axis in problem.objectives}
         values |= {name: value for name, value in means.items() if name not in others}
     held = not members or handed is members[0]
     return Outcome(trace, volume, loss, claimed, confirmed, len(members), held, values)
+
+
+def unseen(problem: Problem) -> str:
+    """The metric that is the first objective on test text: `test_bpb` where that is `val_bpb`."""
+    return f"test_{problem.objectives[0].name.rpartition('_')[2]}"
 
 
 def by_claim(trace: Trace, problem: Problem) -> list[Retrained]:

@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.comparison.fronts import Problem
 from benchmarks.comparison.hypotheses import FILE, Hypothesis, read_hypotheses
+from benchmarks.comparison.outcome import CONFIRMED_TEST_LOSS
 from benchmarks.comparison.page import page_of
 from benchmarks.comparison.plots import plots
 from benchmarks.comparison.seeds import seeds_text
-from benchmarks.comparison.statistics import Comparison, compare
+from benchmarks.comparison.statistics import Comparison, TaskSummary, compare
 from benchmarks.comparison.tables import curves_csv, in_markdown, runs_csv, tables
 from benchmarks.comparison.trace import Trace, traces
 from evolve.config import ConfigError
@@ -96,7 +97,16 @@ def doubts(comparison: Comparison) -> list[str]:
         if fell:
             words = "the best claim failed a fresh training, and the next one that holds counts"
             found.append(f"{task.problem.name}: {words}: {', '.join(fell)}.")
+        if unread := _unread(task):
+            found.append(f"{task.problem.name}: not scored on test text, where others were: {', '.join(unread)}.")
     return found
+
+
+def _unread(task: TaskSummary) -> list[str]:
+    """Runs that are confirmed without a loss on test text; none where the task has no such text."""
+    confirmed = [(m, s, r) for m, runs in task.runs.items() for s, r in runs.items() if r.confirmed is not None]
+    unread = [f"{method} {seed}" for method, seed, run in confirmed if CONFIRMED_TEST_LOSS not in run.values]
+    return unread if len(unread) < len(confirmed) else []
 
 
 def _left_out(comparison: Comparison) -> list[str]:

@@ -66,13 +66,13 @@ def test_markdown_says_what_there_is_and_what_is_missing(written: tuple[Path, Co
     text = (written[0] / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# 3 methods at equal cost; no primary test was planned\n")
     assert "not all methods have run the same seeds" in text and "4 seeds: ours" in text
-    assert re.search(r"\| hopeless \| 3 \| 0 \| 4 \| 0 \| 4 \| 0 \| – \| 1 \| 1 \|", text)
+    assert re.search(r"\| hopeless \| 3 \| 0 \| – \| 4 \| 0 \| 4 \| 0 \| 1 \| 1 \|", text)
     assert re.search(r"\| hopeless \| 200 \| 200 \| 0 \| 2 \| 6 \(100%\) \|", text)
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert len(pictures) == 6 and all((written[0] / name).exists() for name in pictures)
     assert "<script" not in text and "\x1b" not in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in lines if "hypervolume, claimed" in line} == {9}
+    assert {line.replace("\\|", "").count("|") for line in lines if "hypervolume, claimed" in line} == {10}
 
 
 def test_the_page_is_one_file_without_a_script_or_an_address(written: tuple[Path, Comparison]) -> None:
@@ -118,6 +118,15 @@ def test_a_claim_that_does_not_hold_is_told() -> None:
     said = "toy: the best claim failed a fresh training, and the next one that holds counts: ours 3."
     assert said in doubts(compare([replace(run, retrained=tuple(broken))], [Problem()], "ours"))
     assert said not in doubts(compare([run], [Problem()], "ours"))
+
+
+def test_a_run_that_was_not_scored_on_test_text_where_others_were_is_told() -> None:
+    other = search("ours", 2.4, 4)
+    bare = [replace(m, metrics={n: v for n, v in m.metrics.items() if n != "test_bpb"}) for m in other.retrained]
+    runs = [search("ours", 2.4, 3), replace(other, retrained=tuple(bare))]
+    said = "toy: not scored on test text, where others were: ours 4."
+    assert said in doubts(compare(runs, [Problem()], "ours"))
+    assert not any("test text" in doubt for doubt in doubts(compare(runs[1:], [Problem()], "ours")))
 
 
 @needs_posthocs

@@ -11,11 +11,11 @@ import pytest
 
 from benchmarks.comparison import anytime, fronts, posthocs
 from benchmarks.comparison.hypotheses import Hypothesis, read_hypotheses
-from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME, measured
+from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_TEST_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME, measured
 from benchmarks.comparison.paired import difference, interval, wilcoxon
 from benchmarks.comparison.ranks import average_ranks, friedman
 from benchmarks.comparison.statistics import compare
-from benchmarks.comparison.trace import Retrained
+from benchmarks.comparison.trace import Retrained, Trace
 from evolve.config import ConfigError
 from tests.benchmarks.made_up import BUDGET, TOTAL, Axis, Problem, again, failed, point, search, trace
 
@@ -103,7 +103,7 @@ def test_a_front_is_filtered_again_on_fresh_seeds_which_choose_nothing() -> None
     assert found.confirmed == [pytest.approx((2.2, np.log(3.0)))]
     assert found.values[CONFIRMED_VOLUME] == pytest.approx(1.8 * np.log(BUDGET / 3.0))
     assert found.values[LOSS] == 2.0 and found.values[CONFIRMED_LOSS] == pytest.approx(2.6)
-    assert found.values["test_bpb"] == pytest.approx(2.9)
+    assert found.values[CONFIRMED_TEST_LOSS] == pytest.approx(2.9)
 
 
 def test_a_member_that_misses_the_target_on_a_fresh_seed_is_not_confirmed() -> None:
@@ -122,11 +122,13 @@ def test_a_best_claim_that_fails_a_fresh_training_counts_as_the_next_one_that_ho
     seed, steady = again("0", [4.2, 4.0], [8.0], test_bpb=[4.4]), again("steady", [2.4, 2.2], [3.0], test_bpb=[2.5])
     found = measured(trace(points, [seed, Retrained("lucky", {}), steady]), TOY)
     assert not found.held and found.retrained == 3
-    assert (found.values[CONFIRMED_LOSS], found.values["test_bpb"]) == (pytest.approx(2.3), 2.5)
+    assert (found.values[CONFIRMED_LOSS], found.values[CONFIRMED_TEST_LOSS]) == (pytest.approx(2.3), 2.5)
     assert found.values[CONFIRMED_VOLUME] == pytest.approx(1.7 * np.log(BUDGET / 3.0))
     partly = replace(steady, metrics={"val_bpb": [2.4, float("nan")]})
     none = measured(trace(points, [seed, Retrained("lucky", {}), partly]), TOY)
-    assert (none.values[CONFIRMED_LOSS], none.values["test_bpb"]) == (pytest.approx(4.1), 4.4), "the seed program's"
+    assert (none.values[CONFIRMED_LOSS], none.values[CONFIRMED_TEST_LOSS]) == (pytest.approx(4.1), 4.4), (
+        "the seed program's"
+    )
     assert none.values[CONFIRMED_VOLUME] == 0.0
     alone = measured(trace(points[1:], [Retrained("lucky", {})]), TOY)
     assert alone.values[CONFIRMED_LOSS] == TOY.seed["val_bpb"]
@@ -238,6 +240,16 @@ def test_a_known_effect_is_found_with_its_size_and_a_tie_is_not() -> None:
     )
     assert found.ranks[0].methods == ["ours", "alike", "better", "worse"]
     assert found.ranks[0].by_share[1.0] == pytest.approx([2.5, 2.5, 1, 4], abs=0.3)
+
+
+@needs_posthocs
+def test_a_gain_on_validation_text_that_test_text_does_not_show_is_none() -> None:
+    def overfitted(run: Trace) -> Trace:
+        return replace(run, retrained=tuple(replace(m, metrics=m.metrics | {"test_bpb": [3.0]}) for m in run.retrained))
+
+    runs = [overfitted(search(method, level, s)) for method, level in (("ours", 2.4), ("tpe", 2.8)) for s in range(8)]
+    tests = compare(runs, [TOY], "ours", [planned("tpe", m) for m in (CONFIRMED_LOSS, CONFIRMED_TEST_LOSS)]).tests
+    assert [(test.verdict, test.pairs) for test in tests] == [("better", 8), ("no difference shown", 8)]
 
 
 @needs_posthocs
