@@ -1,4 +1,4 @@
-"""The primary hypotheses of a benchmark: written down before its first run, the only ones that get a p-value.
+"""The primary hypotheses of a benchmark: written down before its first run, the only pairs that get a p-value.
 
 [[primary]]
 task = "…"

@@ -43,7 +43,7 @@ def plots(comparison: Comparison, folder: Path, dark: bool = False) -> list[Plot
         found.append(Plot("", "Average ranks", folder / "ranks.png", words))
         _ranks(comparison, found[-1].path, dark)
     if len(comparison.tasks) >= TASKS and comparison.ranks and len(comparison.ranks[0].methods) >= METHODS:
-        words = "A bar joins methods that Nemenyi's test does not tell apart at 5 %; tasks are the blocks."
+        words = "A bar joins methods that Nemenyi's test does not tell apart at 5 %; tasks are the blocks. Exploratory."
         found.append(Plot("", "Critical differences", folder / "critical_differences.png", words))
         _critical_differences(comparison, found[-1].path, dark)
     return found

@@ -122,8 +122,9 @@ def _tests(comparison: Comparison) -> Table:
     columns = ["hypothesis", "measure", "verdict", "p, Holm", "difference (95 %)", COUNTS, "p", "task"]
     note = (
         "Two-sided Wilcoxon signed-rank tests on the planned seeds, in pairs, with Holm's correction over all rows; "
-        "written down before the first run. A difference above 0 is for the method named first. No other comparison "
-        "has a p-value."
+        "written down before the first run. A difference above 0 is for the method named first. No other pair "
+        "of methods has a p-value; Friedman's tests of the average ranks, and Nemenyi's in a diagram of critical "
+        "differences, are exploratory."
     )
     return Table("tests", "Primary tests", columns, rows, note)
 
@@ -195,8 +196,8 @@ def _differences(task: TaskSummary, ours: str) -> Table:
     columns = ["against", "measure", "difference (95 %)", COUNTS, "Cliff's delta"]
     note = (
         f"{ours} against each method on the same seeds; above 0 it is ahead. Mean difference with the bootstrap's 95 % "
-        "interval (BCa); Cliff's delta (1993) is 1 where each run is ahead of each of the other's. No p-values: only "
-        "the primary tests were planned."
+        "interval (BCa); Cliff's delta (1993) is 1 where each run is ahead of each of the other's. No p-values: of "
+        "pairs, only the primary tests were planned."
     )
     return _about("differences", f"{ours} against the others", task, columns, rows, note)
 
@@ -228,10 +229,16 @@ def _ranks(comparison: Comparison) -> Table:
     for found in comparison.ranks:
         for i, method in enumerate(found.methods):
             rows.append([method, found.measure, *(f"{found.by_share[share][i]:.2f}" for share in SHARES)])
-        rows.append(["Friedman's p", found.measure, *(p_value(found.friedman[share]) for share in SHARES)])
+        rows.append(
+            ["Friedman's p (exploratory)", found.measure, *(p_value(found.friedman[share]) for share in SHARES)]
+        )
     blocks = comparison.ranks[0].blocks
     columns = ["method", "measure", *(f"{share:.0%} of the budget" for share in SHARES)]
-    note = f"Average rank over {blocks} blocks (a task and a seed that all these methods have run); 1 is the best."
+    note = (
+        f"Average rank over {blocks} blocks (a task and a seed that all these methods have run); 1 is the best. "
+        "Friedman's is the omnibus test that all of them are alike, at each share by itself and not corrected for "
+        "their number: exploratory, no verdict rests on it, and the primary tests do not wait for it."
+    )
     return Table("ranks", "Average ranks", columns, rows, note)
 
 

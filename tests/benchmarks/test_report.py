@@ -139,6 +139,32 @@ def test_runs_that_were_left_out_are_named(tmp_path: Path) -> None:
 
 
 @needs_posthocs
+def test_p_values_are_where_the_texts_say_and_nowhere_else() -> None:
+    levels = {"ours": 2.4, "greedy": 2.5, "tpe": 2.6}
+    runs = [search(method, level, s) for method, level in levels.items() for s in range(8)]
+    plan = [Hypothesis("toy", "ours", "tpe", "confirmed_loss", tuple(range(8)))]
+    found = {table.name: table for table in tables(compare(runs, [Problem()], "ours", plan))}
+    heads = {name: [*table.columns, *(row[0] for row in table.rows)] for name, table in found.items()}
+    of_p = {name: [word for word in words if re.match(r"(.*'s )?p\b", word)] for name, words in heads.items()}
+    friedman = "Friedman's p (exploratory)"
+    assert {n: w for n, w in of_p.items() if w} == {"tests": ["p, Holm", "p"], "ranks": [friedman, friedman]}
+    assert [row[1] for row in found["ranks"].rows if row[0] == friedman] == ["hypervolume", "loss"]
+    assert "No other pair of methods has a p-value" in found["tests"].note and "Friedman" in found["tests"].note
+    assert "no verdict rests on it" in found["ranks"].note
+
+
+@needs_posthocs
+def test_a_verdict_does_not_wait_for_friedman() -> None:
+    """With many methods that are alike the omnibus test says nothing; the planned pair is tested all the same."""
+    runs = [search(method, 2.4, s) for method in "abcdefgh" for s in range(6)]
+    runs += [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.5)) for s in range(6)]
+    same = [replace(run, points=runs[run.seed].points) for run in runs]
+    found = compare(same, [Problem()], "ours", [Hypothesis("toy", "ours", "tpe", "confirmed_loss", tuple(range(6)))])
+    assert all(p is None for ranks in found.ranks for p in ranks.friedman.values())
+    assert found.tests[0].p is not None
+
+
+@needs_posthocs
 def test_critical_differences_are_drawn(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(6, 4)) + [0, 0, 3, 6]
     with canvas(tmp_path / "cd.png", 7, 3) as (figure, theme):
