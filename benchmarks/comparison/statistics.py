@@ -9,9 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.comparison.anytime import Band, band, grid
-from benchmarks.comparison.fronts import Floats, Point, Problem, attainment, distance, nondominated
+from benchmarks.comparison.fronts import (
+    Floats,
+    Point,
+    Problem,
+    attainment,
+    distance,
+    hypervolume,
+    nondominated,
+    point_of,
+)
 from benchmarks.comparison.hypotheses import Hypothesis, by_plan
-from benchmarks.comparison.outcome import AREA, CONFIRMED_LOSS, LOSS, VOLUME, Outcome, measured
+from benchmarks.comparison.outcome import AREA, CONFIRMED_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME, Outcome, measured
 from benchmarks.comparison.paired import Difference, difference, wilcoxon
 from benchmarks.comparison.posthocs import holm
 from benchmarks.comparison.ranks import average_ranks, friedman
@@ -46,16 +55,17 @@ class TaskSummary:
         return sign_of(measure, self.problem)
 
     def regret(self, method: str, measure: str) -> dict[int, float] | None:
-        """(y - best) / (seed program - best), by seed: 0 is the best of all methods, 1 the seed program.
+        """(y - best) / (seed program - best) of `VOLUME` or `LOSS`, claimed or confirmed, by seed of the run.
 
-        None where no method found anything better than the seed program.
+        0 is the best run of all methods, 1 the seed program with the task's fixed values, more than 1 is worse than it.
+        Their hypervolume is above 0 where they are better than the reference point. None where no method found
+        anything better.
         """
-        first = self.problem.objectives[0].name
-        default = 0.0 if self.sign(measure) > 0 and measure not in (LOSS, CONFIRMED_LOSS) else self.problem.seed[first]
+        default = seed_value(measure, self.problem)
         best = self.bests.get(measure, default)
         if self.sign(measure) * (best - default) <= 0:
             return None
-        return {seed: max(0.0, (y - best) / (default - best)) for seed, y in self.values(method, measure).items()}
+        return {seed: abs(y - best) / abs(default - best) for seed, y in self.values(method, measure).items()}
 
 
 @dataclass(frozen=True)
@@ -170,6 +180,16 @@ def sign_of(measure: str, problem: Problem) -> int:
     """1 where more of a measure is better: hypervolumes; a loss and further metrics go as the first objective goes."""
     volume = measure == AREA or measure.endswith(VOLUME)
     return 1 if volume or problem.objectives[0].direction == "maximize" else -1
+
+
+def seed_value(measure: str, problem: Problem) -> float:
+    """A hypervolume or a loss, claimed or confirmed, of a run that has nothing but the seed program."""
+    if measure in (LOSS, CONFIRMED_LOSS):
+        return problem.seed[problem.objectives[0].name]
+    if measure not in (VOLUME, CONFIRMED_VOLUME):
+        raise KeyError(f"a task does not say which {measure} its seed program has")
+    point = point_of(problem.seed, problem)
+    return hypervolume([point], problem) if point else 0.0
 
 
 def _bests(runs: Sequence[Outcome], problem: Problem) -> dict[str, float]:

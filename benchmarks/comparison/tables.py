@@ -153,8 +153,8 @@ def _final(task: TaskSummary) -> Table:
     columns += ["regret, hypervolume", "regret, loss", "IGD+", "additive epsilon"]
     note = (
         "Median over seeds (lowest to highest) at the end of the budget. Hypervolume has the task's fixed reference "
-        "point. Regret is 0 for the best run of all methods here and 1 for the seed program; it, IGD+ and epsilon (to "
-        "the pooled front) move when a method is added."
+        "point. Regret is 0 for the best run of all methods here and 1 for the seed program at the task's fixed "
+        "values; it, IGD+ and epsilon (to the pooled front) move when a method is added."
     )
     return _about("final", "at the end", task, columns, rows, note)
 

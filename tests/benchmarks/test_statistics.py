@@ -302,6 +302,25 @@ def test_regret_is_0_for_the_best_run_and_1_for_the_seed_program() -> None:
     assert nothing.regret("ours", LOSS) is None and nothing.regret("ours", VOLUME) is None
 
 
+def test_regret_is_1_for_the_seed_program_also_where_it_is_better_than_the_reference_point() -> None:
+    """As in all real tasks, whose reference point is 1.1 times what the seed program has."""
+    task = replace(TOY, reference={name: 1.1 * value for name, value in TOY.seed.items()})
+    found = point(9, 2.0, 2.0, "1")
+    only_seed = [point(5, 4.0, BUDGET, "0")], [again("0", [4.0], [BUDGET])]
+    runs = [
+        trace([*only_seed[0], found], [*only_seed[1], again("1", [2.0], [2.0])], method="ours"),
+        trace(*only_seed, method="nothing"),
+        trace([point(5, 4.2, BUDGET, "0")], method="unlucky"),
+    ]
+    (summary,) = compare(runs, [task], "ours").tasks
+    for measure in (VOLUME, CONFIRMED_VOLUME, LOSS, CONFIRMED_LOSS):
+        assert summary.regret("nothing", measure) == {0: pytest.approx(1.0)}, measure
+        assert summary.regret("ours", measure) == {0: 0.0}, measure
+    assert summary.values("nothing", VOLUME)[0] > 0 and (summary.regret("unlucky", VOLUME) or {})[0] > 1
+    (nothing,) = compare(runs[1:], [task], "nothing").tasks
+    assert nothing.regret("nothing", VOLUME) is None
+
+
 def test_a_single_seed_has_numbers_and_no_interval() -> None:
     found = compare([search("ours", 2.0, 0), search("tpe", 3.0, 0)], [TOY], "ours")
     told = found.tasks[0].differences["tpe"][LOSS]
