@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--methods", type=_list, help="by comma (default: all; those that ask a model, where one is named)"
     )
     runs.add_argument("--tasks", type=_list, required=True, help=f"by comma, of {', '.join(task.names())}")
-    runs.add_argument("--seeds", type=int, default=10, help="1 to this number (default: %(default)s)")
+    runs.add_argument(
+        "--seeds", default="10", help="N is 1 to N; or a range, 11-20, or a list, 11,12,15 (default: %(default)s)"
+    )
     runs.add_argument("--budget", type=float, help="charged seconds of a run (default: the task's)")
     runs.add_argument("--jobs", type=int, help="runs at once (default: one a core, or a GPU where the task needs one)")
     runs.add_argument("--time-limit", type=float, metavar="SECONDS", help="end in time; the same command goes on")

@@ -100,8 +100,7 @@ def ours(problem: Problem, population: int, evaluations: int, seed: int) -> list
     """By generations, on the order of `selection.survivors`; parents and children compete.
 
     Each member has two tournaments, as in Deb's own program, deap and pymoo: the best is a parent exactly twice. Drawn
-    with replacement, which is as often on average only, the population drifts: it ends 2 % of the ideal hypervolume
-    behind on zdt2.
+    with replacement it is so on average only, and the population drifts.
     """
     rng, variation, found = Random(seed), Variation(seed), list[Values]()
     points: list[Point] = []

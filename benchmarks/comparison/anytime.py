@@ -1,8 +1,8 @@
 """How good a run was by when: step functions of the charged seconds, their medians, bands and areas.
 
-Nothing is smoothed or interpolated: what a run had stays until something better is confirmed. Before that it has the
-seed program, which everybody evaluates first: no hypervolume, and the seed's loss. A point beyond the total does not
-count, so that nobody gains by a last trial that is late.
+Nothing is smoothed or interpolated: what a run had stays until something better is confirmed. Everybody evaluates the
+seed program first, and until then has no hypervolume and the task's fixed loss of the seed program. A point beyond the
+total does not count, so that nobody gains by a last trial that is late.
 """
 
 from __future__ import annotations

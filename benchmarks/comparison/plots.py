@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.comparison.anytime import Band
 from benchmarks.comparison.fronts import SURFACES, Floats, corner, values_of
-from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME
+from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_TEST_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME
 from benchmarks.comparison.posthocs import METHODS, TASKS, draw_critical_differences
 from benchmarks.comparison.statistics import Comparison, TaskSummary
 from benchmarks.comparison.tables import label
@@ -43,7 +43,7 @@ def plots(comparison: Comparison, folder: Path, dark: bool = False) -> list[Plot
         found.append(Plot("", "Average ranks", folder / "ranks.png", words))
         _ranks(comparison, found[-1].path, dark)
     if len(comparison.tasks) >= TASKS and comparison.ranks and len(comparison.ranks[0].methods) >= METHODS:
-        words = "A bar joins methods that Nemenyi's test does not tell apart at 5 %; tasks are the blocks."
+        words = "A bar joins methods that Nemenyi's test does not tell apart at 5 %; tasks are the blocks. Exploratory."
         found.append(Plot("", "Critical differences", folder / "critical_differences.png", words))
         _critical_differences(comparison, found[-1].path, dark)
     return found
@@ -122,11 +122,10 @@ def _charged_axis(axes: Any, task: TaskSummary, words: str = "charged seconds") 
 
 
 def _differences(task: TaskSummary, ours: str, path: Path, dark: bool) -> None:
-    """Confirmed where there is something confirmed, else claimed."""
-    measures = [
-        confirmed if any(confirmed in found for found in task.differences.values()) else claimed
-        for confirmed, claimed in ((CONFIRMED_VOLUME, VOLUME), (CONFIRMED_LOSS, LOSS))
-    ]
+    """Confirmed where there is something confirmed, on test text where there is one, else claimed."""
+    found = {measure for of in task.differences.values() for measure in of}
+    choices = ((CONFIRMED_VOLUME, VOLUME), (CONFIRMED_TEST_LOSS, CONFIRMED_LOSS, LOSS))
+    measures = [next(measure for measure in choice if measure in found) for choice in choices]
     methods = sorted(task.differences, reverse=True)
     with canvas(path, 9, 1.3 + 0.32 * len(methods), dark) as (figure, theme):
         panels = figure.subplots(1, 2, sharey=True)

@@ -15,7 +15,7 @@ def average_ranks(values: Floats) -> Floats:
 
 
 def friedman(values: Floats) -> float | None:
-    """The p-value of Friedman's test that all methods are alike. `values`: blocks by methods.
+    """The p-value of Friedman's omnibus test (1937) that all methods are alike. `values`: blocks by methods.
 
     None where it says nothing: fewer than three methods or two blocks, or all alike in each block.
     """

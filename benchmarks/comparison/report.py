@@ -11,9 +11,11 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.comparison.fronts import Problem
 from benchmarks.comparison.hypotheses import FILE, Hypothesis, read_hypotheses
+from benchmarks.comparison.outcome import CONFIRMED_TEST_LOSS
 from benchmarks.comparison.page import page_of
 from benchmarks.comparison.plots import plots
-from benchmarks.comparison.statistics import Comparison, compare
+from benchmarks.comparison.seeds import seeds_text
+from benchmarks.comparison.statistics import Comparison, TaskSummary, compare
 from benchmarks.comparison.tables import curves_csv, in_markdown, runs_csv, tables
 from benchmarks.comparison.trace import Trace, traces
 from evolve.config import ConfigError
@@ -76,8 +78,9 @@ def _about(comparison: Comparison) -> str:
 
 
 def doubts(comparison: Comparison) -> list[str]:
-    """What a reader must know before the numbers: seeds that are missing, fronts that were not trained again."""
-    found = []
+    """What a reader must know before the numbers: runs that are left out, seeds that are missing, claims that were
+    not trained again or do not hold."""
+    found = _left_out(comparison)
     for task in comparison.tasks:
         by_seeds: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
         for method, runs in task.runs.items():
@@ -90,7 +93,32 @@ def doubts(comparison: Comparison) -> list[str]:
         bare = [f"{m} {s}" for m, runs in task.runs.items() for s, run in runs.items() if run.confirmed is None]
         if bare:
             found.append(f"{task.problem.name}: fronts not trained again on fresh seeds: {', '.join(bare)}.")
+        fell = [f"{m} {s}" for m, runs in task.runs.items() for s, run in runs.items() if not run.held]
+        if fell:
+            words = "the best claim failed a fresh training, and the next one that holds counts"
+            found.append(f"{task.problem.name}: {words}: {', '.join(fell)}.")
+        if unread := _unread(task):
+            found.append(f"{task.problem.name}: not scored on test text, where others were: {', '.join(unread)}.")
     return found
+
+
+def _unread(task: TaskSummary) -> list[str]:
+    """Runs that are confirmed without a loss on test text; none where the task has no such text."""
+    confirmed = [(m, s, r) for m, runs in task.runs.items() for s, r in runs.items() if r.confirmed is not None]
+    unread = [f"{method} {seed}" for method, seed, run in confirmed if CONFIRMED_TEST_LOSS not in run.values]
+    return unread if len(unread) < len(confirmed) else []
+
+
+def _left_out(comparison: Comparison) -> list[str]:
+    by_method: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for run in comparison.left_out:
+        by_method[run.task, run.method].add(run.seed)
+    told = []
+    for name in sorted({task for task, _ in by_method}):
+        seeds = {s for test in comparison.tests if test.hypothesis.task == name for s in test.hypothesis.seeds}
+        runs = "; ".join(f"{m} {seeds_text(found)}" for (task, m), found in sorted(by_method.items()) if task == name)
+        told.append(f"{name}: left out of all numbers, as the plan names the seeds {seeds_text(seeds)}: {runs}.")
+    return told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from benchmarks.comparison.method import Given, Setup, load
 from benchmarks.comparison.models import check, operators_of
 from benchmarks.comparison.place import Opened
 from benchmarks.comparison.task import Task
+from benchmarks.comparison.texts import with_other_texts
 from benchmarks.comparison.trace import FILE, read, write
 from benchmarks.comparison.traced import trace_of
 from evolve import plugins
@@ -85,6 +86,7 @@ def run(
             trainings = Trainings(history, place, opened, until, lambda: tell(history.charged))
             try:
                 trace = replace(trace, retrained=tuple(train_again(trace, task, history, trainings)))
+                trace = with_other_texts(trace, task, trainings)
             except OutOfTime:
                 return False
     finally:

@@ -13,6 +13,7 @@ from itertools import product
 from benchmarks.comparison import runner, task
 from benchmarks.comparison.crew import Crew, Job, Member
 from benchmarks.comparison.models import by_default, check
+from benchmarks.comparison.seeds import seeds_of
 from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c
 from evolve.config import ConfigError
 from evolve.judges import Slot
@@ -28,16 +29,16 @@ def run(options: argparse.Namespace) -> int:
 
     Returns the exit code: 1 if a run failed, whatever became of the others.
     """
-    numbers = (options.seeds, 1 if options.jobs is None else options.jobs)
-    if min(numbers) < 1 or any(x is not None and not x > 0 for x in (options.budget, options.time_limit)):
-        raise ConfigError("--seeds and --jobs from 1 on, --budget and --time-limit above 0")
+    if any(x is not None and not x > 0 for x in (options.jobs, options.budget, options.time_limit)):
+        raise ConfigError("--jobs from 1 on, --budget and --time-limit above 0")
+    seeds = seeds_of(options.seeds)
     tasks = {name: task.load(name) for name in options.tasks}
     language = language_of(options)
     methods = options.methods or by_default(language)
     check(methods, language)
     every = [  # a seed of all methods after another, so that what is there at any time can be compared
         Job(name, of, seed, options.budget or tasks[of].total, language)
-        for of, seed, name in product(tasks, range(1, options.seeds + 1), methods)
+        for of, seed, name in product(tasks, seeds, methods)
     ]
     left = [j for j in every if not runner.has_ended(j.method, tasks[j.task], j.seed, j.total, options.output)]
     print(f"{len(every)} runs, {len(every) - len(left)} of them have ended", flush=True)

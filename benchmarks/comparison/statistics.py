@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmarks.comparison.anytime import Band, band, grid
-from benchmarks.comparison.fronts import Floats, Point, Problem, attainment, distance, nondominated
-from benchmarks.comparison.hypotheses import Hypothesis
-from benchmarks.comparison.outcome import AREA, CONFIRMED_LOSS, LOSS, VOLUME, Outcome, measured
+from benchmarks.comparison.fronts import (
+    Floats,
+    Point,
+    Problem,
+    attainment,
+    distance,
+    hypervolume,
+    nondominated,
+    point_of,
+)
+from benchmarks.comparison.hypotheses import Hypothesis, by_plan
+from benchmarks.comparison.outcome import AREA, CONFIRMED_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME, Outcome, measured
 from benchmarks.comparison.paired import Difference, difference, wilcoxon
 from benchmarks.comparison.posthocs import holm
 from benchmarks.comparison.ranks import average_ranks, friedman
+from benchmarks.comparison.seeds import seeds_text
 from benchmarks.comparison.trace import Trace
 from evolve.config import ConfigError
 
@@ -45,16 +55,17 @@ class TaskSummary:
         return sign_of(measure, self.problem)
 
     def regret(self, method: str, measure: str) -> dict[int, float] | None:
-        """(y - best) / (seed program - best), by seed: 0 is the best of all methods, 1 the seed program.
+        """(y - best) / (seed program - best) of `VOLUME` or `LOSS`, claimed or confirmed, by seed of the run.
 
-        None where no method found anything better than the seed program.
+        0 is the best run of all methods, 1 the seed program with the task's fixed values, more than 1 is worse than it.
+        Their hypervolume is above 0 where they are better than the reference point. None where no method found
+        anything better.
         """
-        first = self.problem.objectives[0].name
-        default = 0.0 if self.sign(measure) > 0 and measure not in (LOSS, CONFIRMED_LOSS) else self.problem.seed[first]
+        default = seed_value(measure, self.problem)
         best = self.bests.get(measure, default)
         if self.sign(measure) * (best - default) <= 0:
             return None
-        return {seed: max(0.0, (y - best) / (default - best)) for seed, y in self.values(method, measure).items()}
+        return {seed: abs(y - best) / abs(default - best) for seed, y in self.values(method, measure).items()}
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class Ranks:
 
 @dataclass(frozen=True)
 class PrimaryTest:
-    """A primary hypothesis and what became of it. `p` and `adjusted` are None with fewer pairs than planned."""
+    """A primary hypothesis and what became of it. `p` and `adjusted` are None if a planned seed has no pair."""
 
     hypothesis: Hypothesis
     pairs: int
@@ -80,7 +91,7 @@ class PrimaryTest:
 
     @property
     def verdict(self) -> str:
-        planned, found = self.hypothesis.seeds, self.difference
+        planned, found = len(self.hypothesis.seeds), self.difference
         if self.p is None or self.adjusted is None or found is None:
             return f"not tested: {self.pairs} of {planned} pairs"
         if self.adjusted > LEVEL:
@@ -92,12 +103,13 @@ class PrimaryTest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A benchmark: `ours` is the method that the others are compared with."""
+    """A benchmark: `ours` is the method that the others are compared with. The runs `left_out` are in no number."""
 
     ours: str
     tasks: list[TaskSummary]
     ranks: list[Ranks]
     tests: list[PrimaryTest]
+    left_out: list[Trace]
 
     @property
     def methods(self) -> list[str]:
@@ -108,9 +120,16 @@ class Comparison:
 def compare(
     traces: Sequence[Trace], problems: Sequence[Problem], ours: str, hypotheses: Sequence[Hypothesis] = ()
 ) -> Comparison:
-    """Raises `ConfigError` if there is no run, or runs are not comparable: twice the same seed, different totals."""
+    """Of the runs with planned seeds, see `by_plan`.
+
+    Raises `ConfigError` if there is none, or runs are not comparable: twice the same seed, different totals.
+    """
     if not traces:
         raise ConfigError("nothing to report: there is no finished run; start python -m benchmarks run first")
+    traces, left_out = by_plan(traces, hypotheses)
+    if not traces:
+        seeds = seeds_text({run.seed for run in left_out})
+        raise ConfigError(f"nothing to report: the runs have the seeds {seeds}, and the hypotheses name others")
     known = {problem.name: problem for problem in problems}
     by_task: defaultdict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
@@ -122,7 +141,7 @@ def compare(
         methods = sorted({method for task in tasks for method in task.runs})
         raise ConfigError(f"no run is of the method {ours}; --ours must be one of {', '.join(methods)}")
     ranks = [found for measure in (VOLUME, LOSS) if (found := _ranks(tasks, measure))]
-    return Comparison(ours, tasks, ranks, _tests(hypotheses, tasks))
+    return Comparison(ours, tasks, ranks, _tests(hypotheses, tasks), left_out)
 
 
 def _summary(problem: Problem, traces: Sequence[Trace], ours: str) -> TaskSummary:
@@ -163,6 +182,16 @@ def sign_of(measure: str, problem: Problem) -> int:
     return 1 if volume or problem.objectives[0].direction == "maximize" else -1
 
 
+def seed_value(measure: str, problem: Problem) -> float:
+    """A hypervolume or a loss, claimed or confirmed, of a run that has nothing but the seed program."""
+    if measure in (LOSS, CONFIRMED_LOSS):
+        return problem.seed[problem.objectives[0].name]
+    if measure not in (VOLUME, CONFIRMED_VOLUME):
+        raise KeyError(f"a task does not say which {measure} its seed program has")
+    point = point_of(problem.seed, problem)
+    return hypervolume([point], problem) if point else 0.0
+
+
 def _bests(runs: Sequence[Outcome], problem: Problem) -> dict[str, float]:
     found: dict[str, float] = {}
     for run in runs:
@@ -172,10 +201,12 @@ def _bests(runs: Sequence[Outcome], problem: Problem) -> dict[str, float]:
     return found
 
 
-def _pairs(runs: Runs, a: str, b: str, measure: str, sign: int) -> tuple[list[float], list[float]]:
-    """The values of two methods on the seeds that both have, turned so that more is better."""
+def _pairs(
+    runs: Runs, a: str, b: str, measure: str, sign: int, planned: Collection[int] | None = None
+) -> tuple[list[float], list[float]]:
+    """The values of two methods on the seeds that both have, turned so that more is better; only of those `planned`."""
     mine, other = ({s: r.values[measure] for s, r in runs.get(m, {}).items() if measure in r.values} for m in (a, b))
-    seeds = sorted(mine.keys() & other.keys())
+    seeds = sorted(seed for seed in mine.keys() & other.keys() if planned is None or seed in planned)
     return [sign * mine[seed] for seed in seeds], [sign * other[seed] for seed in seeds]
 
 
@@ -212,7 +243,10 @@ def _at(run: Outcome, task: TaskSummary, measure: str, share: float) -> float:
 
 
 def _tests(hypotheses: Sequence[Hypothesis], tasks: Sequence[TaskSummary]) -> list[PrimaryTest]:
-    """Wilcoxon's signed-rank test for each that has its pairs; Holm over all that were planned, done or not."""
+    """Wilcoxon's signed-rank test for each that has a pair for each planned seed, on these and no other.
+
+    Holm over all that were planned, done or not.
+    """
     known = {task.problem.name: task for task in tasks}
     tests = []
     for hypothesis in hypotheses:
@@ -220,9 +254,9 @@ def _tests(hypotheses: Sequence[Hypothesis], tasks: Sequence[TaskSummary]) -> li
         if task is None:
             tests.append(PrimaryTest(hypothesis, 0, None))
             continue
-        sign = task.sign(hypothesis.measure)
-        a, b = _pairs(task.runs, hypothesis.method, hypothesis.against, hypothesis.measure, sign)
+        sign, seeds = task.sign(hypothesis.measure), hypothesis.seeds
+        a, b = _pairs(task.runs, hypothesis.method, hypothesis.against, hypothesis.measure, sign, seeds)
         found = PrimaryTest(hypothesis, len(a), difference(a, b) if a else None)
-        tests.append(replace(found, p=wilcoxon(a, b)) if len(a) >= hypothesis.seeds else found)
+        tests.append(replace(found, p=wilcoxon(a, b)) if len(a) == len(seeds) else found)
     adjusted = holm([1.0 if test.p is None else test.p for test in tests])
     return [test if test.p is None else replace(test, adjusted=p) for test, p in zip(tests, adjusted, strict=True)]

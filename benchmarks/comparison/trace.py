@@ -24,7 +24,7 @@ class Point:
     charged: float
     wall: float
     candidate: str
-    status: str  # ok, failed, duplicate ...
+    status: str  # ok, failed, duplicate, quarantined ...
     values: dict[str, float]
     confirmed: bool
 

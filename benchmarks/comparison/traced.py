@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.comparison.trace import Point, Retrained, Trace
-from evolve.history import History
+from evolve.model import Candidate
 from evolve.reports.open import history_of, read_events
+
+QUARANTINED = "quarantined"  # the status of a point whose candidate is out of the search for a proven violation
 
 
 def trace_of(
@@ -15,16 +17,19 @@ def trace_of(
 ) -> Trace:
     """What the log in `directory` says: a point for each candidate that was told, the seed program first.
 
-    A point has the charge and the wall time at which its candidate was told. `trials` are all that ended or were lost,
-    `failures` those of them that were not "ok". Raises `StoreError` or `ConfigError` as `read_events` does.
+    A point has the charge and the wall time at which its candidate was told, and what the candidate is at the log's
+    end: one that is in quarantine then has claimed nothing, whenever the violation was proven. `trials` are all that
+    ended or were lost, `failures` those of them that were not "ok". Raises `StoreError` or `ConfigError` as
+    `read_events` does.
     """
     events = read_events(directory)
     history = history_of(events[:1])
-    points = []
+    told: list[tuple[str, float, float]] = []  # candidate, charge, wall time
     for event in events[1:]:
         history.replay([event])
         if event.kind == "tell":
-            points.append(_point(history, list(history.candidates)[-1]))
+            told.append((list(history.candidates)[-1], history.charged, history.wall))
+    points = [_point(history.candidates[name], charged, wall) for name, charged, wall in told]
     trials = sum(history.statuses.values())
     failures = trials - history.statuses["ok"]
     latency = sum(c.cost.seconds for c in history.candidates.values())
@@ -34,9 +39,10 @@ def trace_of(
     )
 
 
-def _point(history: History, name: str) -> Point:
-    """Of the candidate that was told last. What only some seeds reached has no value."""
-    candidate = history.candidates[name]
-    fitness = candidate.fitness if candidate.verdict == "ok" and not candidate.quarantined else None
+def _point(candidate: Candidate, charged: float, wall: float) -> Point:
+    """What only some seeds reached has no value."""
+    if candidate.quarantined:
+        return Point(charged, wall, candidate.id, QUARANTINED, {}, False)
+    fitness = candidate.fitness if candidate.verdict == "ok" else None
     values = {objective: estimate.mean for objective, estimate in fitness.values.items()} if fitness else {}
-    return Point(history.charged, history.wall, name, candidate.verdict, values, candidate.confirmed)
+    return Point(charged, wall, candidate.id, candidate.verdict, values, candidate.confirmed)

@@ -6,6 +6,7 @@ import argparse
 import csv
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,10 +16,10 @@ import pytest
 from benchmarks.comparison.hypotheses import FILE, Hypothesis
 from benchmarks.comparison.plots import plots
 from benchmarks.comparison.posthocs import draw_critical_differences
-from benchmarks.comparison.report import add_arguments, headline, hypotheses_of, main, report
+from benchmarks.comparison.report import add_arguments, doubts, headline, hypotheses_of, main, report
 from benchmarks.comparison.statistics import Comparison, compare
 from benchmarks.comparison.tables import tables
-from benchmarks.comparison.trace import place, read, traces, write
+from benchmarks.comparison.trace import Retrained, place, read, traces, write
 from evolve.config import ConfigError
 from evolve.plots.canvas import canvas
 from tests.benchmarks.made_up import Axis, Problem, failed, search, trace
@@ -65,13 +66,13 @@ def test_markdown_says_what_there_is_and_what_is_missing(written: tuple[Path, Co
     text = (written[0] / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# 3 methods at equal cost; no primary test was planned\n")
     assert "not all methods have run the same seeds" in text and "4 seeds: ours" in text
-    assert re.search(r"\| hopeless \| 3 \| 0 \| 4 \| 0 \| 4 \| 0 \| – \| 1 \| 1 \|", text)
+    assert re.search(r"\| hopeless \| 3 \| 0 \| – \| 4 \| 0 \| 4 \| 0 \| 1 \| 1 \|", text)
     assert re.search(r"\| hopeless \| 200 \| 200 \| 0 \| 2 \| 6 \(100%\) \|", text)
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert len(pictures) == 6 and all((written[0] / name).exists() for name in pictures)
     assert "<script" not in text and "\x1b" not in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in lines if "hypervolume, claimed" in line} == {9}
+    assert {line.replace("\\|", "").count("|") for line in lines if "hypervolume, claimed" in line} == {10}
 
 
 def test_the_page_is_one_file_without_a_script_or_an_address(written: tuple[Path, Comparison]) -> None:
@@ -97,7 +98,8 @@ def test_one_method_with_one_seed_one_objective_and_no_front_has_a_report(tmp_pa
 @needs_posthocs
 def test_primary_tests_come_first_and_lose_openly() -> None:
     runs = [search(method, level, s) for method, level in (("ours", 2.8), ("tpe", 2.4)) for s in range(8)]
-    planned = [Hypothesis("toy", "ours", other, "confirmed_hypervolume", 8) for other in ("tpe", "greedy")]
+    seeds = tuple(range(8))
+    planned = [Hypothesis("toy", "ours", other, "confirmed_hypervolume", seeds) for other in ("tpe", "greedy")]
     found = compare(runs, [Problem()], "ours", planned)
     assert headline(found) == "ours in 2 primary tests at equal cost: 1 worse, 1 not tested yet"
     first = tables(found)[0]
@@ -106,6 +108,60 @@ def test_primary_tests_come_first_and_lose_openly() -> None:
         "not tested: 0 of 8 pairs",
     ]
     assert [dict(zip(first.columns, row, strict=True))["p, Holm"] for row in first.rows] == ["0.0156", "–"]
+
+
+def test_a_claim_that_does_not_hold_is_told() -> None:
+    run = search("ours", 2.4, 3)
+    claims = {p.candidate: p.values["val_bpb"] for p in run.points if p.values}
+    best = min(run.retrained, key=lambda m: claims[m.candidate])
+    broken = [Retrained(m.candidate, {}) if m is best else m for m in run.retrained]
+    said = "toy: the best claim failed a fresh training, and the next one that holds counts: ours 3."
+    assert said in doubts(compare([replace(run, retrained=tuple(broken))], [Problem()], "ours"))
+    assert said not in doubts(compare([run], [Problem()], "ours"))
+
+
+def test_a_run_that_was_not_scored_on_test_text_where_others_were_is_told() -> None:
+    other = search("ours", 2.4, 4)
+    bare = [replace(m, metrics={n: v for n, v in m.metrics.items() if n != "test_bpb"}) for m in other.retrained]
+    runs = [search("ours", 2.4, 3), replace(other, retrained=tuple(bare))]
+    said = "toy: not scored on test text, where others were: ours 4."
+    assert said in doubts(compare(runs, [Problem()], "ours"))
+    assert not any("test text" in doubt for doubt in doubts(compare(runs[1:], [Problem()], "ours")))
+
+
+@needs_posthocs
+def test_runs_that_were_left_out_are_named(tmp_path: Path) -> None:
+    runs = [search(method, 2.4, s) for method in ("ours", "tpe") for s in (1, 2, 3, 11, 12)]
+    report(runs[1:], [Problem()], tmp_path, hypotheses=[Hypothesis("toy", "ours", "tpe", "loss", (11, 12))])
+    said = "toy: left out of all numbers, as the plan names the seeds 11-12: ours 2-3; tpe 1-3."
+    assert said in (tmp_path / "report.md").read_text() and said in (tmp_path / "report.html").read_text()
+    assert {row["seed"] for row in rows(tmp_path / "runs.csv")} == {"11", "12"}
+
+
+@needs_posthocs
+def test_p_values_are_where_the_texts_say_and_nowhere_else() -> None:
+    levels = {"ours": 2.4, "greedy": 2.5, "tpe": 2.6}
+    runs = [search(method, level, s) for method, level in levels.items() for s in range(8)]
+    plan = [Hypothesis("toy", "ours", "tpe", "confirmed_loss", tuple(range(8)))]
+    found = {table.name: table for table in tables(compare(runs, [Problem()], "ours", plan))}
+    heads = {name: [*table.columns, *(row[0] for row in table.rows)] for name, table in found.items()}
+    of_p = {name: [word for word in words if re.match(r"(.*'s )?p\b", word)] for name, words in heads.items()}
+    friedman = "Friedman's p (exploratory)"
+    assert {n: w for n, w in of_p.items() if w} == {"tests": ["p, Holm", "p"], "ranks": [friedman, friedman]}
+    assert [row[1] for row in found["ranks"].rows if row[0] == friedman] == ["hypervolume", "loss"]
+    assert "No other pair of methods has a p-value" in found["tests"].note and "Friedman" in found["tests"].note
+    assert "no verdict rests on it" in found["ranks"].note
+
+
+@needs_posthocs
+def test_a_verdict_does_not_wait_for_friedman() -> None:
+    """With many methods that are alike the omnibus test says nothing; the planned pair is tested all the same."""
+    runs = [search(method, 2.4, s) for method in "abcdefgh" for s in range(6)]
+    runs += [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.5)) for s in range(6)]
+    same = [replace(run, points=runs[run.seed].points) for run in runs]
+    found = compare(same, [Problem()], "ours", [Hypothesis("toy", "ours", "tpe", "confirmed_loss", tuple(range(6)))])
+    assert all(p is None for ranks in found.ranks for p in ranks.friedman.values())
+    assert found.tests[0].p is not None
 
 
 @needs_posthocs

@@ -11,10 +11,11 @@ import pytest
 
 from benchmarks.comparison import anytime, fronts, posthocs
 from benchmarks.comparison.hypotheses import Hypothesis, read_hypotheses
-from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME, measured
+from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_TEST_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME, measured
 from benchmarks.comparison.paired import difference, interval, wilcoxon
 from benchmarks.comparison.ranks import average_ranks, friedman
 from benchmarks.comparison.statistics import compare
+from benchmarks.comparison.trace import Retrained, Trace
 from evolve.config import ConfigError
 from tests.benchmarks.made_up import BUDGET, TOTAL, Axis, Problem, again, failed, point, search, trace
 
@@ -102,7 +103,7 @@ def test_a_front_is_filtered_again_on_fresh_seeds_which_choose_nothing() -> None
     assert found.confirmed == [pytest.approx((2.2, np.log(3.0)))]
     assert found.values[CONFIRMED_VOLUME] == pytest.approx(1.8 * np.log(BUDGET / 3.0))
     assert found.values[LOSS] == 2.0 and found.values[CONFIRMED_LOSS] == pytest.approx(2.6)
-    assert found.values["test_bpb"] == pytest.approx(2.9)
+    assert found.values[CONFIRMED_TEST_LOSS] == pytest.approx(2.9)
 
 
 def test_a_member_that_misses_the_target_on_a_fresh_seed_is_not_confirmed() -> None:
@@ -114,6 +115,41 @@ def test_a_member_that_misses_the_target_on_a_fresh_seed_is_not_confirmed() -> N
 def test_what_was_claimed_and_not_trained_again_is_not_confirmed_as_anything() -> None:
     found = measured(trace([point(100, 2.0, 4.0)]), TOY)
     assert found.confirmed is None and CONFIRMED_VOLUME not in found.values and CONFIRMED_LOSS not in found.values
+
+
+def test_a_best_claim_that_fails_a_fresh_training_counts_as_the_next_one_that_holds() -> None:
+    points = [point(9, 4.1, 8.0, "0"), point(100, 2.0, 4.0, "lucky"), point(200, 2.1, 3.0, "steady")]
+    seed, steady = again("0", [4.2, 4.0], [8.0], test_bpb=[4.4]), again("steady", [2.4, 2.2], [3.0], test_bpb=[2.5])
+    found = measured(trace(points, [seed, Retrained("lucky", {}), steady]), TOY)
+    assert not found.held and found.retrained == 3
+    assert (found.values[CONFIRMED_LOSS], found.values[CONFIRMED_TEST_LOSS]) == (pytest.approx(2.3), 2.5)
+    assert found.values[CONFIRMED_VOLUME] == pytest.approx(1.7 * np.log(BUDGET / 3.0))
+    partly = replace(steady, metrics={"val_bpb": [2.4, float("nan")]})
+    none = measured(trace(points, [seed, Retrained("lucky", {}), partly]), TOY)
+    assert (none.values[CONFIRMED_LOSS], none.values[CONFIRMED_TEST_LOSS]) == (pytest.approx(4.1), 4.4), (
+        "the seed program's"
+    )
+    assert none.values[CONFIRMED_VOLUME] == 0.0
+    alone = measured(trace(points[1:], [Retrained("lucky", {})]), TOY)
+    assert alone.values[CONFIRMED_LOSS] == TOY.seed["val_bpb"]
+
+
+def test_a_member_that_was_told_after_the_total_is_not_handed_over() -> None:
+    points = [point(100, 2.0, 4.0, "lucky"), point(TOTAL + 5, 1.0, 1.0, "late")]
+    found = measured(trace(points, [Retrained("lucky", {}), again("late", [1.0], [1.0])]), TOY)
+    assert found.values[CONFIRMED_LOSS] == TOY.seed["val_bpb"] and found.retrained == 1
+
+
+@needs_posthocs
+def test_a_claim_that_fails_takes_no_pair_away_and_pays_nobody() -> None:
+    runs = [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.6)) for s in range(8)]
+    whole = compare(runs, [TOY], "ours", [planned("tpe")]).tests[0]
+    for method, sign in (("ours", -1), ("tpe", 1)):
+        cut = [replace(r, retrained=(Retrained(r.retrained[0].candidate, {}),)) for r in runs if r.method == method][:1]
+        rest = [r for r in runs if (r.method, r.seed) != (method, 0)]
+        test = compare([*cut, *rest], [TOY], "ours", [planned("tpe")]).tests[0]
+        assert test.pairs == 8 and test.p is not None and test.difference and whole.difference
+        assert sign * (test.difference.mean - whole.difference.mean) > 0.1
 
 
 @pytest.mark.parametrize("points", [[], [failed(10), failed(20)]])
@@ -188,7 +224,7 @@ def test_without_the_extra_holm_says_how_to_install_it(monkeypatch: pytest.Monke
 
 
 def planned(against: str, measure: str = CONFIRMED_LOSS, seeds: int = 8) -> Hypothesis:
-    return Hypothesis("toy", "ours", against, measure, seeds)
+    return Hypothesis("toy", "ours", against, measure, tuple(range(seeds)))
 
 
 @needs_posthocs
@@ -204,6 +240,16 @@ def test_a_known_effect_is_found_with_its_size_and_a_tie_is_not() -> None:
     )
     assert found.ranks[0].methods == ["ours", "alike", "better", "worse"]
     assert found.ranks[0].by_share[1.0] == pytest.approx([2.5, 2.5, 1, 4], abs=0.3)
+
+
+@needs_posthocs
+def test_a_gain_on_validation_text_that_test_text_does_not_show_is_none() -> None:
+    def overfitted(run: Trace) -> Trace:
+        return replace(run, retrained=tuple(replace(m, metrics=m.metrics | {"test_bpb": [3.0]}) for m in run.retrained))
+
+    runs = [overfitted(search(method, level, s)) for method, level in (("ours", 2.4), ("tpe", 2.8)) for s in range(8)]
+    tests = compare(runs, [TOY], "ours", [planned("tpe", m) for m in (CONFIRMED_LOSS, CONFIRMED_TEST_LOSS)]).tests
+    assert [(test.verdict, test.pairs) for test in tests] == [("better", 8), ("no difference shown", 8)]
 
 
 @needs_posthocs
@@ -224,6 +270,29 @@ def test_a_test_that_lacks_pairs_is_not_made_and_still_counts_in_holm() -> None:
     assert nowhere.verdict == "not tested: 0 of 8 pairs"
 
 
+@needs_posthocs
+def test_seeds_that_were_not_planned_are_in_no_number() -> None:
+    """Who looks at ten seeds and adds three gets the test of the ten."""
+    runs = [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.5)) for s in range(8)]
+    alone = compare(runs, [TOY], "ours", [planned("tpe")])
+    added = [search(method, level, s) for method, level in (("ours", 1.5), ("tpe", 3.9)) for s in (20, 21, 22)]
+    found = compare([*added, *runs], [TOY], "ours", [planned("tpe")])
+    assert found.tests == alone.tests and found.tests[0].pairs == 8
+    assert found.tasks[0].differences == alone.tasks[0].differences and found.ranks == alone.ranks
+    assert found.left_out == added and alone.left_out == []
+    late = compare([*runs[:7], *runs[8:], *added], [TOY], "ours", [planned("tpe")])
+    assert late.tests[0].verdict == "not tested: 7 of 8 pairs", "others do not stand in for it"
+
+
+@needs_posthocs
+def test_each_hypothesis_has_its_own_seeds() -> None:
+    runs = [search(method, level, s) for method, level in (("ours", 2.4), ("tpe", 2.5)) for s in range(8)]
+    hypotheses = [replace(planned("tpe"), seeds=seeds) for seeds in ((0, 1, 2, 3, 4), (3, 4, 5, 6, 7))]
+    found = compare(runs, [TOY], "ours", hypotheses)
+    assert [test.pairs for test in found.tests] == [5, 5] and len(found.tasks[0].runs["ours"]) == 8
+    assert found.tests[0].difference != found.tests[1].difference
+
+
 def test_regret_is_0_for_the_best_run_and_1_for_the_seed_program() -> None:
     runs = [trace([point(9, 2.0, 2.0)], method="ours"), trace([point(9, 3.0, 4.0)], method="b"), trace([], method="c")]
     (task,) = compare(runs, [TOY], "ours").tasks
@@ -231,6 +300,25 @@ def test_regret_is_0_for_the_best_run_and_1_for_the_seed_program() -> None:
     assert task.regret("c", VOLUME) == {0: 1.0} and task.regret("ours", VOLUME) == {0: 0.0}
     (nothing,) = compare([trace([])], [TOY], "ours").tasks
     assert nothing.regret("ours", LOSS) is None and nothing.regret("ours", VOLUME) is None
+
+
+def test_regret_is_1_for_the_seed_program_also_where_it_is_better_than_the_reference_point() -> None:
+    """As in all real tasks, whose reference point is 1.1 times what the seed program has."""
+    task = replace(TOY, reference={name: 1.1 * value for name, value in TOY.seed.items()})
+    found = point(9, 2.0, 2.0, "1")
+    only_seed = [point(5, 4.0, BUDGET, "0")], [again("0", [4.0], [BUDGET])]
+    runs = [
+        trace([*only_seed[0], found], [*only_seed[1], again("1", [2.0], [2.0])], method="ours"),
+        trace(*only_seed, method="nothing"),
+        trace([point(5, 4.2, BUDGET, "0")], method="unlucky"),
+    ]
+    (summary,) = compare(runs, [task], "ours").tasks
+    for measure in (VOLUME, CONFIRMED_VOLUME, LOSS, CONFIRMED_LOSS):
+        assert summary.regret("nothing", measure) == {0: pytest.approx(1.0)}, measure
+        assert summary.regret("ours", measure) == {0: 0.0}, measure
+    assert summary.values("nothing", VOLUME)[0] > 0 and (summary.regret("unlucky", VOLUME) or {})[0] > 1
+    (nothing,) = compare(runs[1:], [task], "nothing").tasks
+    assert nothing.regret("nothing", VOLUME) is None
 
 
 def test_a_single_seed_has_numbers_and_no_interval() -> None:
@@ -244,6 +332,11 @@ def test_pairs_are_the_seeds_that_both_have() -> None:
     runs = [search("ours", 2.0, seed) for seed in (0, 1, 2)] + [search("tpe", 3.0, seed) for seed in (1, 2, 3)]
     found = compare(runs, [TOY], "ours")
     assert found.tasks[0].differences["tpe"][LOSS].pairs == 2 and found.ranks[0].blocks == 2
+
+
+def test_runs_of_which_none_was_planned_are_told() -> None:
+    with pytest.raises(ConfigError, match="the runs have the seeds 1-2, 9, and the hypotheses name others"):
+        compare([trace([], seed=seed) for seed in (1, 2, 9)], [TOY], "ours", [replace(planned("tpe"), seeds=(11,))])
 
 
 @pytest.mark.parametrize(
@@ -266,14 +359,16 @@ task = "toy"
 method = "ours"
 against = ["tpe", "greedy"]
 measures = ["confirmed_loss"]
-seeds = 10
+seeds = "11-13"
 """
 
 
 def test_hypotheses_are_read_from_the_folder(tmp_path: Path) -> None:
     path = tmp_path / "hypotheses.toml"
     path.write_text(PRIMARY)
-    assert read_hypotheses(path) == [planned("tpe", seeds=10), planned("greedy", seeds=10)]
+    assert read_hypotheses(path) == [
+        Hypothesis("toy", "ours", against, CONFIRMED_LOSS, (11, 12, 13)) for against in ("tpe", "greedy")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -281,9 +376,10 @@ def test_hypotheses_are_read_from_the_folder(tmp_path: Path) -> None:
     [
         ("x = [", "is not TOML"),
         ("", "holds no hypothesis"),
-        (PRIMARY.replace("seeds = 10", ""), "each .*must have task, method, against, measures, seeds"),
+        (PRIMARY.replace('seeds = "11-13"', ""), "each .*must have task, method, against, measures, seeds"),
         (PRIMARY.replace("confirmed_loss", "luck"), "unknown measure luck; there are confirmed_hypervolume"),
-        (PRIMARY.replace("10", '"10"'), "seeds must be int"),
+        (PRIMARY.replace('"11-13"', "10"), "seeds must be str"),
+        (PRIMARY.replace("11-13", "13-11"), "hypotheses.toml: no seeds: '13-11'"),
         (PRIMARY.replace('["tpe", "greedy"]', "[1]"), "against must be a list of names"),
     ],
 )
