@@ -11,6 +11,7 @@ import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
+from typing import Literal
 
 from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Status, Trial, Verdict
 from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, next_rung, seed_fitness
@@ -34,6 +35,9 @@ class Plan:
     was made, at the last of its rungs from the first trial on. That may be less than the full budget: then this is all
     that is asked of it. `seen` is what a child with edits must have in common with an earlier one to be refused as seen
     before.
+
+    `curve` says who is trained for less too, for the seconds to the target: all that reach it, or, where the loss alone
+    is optimised, only a child that has the best loss of the run.
     """
 
     objectives: tuple[Objective, ...]
@@ -44,6 +48,7 @@ class Plan:
     smoke_seconds: float
     target: float | None = None  # L*, None while the seed is measured
     seen: Seen = "structure"
+    curve: Literal["reached", "best"] = "reached"
 
     def trial(self, genome: Genome, params: Params, rung: float, seed: int, purpose: Purpose) -> Trial:
         seconds = self.smoke_seconds if purpose == "smoke" else self.budget * rung
@@ -59,11 +64,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Ask:
-    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far."""
+    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far.
+
+    At the front `fitness` is compared, or, without one, the loss with the best confirmed one.
+    """
 
     name: str
     loss: float
     fitness: Fitness | None = None
+
+    @property
+    def of_front(self) -> bool:
+        return self.name.startswith("front")
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,7 @@ def evaluate(
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
     if not plan.tune_trials:
-        alone = _confirm(plan, genome, anchor, seeds) if plan.rungs[-1] == 1.0 else _train(plan, genome, anchor)
+        alone = _at_full(plan, genome, anchor, seeds) if plan.rungs[-1] == 1.0 else _train(plan, genome, anchor)
         return (yield from alone)
     params, loss = yield from _tune(plan, genome, tuner)
     if loss >= bar:
@@ -165,7 +177,7 @@ def _climb(plan: Plan, genome: Genome, params: Params, loss: float, seeds: Seque
         if not (yield Ask(_name(rung), loss)):
             reason = f"not in the better half at {rung:g} of the budget"
             return Result("pruned", params, reason, rung, losses={_name(rung): (loss,)})
-    return (yield from _confirm(plan, genome, params, seeds))
+    return (yield from _at_full(plan, genome, params, seeds))
 
 
 def evaluate_seed(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
@@ -257,6 +269,11 @@ def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list
     return min(found, key=lambda pair: pair[1])
 
 
+def _at_full(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
+    measure = _confirm if plan.curve == "reached" else _confirm_best
+    return (yield from measure(plan, genome, params, seeds))
+
+
 def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
     """Full budget, one seed after another, as long as the candidate could enter the front.
 
@@ -280,6 +297,34 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -
         value = fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.target, plan.budget)
         if not value.feasible or (n < FRONT_SEEDS and not (yield Ask(f"front/{n}", value.values[loss].mean, value))):
             break
+    assert value is not None
+    return _confirmed(params, value, curve, full)
+
+
+def _confirm_best(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
+    """Full budget, one seed after another, as long as the mean loss is the best of the run; then its curve.
+
+    Of the seconds to the target of any other child that reaches it only a bound is known, the full budget: it is
+    censored there. The second training is the audit, as in `_confirm`.
+    """
+    assert plan.target is not None
+    loss, target = plan.objectives[0].name, plan.target
+    full: list[Outcome] = []
+    best = True
+    while best and len(full) < FRONT_SEEDS:
+        purpose = CONFIRMING[len(full)][1]
+        full += yield from _run(plan, genome, params, [(1.0, seeds[len(full)])], CONFIRMING[len(full)][0], purpose)
+        best = bool((yield Ask(f"front/{len(full)}", fmean(_metric(full, loss)))))
+    curve = {1.0: _metric(full, loss)}
+    timed = best and any(o.name == SECONDS_TO_TARGET for o in plan.objectives)
+    while timed and (lower := next_rung(curve, target)) is not None:
+        extra = yield from _run(plan, genome, params, [(lower, s) for s in seeds[: len(full)]], "rung")
+        curve[lower] = _metric(extra, loss)
+    value = fitness(plan.objectives, curve, lambda name: _metric(full, name), target, plan.budget)
+    return _confirmed(params, value, curve, full)
+
+
+def _confirmed(params: Params, value: Fitness, curve: Curve, full: Sequence[Outcome]) -> Result:
     checks = full[min(1, len(full) - 1)].checks  # of the audit, if there was one
     return Result("ok", params, "", 1.0, value, _losses(curve), _means(full), checks=checks)
 

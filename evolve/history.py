@@ -158,6 +158,10 @@ class History(Measured):
         """Whether no confirmed member of the front is at least as good in everything."""
         return would_enter(fitness, self.front, self.search.objectives)
 
+    def is_best(self, loss: float) -> bool:
+        """Whether no confirmed loss is as low."""
+        return self.best_loss is None or loss < self.best_loss.mean
+
     def first_like(self, proposal: Proposal, seen: Seen) -> str | None:
         """The first child that has this much in common with a proposed one."""
         return self.first_of.get(identities(proposal.genome, proposal.anchor).get(seen, ""))

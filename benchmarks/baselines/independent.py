@@ -71,7 +71,7 @@ def setup(given: Given, seed: int) -> Setup:
         DRAWN: Drawn(given.operators, given.catalogue, inherited, least=1),
         TUNED: Tuned(),
     }
-    return Setup(Halves(given, seed), operators, given.untuned)
+    return Setup(Halves(given, seed), operators, given.by_loss)
 
 
 METHOD = Method(

@@ -23,7 +23,7 @@ class Ageing(Mutating):
 
 def setup(given: Given, seed: int) -> Setup:
     search = Ageing(given.plan.objectives, given.population, given.catalogue, seed)
-    return Setup(search, with_steps(given.operators, given.catalogue), given.untuned)
+    return Setup(search, with_steps(given.operators, given.catalogue), given.by_loss)
 
 
 METHOD = Method(

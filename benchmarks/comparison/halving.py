@@ -92,4 +92,4 @@ def setup(given: Given, search: Halving, seed: int) -> Setup:
     """Random draws, and their promotions. The seed program is measured at the target's rungs, as in `ours`."""
     again = Again(PROMOTION, "promoted to the next rung")
     operators: Mapping[str, Operator] = {OPERATOR: Sampled(search, RANDOM, seed), PROMOTION: again}
-    return Setup(search, operators, replace(given.plan, tune_trials=0))
+    return Setup(search, operators, replace(given.plan, tune_trials=0, curve="best"))

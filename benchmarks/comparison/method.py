@@ -63,6 +63,12 @@ class Given:
         """
         return replace(self.plan, rungs=(1.0,), tune_trials=0, seen="numbers")
 
+    @property
+    def by_loss(self) -> Plan:
+        """`untuned`, for a method that optimises the loss alone: only a child with the best loss so far is trained with
+        more seeds, and for the seconds to the target."""
+        return replace(self.untuned, curve="best")
+
 
 @dataclass(frozen=True)
 class Setup:

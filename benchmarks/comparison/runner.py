@@ -101,6 +101,7 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
         "scale": plan.scale,
         "budget": plan.budget,
         "tune_trials": plan.tune_trials,
+        "curve": plan.curve,
         "models": [],
     }
     settings |= {"operators": {name: arm.weight for name, arm in given.arms.items()}} | opened.settings

@@ -157,6 +157,33 @@ def test_the_low_rung_is_halved_to_a_sixteenth_and_then_censored() -> None:
     assert result.fitness.values["seconds_to_target"].mean == pytest.approx(0.5)
 
 
+BY_LOSS = replace(PLAN, rungs=(1.0,), tune_trials=0, curve="best")
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_where_the_loss_alone_counts_no_lower_rung_is_trained_for_a_child_that_is_not_the_best(seeds: int) -> None:
+    result, trials, asks = drive(child(plan=BY_LOSS), answer=lambda ask: ask.name != f"front/{seeds}")
+    assert [t.purpose for t in trials] == ["smoke", "rung", "audit", "confirm"][: seeds + 1]
+    assert {t.rung for t in trials[1:]} == {1.0} and all(ask.fitness is None for ask in asks)
+    assert [ask.loss for ask in asks] == [pytest.approx(1.52)] * seeds
+    assert result.verdict == "ok" and result.fitness and result.fitness.values["loss"].n == seeds
+    seconds = result.fitness.values["seconds_to_target"]
+    assert (seconds.mean, seconds.censored) == (PLAN.budget, True)  # it got there: that much was measured
+
+
+def test_where_the_loss_alone_counts_the_best_child_has_the_curve_that_any_has() -> None:
+    best, trials, _ = drive(child(plan=BY_LOSS))
+    usual, others, _ = drive(child(plan=replace(BY_LOSS, curve="reached")))
+    assert best == usual
+    assert sorted((t.rung, t.seed) for t in trials) == sorted((t.rung, t.seed) for t in others)
+
+
+def test_a_child_that_misses_the_target_is_infeasible_where_the_loss_alone_counts_too() -> None:
+    result, trials, _ = drive(child(plan=BY_LOSS), lambda trial: ok(2.25), answer=lambda ask: False)
+    assert result.fitness and result.fitness.violation == pytest.approx(0.25) and len(trials) == 2
+    assert set(result.fitness.values) == {"loss", "memory"}
+
+
 def test_no_lower_rung_is_trained_for_an_objective_that_is_none() -> None:
     plan = Plan((Objective("loss"),), "toy", 8.0, (0.25, 0.5, 1.0), 4, 0.1, target=2.0)
     result, trials, _ = drive(child(plan=plan))
