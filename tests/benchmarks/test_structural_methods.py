@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.baselines.independent import SHARE, TUNED
 from benchmarks.baselines.local_search import DRAWN, NEIGHBOURS, STARTS, Climbing
+from benchmarks.baselines.regularised_evolution import POPULATION
 from benchmarks.comparison.drawn import MOST_EDITS
 from benchmarks.comparison.method import load
 from benchmarks.comparison.runner import place_of, run
@@ -142,6 +143,17 @@ def test_the_best_independent_sample_is_tuned_once_half_of_the_total_is_charged_
     assert search.ask(5).parents[0].id == "2"
     search.tell(replace(individual(4, 2.0, 5.0, parents=(0,)), seconds=10.0))
     assert search.ask(6).parents[0].id == "4"
+
+
+def test_regularised_evolution_begins_with_a_population_of_random_structures(runs: dict[str, Path]) -> None:
+    children = [c for c in told(open_history(runs["regularised_evolution"])) if c.index]
+    drawn = [c for c in children if c.operator == DRAWN]
+    assert {c.index for c in drawn} == set(range(1, POPULATION)) and {c.parents for c in drawn} == {("0",)}
+    sizes = {len(blocks_of(c.genome.source)) for c in drawn}
+    assert len(sizes) > 3 and max(sizes) <= MOST_EDITS and all(c.edits for c in drawn)
+    assert all(c.params == first_parameters(c.genome.knobs, {}) for c in drawn if c.verdict == "ok")  # the seed's
+    later = [c for c in children if c.index >= POPULATION]
+    assert later and DRAWN not in {c.operator for c in later} and {c.parents for c in later} != {("0",)}
 
 
 def test_without_the_filter_a_known_structure_is_measured_again(runs: dict[str, Path]) -> None:
