@@ -243,7 +243,8 @@ class Loop:
         anchor = first_parameters(proposal.genome.knobs, proposal.anchor)
         tuner = self._tuner(owner, mating, proposal, anchor)
         target = seed.fitness.values[self.history.loss].mean
-        plan = replace(self._plan, target=target, rungs=self.history.rungs_of[owner])
+        smoke = self._plan.smoke_seconds if self.history.search.smokes(mating) else 0.0
+        plan = replace(self._plan, target=target, rungs=self.history.rungs_of[owner], smoke_seconds=smoke)
         seeds = self._fresh_seeds(mating.index)
         self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, seeds, tuner.best))
 
