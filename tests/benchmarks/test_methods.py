@@ -25,7 +25,7 @@ from tests.evolve.individuals import individual
 TOTAL = 350.0
 SEARCHES = ("tpe", "asha", "hyperband", "greedy", "regularised_evolution")
 KINDS = ("asha", "no_tuning", "ours", "regularised_evolution", "tpe")  # one of each that decides in another way
-SAMPLED = ("random", "tpe", "cmaes", "gp", "nsga2_knobs")
+SAMPLED = ("random", "tpe", "motpe", "cmaes", "gp", "nsga2_knobs")
 BY_LOSS = ("random", "tpe", "cmaes", "gp", "asha", "hyperband", "greedy", "regularised_evolution", "local_search")
 ON_NUMBERS = {*SAMPLED, "seed", "asha", "hyperband", "no_structure"}
 
@@ -88,9 +88,10 @@ def test_a_method_of_the_loss_alone_pays_for_more_seeds_and_the_curve_of_a_new_b
     assert all(len(member.losses) > 1 for member in history.front if member.index)
 
 
-def test_a_method_of_all_objectives_pays_for_the_curve_of_whoever_reaches_the_target(tmp_path: Path) -> None:
-    run("nsga2_knobs", TASK, 1, 3 * TOTAL, tmp_path)
-    history = open_history(place_of("nsga2_knobs", TASK, 1, tmp_path))
+@pytest.mark.parametrize("name", ["nsga2_knobs", "motpe"])
+def test_a_method_of_all_objectives_pays_for_the_curve_of_whoever_reaches_the_target(name: str, tmp_path: Path) -> None:
+    run(name, TASK, 1, 3 * TOTAL, tmp_path)
+    history = open_history(place_of(name, TASK, 1, tmp_path))
     children = [c for c in history.candidates.values() if c.index and c.fitness]
     assert all((len(c.losses) > 1) == c.fitness.feasible for c in children if c.fitness)
     assert any(c.fitness and c.fitness.feasible and not c.confirmed for c in children)

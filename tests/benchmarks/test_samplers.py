@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from math import inf
@@ -19,15 +20,17 @@ from benchmarks.comparison.halving import Halving, levels
 from benchmarks.comparison.method import load
 from benchmarks.comparison.numbers import OPERATOR
 from benchmarks.comparison.runner import place_of, run
-from benchmarks.comparison.samplers import constrained, pruned, worst
+from benchmarks.comparison.samplers import constrained, constrained_or_pruned, pruned, worst
 from benchmarks.tasks.synthetic import BUDGET, OBJECTIVES, SEED, TASK
 from evolve.history import History
 from evolve.model import Briefing, Candidate, Estimate, Fitness, Mating, Params, Proposal, Rejected
 from evolve.reports.open import open_history, read_events
 
-SAMPLED = ("random", "tpe", "cmaes", "gp", "nsga2_knobs")
+SAMPLED = ("random", "tpe", "motpe", "cmaes", "gp", "nsga2_knobs")
 HALVING = ("asha", "hyperband")
-CHILDREN = {"gp": 24} | dict.fromkeys(("cmaes", "nsga2_knobs"), 160) | dict.fromkeys(("random", "tpe", *HALVING), 60)
+CHILDREN = (
+    {"gp": 24} | dict.fromkeys(("cmaes", "nsga2_knobs"), 160) | dict.fromkeys(("random", "tpe", "motpe", *HALVING), 60)
+)
 WIDTH = 4  # of them under way
 Events = list[Mating | Candidate]
 START: Params = {k.address: k.default for k in SEED.knobs}
@@ -153,7 +156,7 @@ def test_every_number_is_one_that_its_knob_allows_and_choices_are_tried(name: st
             assert all(isinstance(v, int) for v in values) == (knob.kind == "int")
 
 
-@pytest.mark.parametrize("name", ["tpe", "cmaes", "nsga2_knobs", "gp"])
+@pytest.mark.parametrize("name", ["tpe", "motpe", "cmaes", "nsga2_knobs", "gp"])
 def test_a_sampler_learns_from_losses_and_from_failures(name: str) -> None:
     """Its last draws are better, and fail less, than random ones."""
 
@@ -185,6 +188,34 @@ def test_what_does_not_reach_the_target_is_infeasible_and_what_fails_is_no_solut
     assert [t.state.name for t in study.trials] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
     assert [list(t.constraints.values()) for t in study.trials] == [[0.0], [0.5], [], [0.0]]
     assert study.trials[1].values == [2.5, study.trials[0].values[1]] and study.best_trials == [study.trials[3]]
+
+
+def test_to_motpe_a_failure_is_farther_from_feasible_than_whatever_misses_the_target() -> None:
+    study = study_of(constrained_or_pruned, 1.9, 2.5, None, directions=("minimize", "minimize"))
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert [list(t.constraints.values()) for t in study.trials] == [[0.0], [0.5], [inf]]
+
+
+@cache
+def last_depths(name: str, deep_is_fast: bool) -> float:
+    """The mean over the last twenty of eighty children whose loss depends on beta, and whose seconds on the depth."""
+    process = Driven(name)
+    process.write(told(0, START, 1.9))
+    depths = []
+    for index in range(1, 81):
+        process.write(mating := process.setup.search.ask(index))
+        params = process.propose(mating)
+        share = params["DEPTH"] / 8
+        means = 1 + (params["BETA"] - 0.9) ** 2, BUDGET * (1.125 - share if deep_is_fast else share)
+        values = {o.name: Estimate(value, 1) for o, value in zip(OBJECTIVES, means, strict=True)}
+        process.write(replace(told(index, params, 1.0), fitness=Fitness(values)))
+        depths.append(params["DEPTH"])
+    return mean(depths[-20:])
+
+
+def test_motpe_learns_of_the_seconds_and_tpe_does_not() -> None:
+    assert last_depths("motpe", False) < 3 < 6 < last_depths("motpe", True)
+    assert last_depths("tpe", False) == last_depths("tpe", True)
 
 
 def jobs_of(search: Halving, loss: Callable[[int, int], float | None], jobs: int) -> list[tuple[int, int]]:
