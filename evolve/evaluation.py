@@ -37,7 +37,8 @@ class Plan:
     before.
 
     `curve` says who is trained for less too, for the seconds to the target: all that reach it, or, where the loss alone
-    is optimised, only a child that has the best loss of the run.
+    is optimised, only a child that has the best loss of the run. `controls`: whether the seed program is trained again
+    from time to time.
     """
 
     objectives: tuple[Objective, ...]
@@ -49,6 +50,7 @@ class Plan:
     target: float | None = None  # L*, None while the seed is measured
     seen: Seen = "structure"
     curve: Literal["reached", "best"] = "reached"
+    controls: bool = True
 
     def trial(self, genome: Genome, params: Params, rung: float, seed: int, purpose: Purpose) -> Trial:
         seconds = self.smoke_seconds if purpose == "smoke" else self.budget * rung

@@ -350,7 +350,8 @@ class Loop:
         """Run the seed again from time to time: does the machine still measure what it measured?"""
         seed, count = self.history.seed, len(self.history.outcomes) // CONTROL_EVERY
         owner = f"control/{count}"
-        if seed and count and self.history.attempts[owner, 0] == 0 and owner not in self._tasks:
+        due = self._plan.controls and count and self.history.attempts[owner, 0] == 0
+        if seed and due and owner not in self._tasks:
             self._start(owner, control(self._plan, seed.genome, seed.params))
 
     def _finish(self, task: Task, result: Result) -> None:

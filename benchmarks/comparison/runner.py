@@ -56,6 +56,7 @@ def run(
 ) -> bool:
     """Begin a run, or go on with it, until `total` seconds are charged; nothing if it has ended.
 
+    Without control runs: they would cost methods whose lowest rung is the full budget four times what they cost ours.
     Then the front that it claims is trained again on fresh seeds. It takes place at `seat`. At the time `until` of the
     monotonic clock it lets the trials under way finish and returns False: the rest is left for another call. `tell`
     hears now and then how many seconds are charged.
@@ -134,7 +135,8 @@ def _search(
 
     executor = SparingExecutor(opened.executor, log.history)
     carries = plugins.load(plugins.CARRIES)
-    loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner, opened.making)
+    plan = replace(setup.plan, controls=False)
+    loop = Loop(log, executor, setup.operators, plan, limits, watch, carries, setup.tuner, opened.making)
     reason = loop.run(given.seed)
     if loop.ending and not loop.trouble:
         return False

@@ -17,6 +17,7 @@ from benchmarks.comparison.trace import FILE, read, traces
 from benchmarks.tasks.synthetic import SEED, TASK
 from evolve.config import ConfigError
 from evolve.history import History
+from evolve.loop import CONTROL_EVERY
 from evolve.reports.open import history_of, open_history, read_events
 from evolve.search import ParetoSearch
 from tests.contracts.suites import SearchContract
@@ -52,6 +53,13 @@ def test_a_method_uses_its_budget_and_measures_the_seed_program_first(runs: dict
     assert TOTAL <= history.charged <= TOTAL + most
     structures = {c.genome.key for c in history.candidates.values()}
     assert (structures == {SEED.key}) == (name in ON_NUMBERS)
+
+
+@pytest.mark.parametrize("name", by_default(None))
+def test_a_method_is_charged_for_the_seed_program_and_its_children_alone(runs: dict[str, Path], name: str) -> None:
+    history = open_history(runs[name])
+    assert len(history.outcomes) > CONTROL_EVERY and not history.controls
+    assert {owner.partition("/")[0] for owner, _ in history.trials} == {"ask"}
 
 
 @pytest.mark.parametrize("name", [*SAMPLED, "greedy", "regularised_evolution"])
