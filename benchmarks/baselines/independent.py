@@ -75,5 +75,8 @@ def setup(given: Given, seed: int) -> Setup:
 
 
 METHOD = Method(
-    "independent", "independent samples of the catalogue for half of the total, then the best is tuned", setup
+    "independent",
+    "independent samples of the catalogue for half of the total, then the best is tuned",
+    setup,
+    by_total=True,
 )

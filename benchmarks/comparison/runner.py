@@ -38,9 +38,24 @@ def place_of(method: str, task: Task, seed: int, directory: Path) -> Path:
 
 
 def has_ended(method: str, task: Task, seed: int, total: float, directory: Path) -> bool:
-    """Whether its trace is there, of a run with at least this budget. Raises `ConfigError` for a file that is none."""
+    """Whether its trace is there, of a run with at least this budget.
+
+    Raises `ConfigError` for a file that is none, and for a method `by_total` where the run had another one.
+    """
     path = place_of(method, task, seed, directory) / FILE
-    return path.exists() and read(path).total >= total
+    if not path.exists():
+        return False
+    had = read(path).total
+    if load(method).by_total and had != total:
+        raise _another_total(path.parent, had, total)
+    return had >= total
+
+
+def _another_total(place: Path, had: float, total: float) -> ConfigError:
+    return ConfigError(
+        f"{place} holds a run of {had:g} charged seconds, and its method decides by them what it does: it cannot go on "
+        f"to {total:g}. Give it --budget {had:g}, or choose another -o"
+    )
 
 
 def run(
@@ -61,15 +76,17 @@ def run(
     monotonic clock it lets the trials under way finish and returns False: the rest is left for another call. `tell`
     hears now and then how many seconds are charged.
 
-    Raises `ConfigError` for an unknown method, a log of another run, or a `language` model that is needed and cannot be
-    asked, `StoreError` as the store does, `JudgeError` where a judge does not start or the machine spoils every trial.
+    Raises `ConfigError` for an unknown method, a log of another run (of another total too, for a method `by_total`), or
+    a `language` model that is needed and cannot be asked, `StoreError` as the store does, `JudgeError` where a judge
+    does not start or the machine spoils every trial.
     """
     if has_ended(method, task, seed, total, directory):
         return True
     place = place_of(method, task, seed, directory)
     check([method], language)
-    given = replace(task.given(), total=total, language=language)
-    setup = load(method).setup(given, seed)
+    found = load(method)
+    given = replace(task.given(), total=total if found.by_total else math.inf, language=language)
+    setup = found.setup(given, seed)
     store = Store.open(place, durable=False)
     try:
         history = History(setup.search)
@@ -105,11 +122,15 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
         "curve": plan.curve,
         "models": [],
     }
+    settings |= {"total": given.total} if math.isfinite(given.total) else {}
     settings |= {"operators": {name: arm.weight for name, arm in given.arms.items()}} | opened.settings
     header = {"settings": settings, "rungs": list(plan.rungs), "objectives": [asdict(o) for o in plan.objectives]}
     header |= opened.header
     if not history.header:
         log.record("run", "run", header)
+    had = history.header["settings"].get("total", given.total)
+    if had != given.total:
+        raise _another_total(log.store.directory, had, given.total)
     if changed := [name for name in ("settings", "rungs", "objectives") if history.header[name] != header[name]]:
         raise ConfigError(f"{log.store.directory} holds a run with other {', '.join(changed)}: choose another -o")
     asked = given.language if setup.asking else None
