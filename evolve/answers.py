@@ -8,4 +8,6 @@ from evolve.history import History
 
 def answer(history: History, ask: Ask) -> bool:
     """Whether a candidate goes on."""
-    return history.would_enter(ask.fitness) if ask.fitness else history.goes_on(ask.name, ask.loss)
+    if not ask.of_front:
+        return history.goes_on(ask.name, ask.loss)
+    return history.would_enter(ask.fitness) if ask.fitness else history.is_best(ask.loss)

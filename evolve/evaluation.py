@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean
+from typing import Literal
 
 from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Status, Trial, Verdict
-from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, lacking, seed_fitness
+from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, lacking, next_rung, seed_fitness
 from evolve.proposals import Seen
 from evolve.protocols import Tuner
 
@@ -34,6 +36,10 @@ class Plan:
     was made, at the last of its rungs from the first trial on. That may be less than the full budget: then this is all
     that is asked of it. `seen` is what a child with edits must have in common with an earlier one to be refused as seen
     before.
+
+    `curve` says who is trained for less too, for the seconds to the target: all that reach it, or, where the loss alone
+    is optimised, only a child that has the best loss of the run. `controls`: whether the seed program is trained again
+    from time to time.
     """
 
     objectives: tuple[Objective, ...]
@@ -44,6 +50,8 @@ class Plan:
     smoke_seconds: float
     target: float | None = None  # L*, None while the seed is measured
     seen: Seen = "structure"
+    curve: Literal["reached", "best"] = "reached"
+    controls: bool = True
 
     def trial(self, genome: Genome, params: Params, rung: float, seed: int, purpose: Purpose) -> Trial:
         seconds = self.smoke_seconds if purpose == "smoke" else self.budget * rung
@@ -59,11 +67,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Ask:
-    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far."""
+    """Should this candidate go on? `name` is a rung ("0.25") or "front" with the number of seeds so far.
+
+    At the front `fitness` is compared, or, without one, the loss with the best confirmed one.
+    """
 
     name: str
     loss: float
     fitness: Fitness | None = None
+
+    @property
+    def of_front(self) -> bool:
+        return self.name.startswith("front")
 
 
 @dataclass(frozen=True)
@@ -136,7 +151,7 @@ def evaluate(
 def _evaluate(plan: Plan, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int], bar: float) -> Evaluation:
     yield from _smoke(plan, genome, anchor)
     if not plan.tune_trials:
-        alone = _confirm(plan, genome, anchor, seeds) if plan.rungs[-1] == 1.0 else _train(plan, genome, anchor)
+        alone = _at_full(plan, genome, anchor, seeds, {}) if plan.rungs[-1] == 1.0 else _train(plan, genome, anchor)
         return (yield from alone)
     params, loss = yield from _tune(plan, genome, tuner)
     if loss >= bar:
@@ -158,14 +173,16 @@ def _train(plan: Plan, genome: Genome, params: Params) -> Evaluation:
 
 def _climb(plan: Plan, genome: Genome, params: Params, loss: float, seeds: Sequence[int]) -> Evaluation:
     """From the low rung, where `loss` was measured, to the full budget, as long as the candidate is promoted."""
+    climbed: dict[float, list[float]] = {}
     for rung in plan.rungs[:-1]:
         if rung > plan.rungs[0]:
             (outcome,) = yield from _run(plan, genome, params, [(rung, tune_seed(rung))], "tune")
             loss = outcome.metrics[plan.objectives[0].name]
+        climbed[rung] = [loss]
         if not (yield Ask(_name(rung), loss)):
-            reason = f"not in the better half at {rung:g} of the budget"
+            reason = f"not in the better third at {rung:g} of the budget"
             return Result("pruned", params, reason, rung, losses={_name(rung): (loss,)})
-    return (yield from _confirm(plan, genome, params, seeds))
+    return (yield from _at_full(plan, genome, params, seeds, climbed))
 
 
 def evaluate_seed(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
@@ -257,10 +274,18 @@ def _tune(plan: Plan, genome: Genome, tuner: Tuner) -> Generator[Run | Ask, list
     return min(found, key=lambda pair: pair[1])
 
 
-def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
+def _at_full(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int], climbed: Curve) -> Evaluation:
+    if plan.curve == "best":
+        return (yield from _confirm_best(plan, genome, params, seeds))
+    return (yield from _confirm(plan, genome, params, seeds, climbed))
+
+
+def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int], climbed: Curve) -> Evaluation:
     """Full budget, one seed after another, as long as the candidate could enter the front.
 
-    The second of its trainings is the audit, whatever it gained: the same training, with the most probes.
+    With one seed it is judged by the losses of the rungs that it `climbed`; with more, all of them are trained at the
+    rungs around the target. The second training is the audit, whatever it gained: the same training, with the most
+    probes.
     """
     assert plan.target is not None
     loss = plan.objectives[0].name
@@ -269,16 +294,45 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -
     full: list[Outcome] = []
     value: Fitness | None = None
     for n, seed in enumerate(seeds[:FRONT_SEEDS], 1):
-        (outcome,) = yield from _run(plan, genome, params, [(1.0, seed)], *CONFIRMING[n - 1])
-        full.append(outcome)
-        curve[1.0].append(outcome.metrics[loss])
-        while timed and (jobs := lacking(curve, plan.target)):
-            lower = yield from _run(plan, genome, params, [(r, seeds[i]) for r, i in jobs], CONFIRMING[n - 1][0])
+        below, at_full = CONFIRMING[n - 1]
+        full += yield from _run(plan, genome, params, [(1.0, seed)], below, at_full)
+        curve[1.0] = _metric(full, loss)
+        while timed and (jobs := lacking(curve, climbed, plan.target)):
+            lower = yield from _run(plan, genome, params, [(rung, seeds[i]) for rung, i in jobs], below)
             for (rung, _), outcome in zip(jobs, lower, strict=True):
                 curve.setdefault(rung, []).append(outcome.metrics[loss])
-        value = fitness(plan.objectives, curve, lambda name: _metric(full, name), plan.target, plan.budget)
+        known = {**climbed, **curve} if n == 1 else curve
+        value = fitness(plan.objectives, known, partial(_metric, full), plan.target, plan.budget)
         if not value.feasible or (n < FRONT_SEEDS and not (yield Ask(f"front/{n}", value.values[loss].mean, value))):
             break
+    assert value is not None
+    return _confirmed(params, value, curve, full)
+
+
+def _confirm_best(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int]) -> Evaluation:
+    """Full budget, one seed after another, as long as the mean loss is the best of the run; then its curve.
+
+    Of the seconds to the target of any other child that reaches it only a bound is known, the full budget: it is
+    censored there. The second training is the audit, as in `_confirm`.
+    """
+    assert plan.target is not None
+    loss, target = plan.objectives[0].name, plan.target
+    full: list[Outcome] = []
+    best = True
+    while best and len(full) < FRONT_SEEDS:
+        purpose = CONFIRMING[len(full)][1]
+        full += yield from _run(plan, genome, params, [(1.0, seeds[len(full)])], CONFIRMING[len(full)][0], purpose)
+        best = bool((yield Ask(f"front/{len(full)}", fmean(_metric(full, loss)))))
+    curve = {1.0: _metric(full, loss)}
+    timed = best and any(o.name == SECONDS_TO_TARGET for o in plan.objectives)
+    while timed and (lower := next_rung(curve, target)) is not None:
+        extra = yield from _run(plan, genome, params, [(lower, s) for s in seeds[: len(full)]], "rung")
+        curve[lower] = _metric(extra, loss)
+    value = fitness(plan.objectives, curve, partial(_metric, full), target, plan.budget)
+    return _confirmed(params, value, curve, full)
+
+
+def _confirmed(params: Params, value: Fitness, curve: Curve, full: Sequence[Outcome]) -> Result:
     checks = full[min(1, len(full) - 1)].checks  # of the audit, if there was one
     return Result("ok", params, "", 1.0, value, _losses(curve), _means(full), checks=checks)
 

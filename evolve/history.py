@@ -38,6 +38,7 @@ from evolve.tuner import Study
 
 SEED = "ask/0"  # the owner of the seed's trials
 HALVED = 16  # candidates at a rung that a new one is compared with
+PROMOTED = 3  # one in so many of them goes on
 LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
 ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged; after as many more it is again
 LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
@@ -146,17 +147,21 @@ class History(Measured):
             self.sessions[-1] = (start, event.at, slots)
 
     def goes_on(self, rung: str, loss: float) -> bool:
-        """Successive halving over the run: in the better half of the last seen at the rung; every eighth regardless.
+        """Successive halving over the run: in the better third of the last seen at the rung; every eighth regardless.
 
-        Of the last and not of all: children of a population that improves would nearly all beat the median of all.
+        Of the last and not of all: children of a population that improves would nearly all be among the best of all.
         """
         seen = self.seen_losses[rung]
         recent = seen[-HALVED:]
-        return sum(other < loss for other in recent) * 2 <= len(recent) or (len(seen) + 1) % LUCKY == 0
+        return sum(other < loss for other in recent) * PROMOTED <= len(recent) or (len(seen) + 1) % LUCKY == 0
 
     def would_enter(self, fitness: Fitness) -> bool:
         """Whether no confirmed member of the front is at least as good in everything."""
         return would_enter(fitness, self.front, self.search.objectives)
+
+    def is_best(self, loss: float) -> bool:
+        """Whether no confirmed loss is as low."""
+        return self.best_loss is None or loss < self.best_loss.mean
 
     def first_like(self, proposal: Proposal, seen: Seen) -> str | None:
         """The first child that has this much in common with a proposed one."""

@@ -188,8 +188,7 @@ class Loop:
     def _children_wanted(self) -> int:
         """Under way at once: one a slot, and by Little's law as many more as finish in the making of one.
 
-        More would be made of parents that are out of date when they are measured, and by a search that has not seen
-        what the last ones gave. One more for a small part of a child is not worth that.
+        More would be made of parents that are out of date, by a search that has not seen what the last ones gave.
         """
         finished = self.history.finished
         of_children = self.history.charged - self.history.seconds[SEED]
@@ -245,7 +244,8 @@ class Loop:
         anchor = first_parameters(proposal.genome.knobs, proposal.anchor)
         tuner = self._tuner(owner, mating, proposal, anchor)
         target = seed.fitness.values[self.history.loss].mean
-        plan = replace(self._plan, target=target, rungs=self.history.rungs_of[owner])
+        smoke = self._plan.smoke_seconds if self.history.search.smokes(mating) else 0.0
+        plan = replace(self._plan, target=target, rungs=self.history.rungs_of[owner], smoke_seconds=smoke)
         seeds = self._fresh_seeds(mating.index)
         self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, seeds, tuner.best))
 
@@ -351,7 +351,8 @@ class Loop:
         """Run the seed again from time to time: does the machine still measure what it measured?"""
         seed, count = self.history.seed, len(self.history.outcomes) // CONTROL_EVERY
         owner = f"control/{count}"
-        if seed and count and self.history.attempts[owner, 0] == 0 and owner not in self._tasks:
+        due = self._plan.controls and count and self.history.attempts[owner, 0] == 0
+        if seed and due and owner not in self._tasks:
             self._start(owner, control(self._plan, seed.genome, seed.params))
 
     def _finish(self, task: Task, result: Result) -> None:

@@ -17,7 +17,7 @@ from evolve.model import Estimate, Fitness, Objective
 SECONDS_TO_TARGET = "seconds_to_target"
 LOWEST_RUNG = 1 / 16  # a curve is not followed below this share of the budget
 
-Curve = Mapping[float, Sequence[float]]  # rung -> losses of the first seeds, one each; at the full budget of all of them
+Curve = Mapping[float, Sequence[float]]  # rung -> losses of the first seeds, one each; of all at the full budget
 
 
 def alike(loss: str, metrics: Iterable[str]) -> list[str]:
@@ -40,26 +40,27 @@ def next_rung(curve: Curve, target: float) -> float | None:
 
 
 def bracket(losses: Mapping[float, float], target: float) -> tuple[float, ...]:
-    """The rungs around `target`, the lower one first; the lowest alone where it reaches it too, none where none does."""
+    """The rungs around `target`, the lower one first; the lowest alone if that reaches it, none if none does."""
     rungs = sorted(losses, reverse=True)
     if losses[rungs[0]] > target:
         return ()
     for high, low in pairwise(rungs):
         if losses[low] > target:
             return low, high
-    return rungs[-1:]
+    return (rungs[-1],)
 
 
-def lacking(curve: Curve, target: float) -> list[tuple[float, int]]:
-    """What is to be trained yet, as (rung, number of the seed), so that all seeds tell of the rungs around `target`.
+def lacking(curve: Curve, climbed: Curve, target: float) -> list[tuple[float, int]]:
+    """What is to be trained yet, as (rung, number of the seed), before the curve tells when `target` is reached.
 
-    Other rungs are left with the seeds that they have: they say nothing of when the target is reached.
+    `climbed` are losses that were seen on the way to the full budget. They say which rungs lie around the target, and
+    with one seed they do for the curve. With more of them all have to tell of those rungs; others say nothing of it.
     """
-    seeds = len(curve[max(curve)])
-    if (lower := next_rung(curve, target)) is not None:
+    seeds, known = len(curve[max(curve)]), {**climbed, **curve}
+    if (lower := next_rung(known, target)) is not None:
         return [(lower, i) for i in range(seeds)]
-    around = bracket(_means(curve), target)
-    return [(rung, i) for rung in reversed(around) for i in range(len(curve[rung]), seeds)]
+    around = bracket(_means(known), target) if seeds > 1 else ()
+    return [(rung, i) for rung in reversed(around) for i in range(len(curve.get(rung, ())), seeds)]
 
 
 def crossing(losses: Mapping[float, float], target: float) -> tuple[float, bool]:

@@ -86,6 +86,10 @@ class ParetoSearch:
         """The shares of the budget that a child climbs: those that every child of the run does."""
         return usual
 
+    def smokes(self, mating: Mating) -> bool:
+        """Whether a child has a smoke test before it is trained. One whose parent was the same has none to pass."""
+        return True
+
     def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
         """Binary tournament on (rank, crowding, children), with the order of now."""
         order = selection.ranked(pool, self.objectives, self._children)

@@ -1,23 +1,19 @@
 """ASHA over random numbers for the seed program: whoever is in the top 1 / eta of its rung goes on to the next.
 
 Algorithm 2 of the paper: a free slot promotes from the highest rung that has somebody to promote, else it is given a
-new draw at the lowest. Nobody is waited for, and who was not promoted may be later. The rungs are the target's, so eta
-is their ratio; the paper takes 4, which would leave one rung below the full budget. What fails reaches no rung and
-does not count at it. The seed program is no draw, and competes with none.
+new draw at the lowest. Nobody is waited for, and who was not promoted may be later. Eta is the paper's, 4, and the
+rungs are a sixteenth of the budget, a quarter and all of it. What fails reaches no rung and does not count at it. The
+seed program is no draw, and competes with none.
 """
 
 from __future__ import annotations
 
 from benchmarks.comparison import halving
-from benchmarks.comparison.halving import Halving, Job, levels
+from benchmarks.comparison.halving import ETA, Halving, Job, levels
 from benchmarks.comparison.method import Given, Method, Setup
-
-ETA = 2
 
 
 class Asha(Halving):
-    eta = ETA
-
     def promotable(self) -> Job | None:
         for level in reversed(range(len(self.levels) - 1)):
             seen = self.best(job for job in self.jobs.values() if job.level == level)
@@ -30,7 +26,7 @@ class Asha(Halving):
 
 
 def setup(given: Given, seed: int) -> Setup:
-    search = Asha(given.plan.objectives, given.population, levels(given.plan.rungs, ETA), seed)
+    search = Asha(given.plan.objectives, given.population, levels(ETA), seed)
     return halving.setup(given, search, seed)
 
 

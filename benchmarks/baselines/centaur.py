@@ -57,7 +57,7 @@ def setup(given: Given, seed: int) -> Setup:
         limits = language.answer_tokens, language.prompt_tokens
         return {name_of(model): Advised(opened.desk, model, *limits) for model in language.models}
 
-    return Setup(search, {OPERATOR: Learning(search, cma_es(margin=False), seed)}, given.untuned, asking=asking)
+    return Setup(search, {OPERATOR: Learning(search, cma_es(margin=False), seed)}, given.by_loss, asking=asking)
 
 
 METHOD = Method(

@@ -16,7 +16,7 @@ from benchmarks.comparison.samplers import cma_es
 
 def setup(given: Given, seed: int) -> Setup:
     search = Numbers(given.plan.objectives, given.population, seed)
-    return Setup(search, {OPERATOR: Sampled(search, cma_es(), seed)}, given.untuned)
+    return Setup(search, {OPERATOR: Sampled(search, cma_es(), seed)}, given.by_loss)
 
 
 METHOD = Method("cmaes", "CMA-ES with margin (Hamano et al. 2022) on the seed's numbers, Optuna", setup)

@@ -8,7 +8,7 @@ from benchmarks.comparison.steps import Mutating, with_steps
 
 def setup(given: Given, seed: int) -> Setup:
     search = Mutating(given.plan.objectives, given.population, given.catalogue, seed)
-    return Setup(search, with_steps(given.operators, given.catalogue), given.untuned)
+    return Setup(search, with_steps(given.operators, given.catalogue), given.by_loss)
 
 
 METHOD = Method("greedy", "keep if better (the loop of autoresearch) with the catalogue and steps of numbers", setup)

@@ -14,7 +14,7 @@ def setup(given: Given, seed: int) -> Setup:
     every = plugins.arms_of({plugins.LANGUAGE: 1.0}, {}, given.models)
     arms = {name: arm for name, arm in every.items() if arm.arity == 1}
     search = Mutating(given.plan.objectives, given.population, arms, seed)
-    return Setup(search, {OPERATOR: Step()}, given.untuned, asking=lambda opened: opened.operators)
+    return Setup(search, {OPERATOR: Step()}, given.by_loss, asking=lambda opened: opened.operators)
 
 
 METHOD = Method(

@@ -3,8 +3,8 @@
 Algorithm 1 of the paper: with s from s_max = log_eta(1 / lowest rung) to 0, a bracket draws
 n = ceil((s_max + 1) / (s + 1) eta^s) and trains them at eta^-s of the budget; the best floor(n / eta) go on with eta
 times as much, and so on. A rung ends when all at it have ended, and a failure has the worst loss there. A slot that
-would wait begins the next bracket, older ones come first (as in Falkner et al. 2018, BOHB). The rungs are the target's,
-so the lowest is its lowest and eta their ratio; the paper advises 3 or 4.
+would wait begins the next bracket, older ones come first (as in Falkner et al. 2018, BOHB). Eta is 4,
+of the 3 or 4 that the paper advises, and the lowest rung a sixteenth of the budget: brackets of 16, 6 and 3.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 
 from benchmarks.comparison import halving
-from benchmarks.comparison.halving import Halving, Job, levels
+from benchmarks.comparison.halving import ETA, Halving, Job, levels
 from benchmarks.comparison.method import Given, Method, Setup
 from evolve.model import Mating, Objective
-
-ETA = 2
 
 
 def brackets(most: int, eta: int) -> list[tuple[int, int]]:
@@ -30,8 +28,7 @@ class Hyperband(Halving):
     def __init__(
         self, objectives: Sequence[Objective], size: int, levels: Sequence[float], seed: int, eta: int = ETA
     ) -> None:
-        super().__init__(objectives, size, levels, seed)
-        self.eta = eta
+        super().__init__(objectives, size, levels, seed, eta)
         self._brackets = brackets(len(levels) - 1, eta)
         self._draws: list[int] = []
 
@@ -73,7 +70,7 @@ class Hyperband(Halving):
 
 
 def setup(given: Given, seed: int) -> Setup:
-    search = Hyperband(given.plan.objectives, given.population, levels(given.plan.rungs, ETA), seed)
+    search = Hyperband(given.plan.objectives, given.population, levels(ETA), seed)
     return halving.setup(given, search, seed)
 
 

@@ -71,9 +71,12 @@ def setup(given: Given, seed: int) -> Setup:
         DRAWN: Drawn(given.operators, given.catalogue, inherited, least=1),
         TUNED: Tuned(),
     }
-    return Setup(Halves(given, seed), operators, given.untuned)
+    return Setup(Halves(given, seed), operators, given.by_loss)
 
 
 METHOD = Method(
-    "independent", "independent samples of the catalogue for half of the total, then the best is tuned", setup
+    "independent",
+    "independent samples of the catalogue for half of the total, then the best is tuned",
+    setup,
+    by_total=True,
 )

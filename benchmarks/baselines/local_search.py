@@ -64,7 +64,7 @@ def setup(given: Given, seed: int) -> Setup:
     return Setup(
         search,
         operators | {DRAWN: Drawn(given.operators, given.catalogue, uniform)},
-        given.untuned,
+        given.by_loss,
     )
 
 

@@ -9,7 +9,7 @@ from benchmarks.comparison.samplers import RANDOM
 
 def setup(given: Given, seed: int) -> Setup:
     search = Numbers(given.plan.objectives, given.population, seed)
-    return Setup(search, {OPERATOR: Sampled(search, RANDOM, seed)}, given.untuned)
+    return Setup(search, {OPERATOR: Sampled(search, RANDOM, seed)}, given.by_loss)
 
 
 METHOD = Method("random", "random search (Bergstra & Bengio 2012) on the seed's numbers", setup)

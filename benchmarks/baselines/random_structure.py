@@ -9,7 +9,7 @@ from benchmarks.comparison.method import Given, Method, Setup
 def setup(given: Given, seed: int) -> Setup:
     search = FromSeed(given.plan.objectives, given.population, seed)
     drawn = Drawn(given.operators, given.catalogue, uniform)
-    return Setup(search, {OPERATOR: drawn}, given.untuned)
+    return Setup(search, {OPERATOR: drawn}, given.by_loss)
 
 
 METHOD = Method(

@@ -26,7 +26,7 @@ class Asked(Sampled):
 
 def setup(given: Given, seed: int) -> Setup:
     search = Numbers(given.plan.objectives, given.population, seed)
-    return Setup(search, {OPERATOR: Asked(search, Smac(STARTUP), seed)}, given.untuned)
+    return Setup(search, {OPERATOR: Asked(search, Smac(STARTUP), seed)}, given.by_loss)
 
 
 METHOD = Method(

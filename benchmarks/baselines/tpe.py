@@ -15,7 +15,7 @@ STARTUP = 10
 
 def setup(given: Given, seed: int) -> Setup:
     search = Numbers(given.plan.objectives, given.population, seed)
-    return Setup(search, {OPERATOR: Sampled(search, tpe(STARTUP), seed)}, given.untuned)
+    return Setup(search, {OPERATOR: Sampled(search, tpe(STARTUP), seed)}, given.by_loss)
 
 
 METHOD = Method(

@@ -1,7 +1,11 @@
 """Jobs as ASHA and Hyperband hand them out: a child is one training of one draw at one rung.
 
 A promotion is a child too, of the candidate that is promoted: the same numbers at the next rung. It is trained from the
-beginning, as every trial of the engine, and so is charged what a method without checkpoints is.
+beginning, as every trial of the engine, and so is charged what a method without checkpoints is. It has no smoke test,
+which it passed at the rung before; nor has a draw at the lowest rung, which is one.
+
+The rungs are not the target's, between which a search that stops early could gain little: they go down to where the
+engine itself trains, a sixteenth of the budget, by the factor of four of ASHA's paper.
 """
 
 from __future__ import annotations
@@ -15,9 +19,11 @@ from benchmarks.comparison.method import Given, Setup
 from benchmarks.comparison.numbers import OPERATOR, Again, Numbers, Sampled
 from benchmarks.comparison.samplers import RANDOM
 from evolve.model import Candidate, Mating, Objective
+from evolve.objectives import LOWEST_RUNG
 from evolve.protocols import Operator
 
 PROMOTION = "promotion"
+ETA = 4
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,17 @@ class Job:
 
 
 class Halving(Numbers, ABC):
-    """A search of draws that are promoted from rung to rung. `levels` are the rungs, ascending, the last one 1."""
+    """A search of draws that are promoted from rung to rung, one in `eta`.
 
-    def __init__(self, objectives: Sequence[Objective], size: int, levels: Sequence[float], seed: int) -> None:
+    `levels` are the rungs, ascending, the last one 1.
+    """
+
+    def __init__(
+        self, objectives: Sequence[Objective], size: int, levels: Sequence[float], seed: int, eta: int = ETA
+    ) -> None:
         super().__init__(objectives, size, seed)
         self.levels = tuple(levels)
+        self.eta = eta
         self.jobs: dict[int, Job] = {}  # by the index of the child
         self.losses: dict[Job, float] = {}  # of those that ended, infinite for a failure
         self._given: set[Job] = set()
@@ -72,6 +84,9 @@ class Halving(Numbers, ABC):
     def rungs(self, mating: Mating, usual: tuple[float, ...]) -> tuple[float, ...]:
         return (self.levels[self.jobs[mating.index].level],)
 
+    def smokes(self, mating: Mating) -> bool:
+        return mating.operator != PROMOTION and self.jobs[mating.index].level > 0
+
     def best(self, jobs: Iterable[Job]) -> list[Job]:
         """Those that ended and did not fail, by loss; of equals the first draw is the first."""
         ended = [job for job in jobs if math.isfinite(self.losses.get(job, math.inf))]
@@ -82,14 +97,14 @@ class Halving(Numbers, ABC):
         return next((job for job in jobs if job.next not in self._given), None)
 
 
-def levels(rungs: Sequence[float], eta: int) -> tuple[float, ...]:
-    """1, 1 / eta, 1 / eta^2 ... down to the lowest of the target's rungs, ascending."""
-    most = math.floor(math.log(1 / rungs[0], eta) + 1e-9)
+def levels(eta: int, lowest: float = LOWEST_RUNG) -> tuple[float, ...]:
+    """1, 1 / eta, 1 / eta^2 ... as far as it is not below `lowest`, ascending."""
+    most = math.floor(math.log(1 / lowest, eta) + 1e-9)
     return tuple(float(eta) ** -k for k in range(most, -1, -1))
 
 
 def setup(given: Given, search: Halving, seed: int) -> Setup:
-    """Random draws, and their promotions. The seed program is measured at the target's rungs, as in `ours`."""
+    """Random draws, and their promotions. The seed program is measured at the same rungs."""
     again = Again(PROMOTION, "promoted to the next rung")
     operators: Mapping[str, Operator] = {OPERATOR: Sampled(search, RANDOM, seed), PROMOTION: again}
-    return Setup(search, operators, replace(given.plan, tune_trials=0))
+    return Setup(search, operators, replace(given.plan, rungs=search.levels, tune_trials=0, curve="best"))

@@ -33,7 +33,8 @@ class Given:
 
     `operators` make children, with their shares in `arms`: the structural ones are the catalogue, which other methods
     mutate with too. `plan` has the task's rungs and trials of tuning. `reader` reads programs; the file `program` tells
-    language models the task in prose. `total` are the charged seconds of the run, `language` whom it may ask.
+    language models the task in prose. `total` are the charged seconds of the run, infinite for a method that is
+    not `by_total`; `language` is whom it may ask.
     """
 
     seed: Genome
@@ -63,6 +64,12 @@ class Given:
         """
         return replace(self.plan, rungs=(1.0,), tune_trials=0, seen="numbers")
 
+    @property
+    def by_loss(self) -> Plan:
+        """`untuned`, for a method that optimises the loss alone: only a child with the best loss so far is trained with
+        more seeds, and for the seconds to the target."""
+        return replace(self.untuned, curve="best")
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -82,13 +89,15 @@ class Setup:
 class Method:
     """`about` says in a line what it is, with its source. `setup` makes it for a task and the seed of a run.
 
-    `missing` says why it cannot be run with these language models, or none, on this machine; "" if it can.
+    `missing` says why it cannot be run with these language models, or none, on this machine; "" if it can. `by_total`:
+    what it does depends on the total, so a run cannot go on with another one.
     """
 
     name: str
     about: str
     setup: Callable[[Given, int], Setup]
     missing: Callable[[Language | None], str] = lambda language: ""
+    by_total: bool = False
 
 
 def without_model(language: Language | None) -> str:

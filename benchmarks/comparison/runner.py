@@ -39,9 +39,24 @@ def place_of(method: str, task: Task, seed: int, directory: Path) -> Path:
 
 
 def has_ended(method: str, task: Task, seed: int, total: float, directory: Path) -> bool:
-    """Whether its trace is there, of a run with at least this budget. Raises `ConfigError` for a file that is none."""
+    """Whether its trace is there, of a run with at least this budget.
+
+    Raises `ConfigError` for a file that is none, and for a method `by_total` where the run had another one.
+    """
     path = place_of(method, task, seed, directory) / FILE
-    return path.exists() and read(path).total >= total
+    if not path.exists():
+        return False
+    had = read(path).total
+    if load(method).by_total and had != total:
+        raise _another_total(path.parent, had, total)
+    return had >= total
+
+
+def _another_total(place: Path, had: float, total: float) -> ConfigError:
+    return ConfigError(
+        f"{place} holds a run of {had:g} charged seconds, and its method decides by them what it does: it cannot go on "
+        f"to {total:g}. Give it --budget {had:g}, or choose another -o"
+    )
 
 
 def run(
@@ -57,19 +72,22 @@ def run(
 ) -> bool:
     """Begin a run, or go on with it, until `total` seconds are charged; nothing if it has ended.
 
+    Without control runs: they would cost methods whose lowest rung is the full budget four times what they cost ours.
     Then the front that it claims is trained again on fresh seeds. It takes place at `seat`. At the time `until` of the
     monotonic clock it lets the trials under way finish and returns False: the rest is left for another call. `tell`
     hears now and then how many seconds are charged.
 
-    Raises `ConfigError` for an unknown method, a log of another run, or a `language` model that is needed and cannot be
-    asked, `StoreError` as the store does, `JudgeError` where a judge does not start or the machine spoils every trial.
+    Raises `ConfigError` for an unknown method, a log of another run (of another total too, for a method `by_total`), or
+    a `language` model that is needed and cannot be asked, `StoreError` as the store does, `JudgeError` where a judge
+    does not start or the machine spoils every trial.
     """
     if has_ended(method, task, seed, total, directory):
         return True
     place = place_of(method, task, seed, directory)
     check([method], language)
-    given = replace(task.given(), total=total, language=language)
-    setup = load(method).setup(given, seed)
+    found = load(method)
+    given = replace(task.given(), total=total if found.by_total else math.inf, language=language)
+    setup = found.setup(given, seed)
     store = Store.open(place, durable=False)
     try:
         history = History(setup.search)
@@ -103,13 +121,18 @@ def _begin(log: Log, setup: Setup, given: Given, seed: int, opened: Opened, limi
         "scale": plan.scale,
         "budget": plan.budget,
         "tune_trials": plan.tune_trials,
+        "curve": plan.curve,
         "models": [],
     }
+    settings |= {"total": given.total} if math.isfinite(given.total) else {}
     settings |= {"operators": {name: arm.weight for name, arm in given.arms.items()}} | opened.settings
     header = {"settings": settings, "rungs": list(plan.rungs), "objectives": [asdict(o) for o in plan.objectives]}
     header |= opened.header
     if not history.header:
         log.record("run", "run", header)
+    had = history.header["settings"].get("total", given.total)
+    if had != given.total:
+        raise _another_total(log.store.directory, had, given.total)
     if changed := [name for name in ("settings", "rungs", "objectives") if history.header[name] != header[name]]:
         raise ConfigError(f"{log.store.directory} holds a run with other {', '.join(changed)}: choose another -o")
     asked = given.language if setup.asking else None
@@ -135,7 +158,8 @@ def _search(
 
     executor = SparingExecutor(opened.executor, log.history)
     carries = plugins.load(plugins.CARRIES)
-    loop = Loop(log, executor, setup.operators, setup.plan, limits, watch, carries, setup.tuner, opened.making)
+    plan = replace(setup.plan, controls=False)
+    loop = Loop(log, executor, setup.operators, plan, limits, watch, carries, setup.tuner, opened.making)
     reason = loop.run(given.seed)
     if loop.ending and not loop.trouble:
         return False

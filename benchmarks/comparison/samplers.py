@@ -7,6 +7,7 @@ NSGA-II) or in itself (the kernel of a Gaussian process) stays, as a run has one
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,20 @@ def constrained(
     study.tell(trial, means)
 
 
+def constrained_or_pruned(
+    study: optuna.Study, trial: optuna.Trial, fitness: Fitness | None, objectives: Sequence[Objective]
+) -> None:
+    """As `constrained`, but a failure is PRUNED and infinitely far from feasible, so that TPE learns of it.
+
+    One that is FAIL it would ignore, and one that is PRUNED alone it counts as better than what is infeasible.
+    """
+    if fitness:
+        constrained(study, trial, fitness, objectives)
+    else:
+        trial.set_constraint("target", math.inf)
+        study.tell(trial, state=TrialState.PRUNED)
+
+
 def _random(seed: int, start: Mapping[str, Number]) -> BaseSampler:
     return RandomSampler(seed)
 
@@ -132,6 +147,15 @@ def tpe(startup: int) -> Sampler:
     """Trials under way count as bad ones (`constant_liar`), as Optuna advises for several at once."""
     return Sampler(
         lambda seed, _: TPESampler(n_startup_trials=startup, multivariate=True, constant_liar=True, seed=seed), pruned
+    )
+
+
+def motpe(startup: int) -> Sampler:
+    """For several objectives Optuna samples each number by itself."""
+    return Sampler(
+        lambda seed, _: TPESampler(n_startup_trials=startup, multivariate=False, constant_liar=True, seed=seed),
+        constrained_or_pruned,
+        None,
     )
 
 

@@ -3,8 +3,8 @@
 The kernel is a sum of a linear part (a gene shifts the loss by about the same wherever it is) and a squared exponential
 one (interactions, optima), with one length for all genes, one for their own numbers, one for the rung and one for each
 number of the seed program (Rasmussen & Williams 2006, chapters 2, 4 and 5). Hyperparameters maximise the marginal
-likelihood on at most `MOST` trials. The rung is a coordinate as any other, so curves may cross, as real ones do. What is
-learnt is the logarithm of the loss, which is above 0: a few programs that diverge would else decide the fit.
+likelihood on at most `MOST` trials. The rung is a coordinate as any other, so curves may cross, as real ones do. Learnt
+is the logarithm of the loss, which is above 0: a few programs that diverge would else decide the fit.
 
 All trials are learnt from by way of `INDUCING` of them (the projected process of section 8.3.4 there): time grows with
 the trials, and not with their cube. A table with no more trials than that has the exact process.

@@ -17,7 +17,8 @@ from benchmarks.comparison.trace import FILE, read, traces
 from benchmarks.tasks.synthetic import SEED, TASK
 from evolve.config import ConfigError
 from evolve.history import History
-from evolve.reports.open import open_history, read_events
+from evolve.loop import CONTROL_EVERY
+from evolve.reports.open import history_of, open_history, read_events
 from evolve.search import ParetoSearch
 from tests.contracts.suites import SearchContract
 from tests.evolve.individuals import individual
@@ -25,7 +26,8 @@ from tests.evolve.individuals import individual
 TOTAL = 350.0
 SEARCHES = ("tpe", "asha", "hyperband", "greedy", "regularised_evolution")
 KINDS = ("asha", "no_tuning", "ours", "regularised_evolution", "tpe")  # one of each that decides in another way
-SAMPLED = ("random", "tpe", "cmaes", "gp", "nsga2_knobs")
+SAMPLED = ("random", "tpe", "motpe", "cmaes", "gp", "nsga2_knobs")
+BY_LOSS = ("random", "tpe", "cmaes", "gp", "asha", "hyperband", "greedy", "regularised_evolution", "local_search")
 ON_NUMBERS = {*SAMPLED, "seed", "asha", "hyperband", "no_structure"}
 
 
@@ -53,6 +55,13 @@ def test_a_method_uses_its_budget_and_measures_the_seed_program_first(runs: dict
     assert (structures == {SEED.key}) == (name in ON_NUMBERS)
 
 
+@pytest.mark.parametrize("name", by_default(None))
+def test_a_method_is_charged_for_the_seed_program_and_its_children_alone(runs: dict[str, Path], name: str) -> None:
+    history = open_history(runs[name])
+    assert len(history.outcomes) > CONTROL_EVERY and not history.controls
+    assert {owner.partition("/")[0] for owner, _ in history.trials} == {"ask"}
+
+
 @pytest.mark.parametrize("name", [*SAMPLED, "greedy", "regularised_evolution"])
 def test_a_child_without_tuning_is_one_trial_at_the_full_budget_unless_it_may_enter_the_front(
     runs: dict[str, Path], name: str
@@ -64,6 +73,36 @@ def test_a_child_without_tuning_is_one_trial_at_the_full_budget_unless_it_may_en
         own = [t for (owner, _), t in history.trials.items() if owner == f"ask/{candidate.index}"]
         assert "tune" not in {t.purpose for t in own}
         assert candidate.confirmed or sum(t.rung == 1.0 and t.purpose != "smoke" for t in own) <= 2
+
+
+@pytest.mark.parametrize("name", BY_LOSS)
+def test_a_method_of_the_loss_alone_pays_for_more_seeds_and_the_curve_of_a_new_best_only(
+    runs: dict[str, Path], name: str
+) -> None:
+    events = read_events(runs[name])
+    history = history_of(events[:1])
+    curves, bests, beaten = set(), set(), 0
+    for event in events[1:]:
+        if event.kind == "answer":
+            best = history.best_loss
+            assert best and event.body["answer"] == (event.body["loss"] < best.mean)
+            bests |= {event.body["owner"]} if event.body["answer"] and event.body["name"] == "front/3" else set()
+            beaten += not event.body["answer"]
+        if event.kind == "trial" and event.body["owner"] != "ask/0" and event.body["trial"]["purpose"] == "rung":
+            lower = event.body["trial"]["rung"] < 1.0 and history.rungs_of[event.body["owner"]][-1] == 1.0
+            curves |= {event.body["owner"]} if lower else set()
+        history.replay([event])
+    assert curves == bests and beaten > 0
+    assert all(len(member.losses) > 1 for member in history.front if member.index)
+
+
+@pytest.mark.parametrize("name", ["nsga2_knobs", "motpe"])
+def test_a_method_of_all_objectives_pays_for_the_curve_of_whoever_reaches_the_target(name: str, tmp_path: Path) -> None:
+    run(name, TASK, 1, 3 * TOTAL, tmp_path)
+    history = open_history(place_of(name, TASK, 1, tmp_path))
+    children = [c for c in history.candidates.values() if c.index and c.fitness]
+    assert all((len(c.losses) > 1) == c.fitness.feasible for c in children if c.fitness)
+    assert any(c.fitness and c.fitness.feasible and not c.confirmed for c in children)
 
 
 @pytest.mark.parametrize("name", ["asha", "hyperband"])
@@ -120,7 +159,7 @@ def test_regularised_evolution_forgets_who_is_old_and_greedy_does_not() -> None:
         search = load(name).setup(TASK.given(), 1).search
         for candidate in best_first:
             search.tell(candidate)
-        parents[name] = {search.ask(i).parents[0].index for i in range(200)}
+        parents[name] = {search.ask(i).parents[0].index for i in range(40, 240)}
     assert parents["greedy"] == {1} and min(parents["regularised_evolution"]) == 20
 
 

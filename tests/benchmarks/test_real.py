@@ -53,6 +53,15 @@ def toy(folder: Path) -> Task:
     return replace(task, given=lambda: replace(given, plan=replace(given.plan, smoke_seconds=BUDGET / 4)))
 
 
+def test_the_seed_program_s_loss_at_the_gpu_scale_is_the_one_that_was_measured() -> None:
+    table = json.loads((ROOT / "benchmarks/results/gpu/reference/results.json").read_text())["table"]
+    task = load("gpu")
+    budget = task.given().plan.budget
+    (row,) = [row for row in table if row["program"] == "seed" and row["budget"] == budget]
+    found = row["metrics"]["val_bpb"]
+    assert found["n"] >= 3 and abs(task.seed["val_bpb"] - found["mean"]) < found["sem"] / 4
+
+
 def benchmark(*arguments: object) -> subprocess.Popen[str]:
     """`python -m benchmarks` as a group of processes of its own."""
     command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]

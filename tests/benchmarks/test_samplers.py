@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from math import inf
@@ -18,15 +20,17 @@ from benchmarks.comparison.halving import Halving, levels
 from benchmarks.comparison.method import load
 from benchmarks.comparison.numbers import OPERATOR
 from benchmarks.comparison.runner import place_of, run
-from benchmarks.comparison.samplers import constrained, pruned, worst
+from benchmarks.comparison.samplers import constrained, constrained_or_pruned, pruned, worst
 from benchmarks.tasks.synthetic import BUDGET, OBJECTIVES, SEED, TASK
 from evolve.history import History
 from evolve.model import Briefing, Candidate, Estimate, Fitness, Mating, Params, Proposal, Rejected
-from evolve.reports.open import read_events
+from evolve.reports.open import open_history, read_events
 
-SAMPLED = ("random", "tpe", "cmaes", "gp", "nsga2_knobs")
+SAMPLED = ("random", "tpe", "motpe", "cmaes", "gp", "nsga2_knobs")
 HALVING = ("asha", "hyperband")
-CHILDREN = {"gp": 24} | dict.fromkeys(("cmaes", "nsga2_knobs"), 160) | dict.fromkeys(("random", "tpe", *HALVING), 60)
+CHILDREN = (
+    {"gp": 24} | dict.fromkeys(("cmaes", "nsga2_knobs"), 160) | dict.fromkeys(("random", "tpe", "motpe", *HALVING), 60)
+)
 WIDTH = 4  # of them under way
 Events = list[Mating | Candidate]
 START: Params = {k.address: k.default for k in SEED.knobs}
@@ -152,7 +156,7 @@ def test_every_number_is_one_that_its_knob_allows_and_choices_are_tried(name: st
             assert all(isinstance(v, int) for v in values) == (knob.kind == "int")
 
 
-@pytest.mark.parametrize("name", ["tpe", "cmaes", "nsga2_knobs", "gp"])
+@pytest.mark.parametrize("name", ["tpe", "motpe", "cmaes", "nsga2_knobs", "gp"])
 def test_a_sampler_learns_from_losses_and_from_failures(name: str) -> None:
     """Its last draws are better, and fail less, than random ones."""
 
@@ -186,6 +190,34 @@ def test_what_does_not_reach_the_target_is_infeasible_and_what_fails_is_no_solut
     assert study.trials[1].values == [2.5, study.trials[0].values[1]] and study.best_trials == [study.trials[3]]
 
 
+def test_to_motpe_a_failure_is_farther_from_feasible_than_whatever_misses_the_target() -> None:
+    study = study_of(constrained_or_pruned, 1.9, 2.5, None, directions=("minimize", "minimize"))
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert [list(t.constraints.values()) for t in study.trials] == [[0.0], [0.5], [inf]]
+
+
+@cache
+def last_depths(name: str, deep_is_fast: bool) -> float:
+    """The mean over the last twenty of eighty children whose loss depends on beta, and whose seconds on the depth."""
+    process = Driven(name)
+    process.write(told(0, START, 1.9))
+    depths = []
+    for index in range(1, 81):
+        process.write(mating := process.setup.search.ask(index))
+        params = process.propose(mating)
+        share = params["DEPTH"] / 8
+        means = 1 + (params["BETA"] - 0.9) ** 2, BUDGET * (1.125 - share if deep_is_fast else share)
+        values = {o.name: Estimate(value, 1) for o, value in zip(OBJECTIVES, means, strict=True)}
+        process.write(replace(told(index, params, 1.0), fitness=Fitness(values)))
+        depths.append(params["DEPTH"])
+    return mean(depths[-20:])
+
+
+def test_motpe_learns_of_the_seconds_and_tpe_does_not() -> None:
+    assert last_depths("motpe", False) < 3 < 6 < last_depths("motpe", True)
+    assert last_depths("tpe", False) == last_depths("tpe", True)
+
+
 def jobs_of(search: Halving, loss: Callable[[int, int], float | None], jobs: int) -> list[tuple[int, int]]:
     """The jobs that one slot is given, as (number of the draw, level); `loss` is of these."""
     search.tell(told(0, START, 1.9))
@@ -205,14 +237,33 @@ def asked(search: Halving, index: int) -> tuple[int, int]:
     return job.draw, job.level
 
 
-def test_rungs_are_powers_of_eta_down_to_the_lowest_of_the_target() -> None:
-    assert levels((0.25, 0.5, 1.0), 2) == (0.25, 0.5, 1.0)
-    assert levels((0.25, 0.5, 1.0), 4) == (0.25, 1.0) and levels((0.25, 0.5, 1.0), 3) == (1 / 3, 1.0)
+def test_rungs_are_powers_of_eta_down_to_a_sixteenth() -> None:
+    assert levels(4) == (1 / 16, 1 / 4, 1.0) and levels(2) == (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+    assert levels(3) == (1 / 9, 1 / 3, 1.0) and levels(4, 1 / 4) == (1 / 4, 1.0)
+
+
+@pytest.mark.parametrize("name", HALVING)
+def test_early_stopping_has_its_own_rungs_and_pays_for_a_smoke_test_above_the_lowest_once(
+    name: str, tmp_path: Path
+) -> None:
+    run(name, TASK, 1, 600.0, tmp_path)
+    history = open_history(place_of(name, TASK, 1, tmp_path))
+    reached = Counter[tuple[bool, float]]()
+    for index, mating in history.matings.items():
+        own = [trial for (owner, _), trial in history.trials.items() if owner == f"ask/{index}"]
+        if own:
+            (rung,) = history.rungs_of[f"ask/{index}"]
+            draw = mating.operator == OPERATOR
+            reached[draw, rung] += 1
+            assert [t.purpose == "smoke" for t in own[:2]] == [draw and rung > 1 / 16, False][: len(own)]
+    assert {rung for _, rung in reached} == {1 / 16, 1 / 4, 1.0}
+    assert 0 < reached[False, 1.0] < reached[False, 1 / 4] <= reached[True, 1 / 16] / 4
+    assert reached[True, 1 / 16] > reached[True, 1 / 4] + reached[True, 1.0]
 
 
 def test_asha_promotes_from_the_highest_rung_who_is_in_its_top_half_and_later_who_was_not_at_first() -> None:
     losses = {1: 5.0, 2: 4.0, 3: 6.0, 4: 3.0, 5: 7.0, 6: 4.5, 7: 1.0, 8: 9.0, 9: 9.5, 10: 9.6, 11: 9.7}
-    given = jobs_of(Asha(OBJECTIVES, 8, (0.25, 0.5, 1.0), 0), lambda draw, level: losses[draw], 18)
+    given = jobs_of(Asha(OBJECTIVES, 8, (0.25, 0.5, 1.0), 0, eta=2), lambda draw, level: losses[draw], 18)
     assert given == [
         *[(1, 0), (2, 0), (2, 1)],  # 2 is the better of two
         *[(3, 0), (4, 0), (4, 1), (4, 2)],  # 4 is the better of two at the next rung too
@@ -224,7 +275,7 @@ def test_asha_promotes_from_the_highest_rung_who_is_in_its_top_half_and_later_wh
 
 
 def test_asha_counts_no_failure_and_does_not_wait() -> None:
-    search = Asha(OBJECTIVES, 8, (0.25, 0.5, 1.0), 0)
+    search = Asha(OBJECTIVES, 8, (0.25, 0.5, 1.0), 0, eta=2)
     search.tell(told(0, START, 1.9))
     assert [asked(search, index) for index in (1, 2, 3, 4)] == [(1, 0), (2, 0), (3, 0), (4, 0)]
     search.tell(told(1, START, None))
@@ -236,7 +287,7 @@ def test_asha_counts_no_failure_and_does_not_wait() -> None:
 
 def test_the_brackets_of_hyperband_are_those_of_algorithm_1() -> None:
     assert brackets(4, 3) == [(0, 81), (1, 34), (2, 15), (3, 8), (4, 5)]
-    assert brackets(2, 2) == [(0, 4), (1, 3), (2, 3)]
+    assert brackets(2, 4) == [(0, 16), (1, 6), (2, 3)]
 
 
 def test_hyperband_halves_each_bracket_to_the_end_and_begins_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,12 +12,15 @@ import pytest
 
 from benchmarks.baselines.independent import SHARE, TUNED
 from benchmarks.baselines.local_search import DRAWN, NEIGHBOURS, STARTS, Climbing
+from benchmarks.baselines.regularised_evolution import POPULATION
 from benchmarks.comparison.drawn import MOST_EDITS
-from benchmarks.comparison.method import load
+from benchmarks.comparison.method import Given, Method, Setup, load
 from benchmarks.comparison.runner import place_of, run
+from benchmarks.comparison.trace import FILE
 from benchmarks.tasks.synthetic import BLOCKS, TASK, blocks_of
 from evolve import records
 from evolve.briefing import briefing
+from evolve.config import ConfigError
 from evolve.history import History
 from evolve.model import Candidate, Mating, Verdict
 from evolve.proposals import identities
@@ -142,6 +146,45 @@ def test_the_best_independent_sample_is_tuned_once_half_of_the_total_is_charged_
     assert search.ask(5).parents[0].id == "2"
     search.tell(replace(individual(4, 2.0, 5.0, parents=(0,)), seconds=10.0))
     assert search.ask(6).parents[0].id == "4"
+
+
+def test_regularised_evolution_begins_with_a_population_of_random_structures(runs: dict[str, Path]) -> None:
+    children = [c for c in told(open_history(runs["regularised_evolution"])) if c.index]
+    drawn = [c for c in children if c.operator == DRAWN]
+    assert {c.index for c in drawn} == set(range(1, POPULATION)) and {c.parents for c in drawn} == {("0",)}
+    sizes = {len(blocks_of(c.genome.source)) for c in drawn}
+    assert len(sizes) > 3 and max(sizes) <= MOST_EDITS and all(c.edits for c in drawn)
+    assert all(c.params == first_parameters(c.genome.knobs, {}) for c in drawn if c.verdict == "ok")  # the seed's
+    later = [c for c in children if c.index >= POPULATION]
+    assert later and DRAWN not in {c.operator for c in later} and {c.parents for c in later} != {("0",)}
+
+
+def test_a_run_that_divides_its_total_does_not_go_on_with_another(tmp_path: Path) -> None:
+    run("independent", TASK, 1, 150.0, tmp_path)
+    directory = place_of("independent", TASK, 1, tmp_path)
+    before = read_events(directory)
+    for total in (300.0, 100.0):  # neither as if it had ended, nor as the same run
+        with pytest.raises(ConfigError, match=f"holds a run of 150 charged seconds.* cannot go on to {total:g}"):
+            run("independent", TASK, 1, total, tmp_path)
+    (directory / FILE).unlink()  # as if it had been cut before its end
+    with pytest.raises(ConfigError, match="cannot go on to 300. Give it --budget 150"):
+        run("independent", TASK, 1, 300.0, tmp_path)
+    assert run("independent", TASK, 1, 150.0, tmp_path) and (directory / FILE).exists()
+    assert [e.key for e in read_events(directory)][: len(before)] == [e.key for e in before]
+
+
+def test_only_who_says_so_knows_the_total(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known: dict[str, float] = {}
+    for name in ("greedy", "independent"):
+        method = load(name)
+
+        def setup(given: Given, seed: int, method: Method = method) -> Setup:
+            known[method.name] = given.total
+            return method.setup(given, seed)
+
+        monkeypatch.setattr(f"benchmarks.baselines.{name}.METHOD", replace(method, setup=setup))
+        run(name, TASK, 1, 100.0, tmp_path)
+    assert known == {"greedy": math.inf, "independent": 100.0}
 
 
 def test_without_the_filter_a_known_structure_is_measured_again(runs: dict[str, Path]) -> None:

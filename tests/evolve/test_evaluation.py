@@ -88,11 +88,10 @@ def test_the_whole_way_of_a_good_child() -> None:
         ("smoke", 0.25, 1.0),
         *[("tune", 0.25, lr) for lr in (1.0, 3.0, 5.0, 9.0)],
         ("tune", 0.5, 3.0),  # the best
-        ("rung", 1.0, 3.0),
-        ("rung", 0.5, 3.0),
-        ("rung", 0.25, 3.0),  # the loss at 0.5 is the target: reached, so one lower
+        ("rung", 1.0, 3.0),  # the losses on the way say that the target lies between 0.25 and 0.5
         ("audit", 1.0, 3.0),
-        *[("confirm", rung, 3.0) for rung in (0.5, 0.25, 1.0, 0.5, 0.25)],
+        *[("confirm", rung, 3.0) for rung in (0.5, 0.5, 0.25, 0.25)],  # of both seeds
+        *[("confirm", rung, 3.0) for rung in (1.0, 0.5, 0.25)],
     ]
     assert [a.name for a in asks] == ["0.25", "0.5", "front/1", "front/2"]
     assert result.verdict == "ok" and result.params == {"lr": 3.0} and result.rung == 1.0
@@ -129,7 +128,7 @@ def test_the_best_numbers_of_the_low_rung_climb_alone() -> None:
 def test_pruned_at_a_rung(stop: str, rung: float) -> None:
     result, trials, _ = drive(child(), answer=lambda ask: ask.name != stop)
     assert (result.verdict, result.rung, result.fitness) == ("pruned", rung, None)
-    assert list(result.losses) == [stop] and "better half" in result.reason
+    assert list(result.losses) == [stop] and "better third" in result.reason
     assert not any(t.purpose == "rung" for t in trials)
 
 
@@ -155,6 +154,33 @@ def test_the_low_rung_is_halved_to_a_sixteenth_and_then_censored() -> None:
     assert min(t.rung for t in trials) == 1 / 16
     assert result.fitness and result.fitness.values["seconds_to_target"].censored
     assert result.fitness.values["seconds_to_target"].mean == pytest.approx(0.5)
+
+
+BY_LOSS = replace(PLAN, rungs=(1.0,), tune_trials=0, curve="best")
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_where_the_loss_alone_counts_no_lower_rung_is_trained_for_a_child_that_is_not_the_best(seeds: int) -> None:
+    result, trials, asks = drive(child(plan=BY_LOSS), answer=lambda ask: ask.name != f"front/{seeds}")
+    assert [t.purpose for t in trials] == ["smoke", "rung", "audit", "confirm"][: seeds + 1]
+    assert {t.rung for t in trials[1:]} == {1.0} and all(ask.fitness is None for ask in asks)
+    assert [ask.loss for ask in asks] == [pytest.approx(1.52)] * seeds
+    assert result.verdict == "ok" and result.fitness and result.fitness.values["loss"].n == seeds
+    seconds = result.fitness.values["seconds_to_target"]
+    assert (seconds.mean, seconds.censored) == (PLAN.budget, True)  # it got there: that much was measured
+
+
+def test_where_the_loss_alone_counts_the_best_child_has_the_curve_that_any_has() -> None:
+    best, trials, _ = drive(child(plan=BY_LOSS))
+    usual, others, _ = drive(child(plan=replace(BY_LOSS, curve="reached")))
+    assert best == usual
+    assert sorted((t.rung, t.seed) for t in trials) == sorted((t.rung, t.seed) for t in others)
+
+
+def test_a_child_that_misses_the_target_is_infeasible_where_the_loss_alone_counts_too() -> None:
+    result, trials, _ = drive(child(plan=BY_LOSS), lambda trial: ok(2.25), answer=lambda ask: False)
+    assert result.fitness and result.fitness.violation == pytest.approx(0.25) and len(trials) == 2
+    assert set(result.fitness.values) == {"loss", "memory"}
 
 
 def test_no_lower_rung_is_trained_for_an_objective_that_is_none() -> None:
