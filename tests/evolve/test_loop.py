@@ -317,7 +317,7 @@ def test_a_candidate_goes_on_if_it_is_in_the_better_third_of_the_last_ones(tmp_p
     history = toy.new_history()
     assert history.goes_on("0.25", 9.0), "the first one has nobody to be worse than"
     history.seen_losses["0.25"] = [9.0] * 30 + [1.0 + i / 10 for i in range(16)]
-    assert history.goes_on("0.25", 1.55) and not history.goes_on("0.25", 1.65)
+    assert history.goes_on("0.25", 1.45) and not history.goes_on("0.25", 1.55)
     assert not history.goes_on("0.25", 5.0), "better than most of all, worse than all of the last"
     history.seen_losses["0.25"].append(1.0)
     assert history.goes_on("0.25", 99.0), "every eighth goes on regardless"
