@@ -9,11 +9,12 @@ is the logarithm of the loss, which is above 0: a few programs that diverge woul
 All trials are learnt from by way of `INDUCING` of them (the projected process of section 8.3.4 there): time grows with
 the trials, and not with their cube. A table with no more trials than that has the exact process.
 
-A prediction is the mean of the process, times a residual of the fit. A part of that is drawn by program, numbers and
-rung, for what the process does not know of a program, the rest by the seed too: how much is known of programs that were
-recorded with several seeds, and without those it is all of it. The same trial has the same loss. Whether a trial fails
-is decided by the nearest recorded trials, by plain distance: what fails need not depend on what the loss does. What it
-is charged is what those were charged, as a share of their budget.
+A prediction is the mean of the process. What is judged by is one draw from it (by Matheron's rule, as in Wilson et al.
+2020), the same for all: a function as smooth as the kernel has it, so that what is not known of a program is alike at
+neighbouring numbers and rungs, and no search is paid for trying many. It is multiplied with what a seed makes: a
+residual of the fit, as small as programs that were recorded with several seeds say. The same trial has the same loss.
+Whether a trial fails is decided by the nearest recorded trials, by plain distance: what fails need not depend on what
+the loss does. What it is charged is what those were charged, as a share of their budget.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ INDUCING = 1000  # trials by way of which all are learnt from
 SMALLEST = 1e-6  # loss of which a logarithm is taken
 REPEATS = 10  # trials of a program beyond its first that tell how much a seed does
 FOLDS = 5
+FEATURES = 1000  # of a function that is drawn
 CHUNK = 256  # points that are predicted at once
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -116,19 +118,21 @@ class Surrogate:
         self.hyper = self._learn(works.inputs[some], targets[some]) if hyper is None else hyper
         self._inducing = works.inputs[order[:INDUCING]]
         self._weights = self._project(works.inputs, targets)
+        scatter = np.exp(self.hyper[2]) * np.random.default_rng(1).standard_normal(len(targets))
+        self._drawn = self._project(works.inputs, targets - self._prior(works.inputs) - scatter)
         residuals = works.losses - np.log(self.losses(works.inputs))
         self._by_seed = by_seed(works, float((residuals**2).mean()))
         self._residuals = np.sort(residuals)
 
-    def losses(self, points: Array) -> Array:
-        """Without noise; of points (n, dimensions)."""
-        means = [self._kernel(chunk, self._inducing, self.hyper) @ self._weights for chunk in _chunks(points)]
-        return np.exp(self._mean + self._spread * np.concatenate(means))
+    def losses(self, points: Array, drawn: bool = False) -> Array:
+        """Of points (n, dimensions): of the mean of the process, or those of the one that is `drawn`."""
+        weights = self._drawn if drawn else self._weights
+        found = [self._kernel(chunk, self._inducing, self.hyper) @ weights for chunk in _chunks(points)]
+        return np.exp(self._mean + self._spread * (np.concatenate(found) + (self._prior(points) if drawn else 0)))
 
     def noise(self, program: str, seed: int) -> float:
         """What a loss is multiplied with, the same for the same `program` (with numbers and rung) and seed."""
-        known, drawn = (float(Random(key).choice(self._residuals)) for key in (program, f"{program}:{seed}"))
-        return math.exp(math.sqrt(1 - self._by_seed) * known + math.sqrt(self._by_seed) * drawn)
+        return math.exp(math.sqrt(self._by_seed) * float(Random(f"{program}:{seed}").choice(self._residuals)))
 
     def statuses(self, points: Array) -> list[tuple[str, float]]:
         """What comes of each trial, and the share of its budget that it is charged."""
@@ -146,7 +150,10 @@ class Surrogate:
         return str(self._table.statuses[alike[0]]), float(np.median(self._table.shares[alike]))
 
     def _project(self, inputs: Array, targets: Array) -> Array:
-        """Weights of the inducing points (Rasmussen & Williams, equation 8.14, by way of two triangles)."""
+        """Weights of the inducing points (Rasmussen & Williams, equation 8.14, by way of two triangles).
+
+        Of targets (n,), or of several columns of them (n, columns).
+        """
         factor = linalg.cholesky(
             self._kernel(self._inducing, self._inducing, self.hyper) + 1e-6 * np.eye(len(self._inducing)), lower=True
         )
@@ -154,6 +161,16 @@ class Surrogate:
         inner = half @ half.T + (np.exp(2 * self.hyper[2]) + 1e-6) * np.eye(len(factor))
         solved = linalg.cho_solve(linalg.cho_factor(inner, lower=True), half @ targets)
         return linalg.solve_triangular(factor.T, solved, lower=False)
+
+    def _prior(self, points: Array) -> Array:
+        """A function drawn from the process before any trial, at points (n, dimensions), by Fourier features."""
+        draw = np.random.default_rng(0)
+        lengths = np.exp(self.hyper[3:])[self._groups]
+        waves = draw.standard_normal((points.shape[1], FEATURES)) / lengths[:, None]
+        phases, heights = draw.uniform(0, 2 * np.pi, FEATURES), draw.standard_normal(FEATURES)
+        bell = np.exp(self.hyper[0]) * math.sqrt(2 / FEATURES) * np.cos(points @ waves + phases) @ heights
+        slopes = np.exp(self.hyper[1]) * draw.standard_normal(points.shape[1] + 1)
+        return bell + points @ slopes[1:] + slopes[0]
 
     def _kernel(self, left: Array, right: Array, hyper: Array) -> Array:
         lengths = np.exp(hyper[3:])[self._groups]

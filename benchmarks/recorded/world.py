@@ -51,7 +51,7 @@ class World:
         if status != "ok":
             return self._outcome(Measured(status, None, charged), trial)
         program = f"{trial.genome.key}:{_numbers(numbers)}:{trial.rung:g}"
-        loss = float(self.surrogate.losses(point[None])[0]) * self.surrogate.noise(program, trial.seed)
+        loss = float(self.surrogate.losses(point[None], drawn=True)[0]) * self.surrogate.noise(program, trial.seed)
         return self._outcome(Measured("ok", loss, charged), trial)
 
     def _read(self, genome: Genome) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ class World:
         point = self._encoder.points((), {}, [1.0])
         found = {
             "rows": len(self.rows),
-            "seed_loss": round(float(self.surrogate.losses(point)[0]), 4),
+            "seed_loss": round(float(self.surrogate.losses(point, drawn=True)[0]), 4),
             "cross_validation": cross_validated(self._table, self._encoder.groups, hyper),
             "genes_read_exactly": exact,
             "genes_overlap": overlap,

@@ -190,19 +190,34 @@ def test_a_table_larger_than_what_is_inverted_is_predicted_nearly_as_well(monkey
     """All trials are learnt from by way of a few; with all of them it is the exact process."""
     rng = np.random.default_rng(0)
     inputs = rng.random((400, 3))
-    losses = np.sin(4 * inputs[:, 0]) + inputs[:, 1] + rng.normal(0, 0.05, 400)
+    logs = np.sin(4 * inputs[:, 0]) + inputs[:, 1] + rng.normal(0, 0.05, 400)
     ok, ones = np.full(400, "ok"), np.ones(400)
-    table, groups = surrogate.Table(inputs, losses, ones, ok, np.arange(400), ones), np.arange(3)
+    table, groups = surrogate.Table(inputs, np.exp(logs), ones, ok, np.arange(400), ones), np.arange(3)
     exact = surrogate.Surrogate(table, groups)
     kernel = exact._kernel(inputs, inputs, exact.hyper)
-    targets = (losses - losses.mean()) / losses.std()
+    targets = (logs - logs.mean()) / logs.std()
     mean = kernel @ np.linalg.solve(kernel + np.exp(2 * exact.hyper[2]) * np.eye(400), targets)
-    assert np.allclose(exact.losses(inputs), losses.mean() + losses.std() * mean, atol=1e-3)
+    assert np.allclose(np.log(exact.losses(inputs)), logs.mean() + logs.std() * mean, atol=1e-3)
     errors = {}
     for few in (400, 100, 5):
         monkeypatch.setattr(surrogate, "INDUCING", few)
         errors[few] = surrogate.cross_validated(table, groups, exact.hyper)["rmse"]
-    assert errors[100] < 1.05 * errors[400] < 1.2 * 0.05 and errors[5] > 1.2 * errors[400]
+    assert errors[100] < 1.05 * errors[400] < 1.2 * 0.05 * np.exp(logs).mean() * 1.2 and errors[5] > 1.2 * errors[400]
+
+
+def test_a_world_is_one_draw_from_what_may_be_smooth_and_as_wide_as_the_error() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.random((120, 3))
+    logs = np.sin(4 * inputs[:, 0]) + inputs[:, 1] * inputs[:, 2]
+    ones = np.ones(120)
+    known = surrogate.Table(inputs, np.exp(logs), ones, np.full(120, "ok"), np.arange(120), ones)
+    fitted = surrogate.Surrogate(known, np.arange(3))
+    there = np.log(fitted.losses(inputs, drawn=True) / fitted.losses(inputs))
+    far = 1.0 + rng.random((120, 3))
+    away = np.log(fitted.losses(far, drawn=True) / fitted.losses(far))
+    beside = np.log(fitted.losses(far + 1e-3, drawn=True) / fitted.losses(far + 1e-3))
+    assert np.abs(there).max() < 0.05 < 0.1 < np.std(away)
+    assert np.abs(away - beside).max() < 0.05 * np.std(away)
 
 
 def test_how_much_a_seed_does_is_taken_from_programs_with_several() -> None:
