@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Literal
 
 from evolve.model import Fitness, Genome, Objective, Outcome, Params, Purpose, Status, Trial, Verdict
-from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, lacking, next_rung, seed_fitness
+from evolve.objectives import SECONDS_TO_TARGET, Curve, fitness, lacking, seed_fitness
 from evolve.proposals import Seen
 from evolve.protocols import Tuner
 
@@ -298,9 +298,7 @@ def _confirm(plan: Plan, genome: Genome, params: Params, seeds: Sequence[int], c
         full += yield from _run(plan, genome, params, [(1.0, seed)], below, at_full)
         curve[1.0] = _metric(full, loss)
         while timed and (jobs := lacking(curve, climbed, plan.target)):
-            lower = yield from _run(plan, genome, params, [(rung, seeds[i]) for rung, i in jobs], below)
-            for (rung, _), outcome in zip(jobs, lower, strict=True):
-                curve.setdefault(rung, []).append(outcome.metrics[loss])
+            yield from _below(plan, genome, params, jobs, seeds, below, curve)
         known = {**climbed, **curve} if n == 1 else curve
         value = fitness(plan.objectives, known, partial(_metric, full), plan.target, plan.budget)
         if not value.feasible or (n < FRONT_SEEDS and not (yield Ask(f"front/{n}", value.values[loss].mean, value))):
@@ -325,11 +323,25 @@ def _confirm_best(plan: Plan, genome: Genome, params: Params, seeds: Sequence[in
         best = bool((yield Ask(f"front/{len(full)}", fmean(_metric(full, loss)))))
     curve = {1.0: _metric(full, loss)}
     timed = best and any(o.name == SECONDS_TO_TARGET for o in plan.objectives)
-    while timed and (lower := next_rung(curve, target)) is not None:
-        extra = yield from _run(plan, genome, params, [(lower, s) for s in seeds[: len(full)]], "rung")
-        curve[lower] = _metric(extra, loss)
+    while timed and (jobs := lacking(curve, {}, target)):
+        yield from _below(plan, genome, params, jobs, seeds, "rung", curve)
     value = fitness(plan.objectives, curve, partial(_metric, full), target, plan.budget)
     return _confirmed(params, value, curve, full)
+
+
+def _below(
+    plan: Plan,
+    genome: Genome,
+    params: Params,
+    jobs: Sequence[tuple[float, int]],
+    seeds: Sequence[int],
+    purpose: Purpose,
+    curve: dict[float, list[float]],
+) -> Generator[Run | Ask, list[Outcome] | bool, None]:
+    """Run (rung, number of the seed) jobs, and add their losses to `curve`."""
+    outcomes = yield from _run(plan, genome, params, [(rung, seeds[i]) for rung, i in jobs], purpose)
+    for (rung, _), outcome in zip(jobs, outcomes, strict=True):
+        curve.setdefault(rung, []).append(outcome.metrics[plan.objectives[0].name])
 
 
 def _confirmed(params: Params, value: Fitness, curve: Curve, full: Sequence[Outcome]) -> Result:

@@ -31,14 +31,6 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(fmean(values), n, stdev(values) / math.sqrt(n) if n > 1 else None)
 
 
-def next_rung(curve: Curve, target: float) -> float | None:
-    """The rung to measure next so that `target` is bracketed, or None if it is, or cannot be."""
-    lowest = min(curve)
-    if fmean(curve[max(curve)]) > target or fmean(curve[lowest]) > target or lowest <= LOWEST_RUNG:
-        return None
-    return lowest / 2
-
-
 def bracket(losses: Mapping[float, float], target: float) -> tuple[float, ...]:
     """The rungs around `target`, the lower one first; the lowest alone if that reaches it, none if none does."""
     rungs = sorted(losses, reverse=True)
@@ -50,15 +42,23 @@ def bracket(losses: Mapping[float, float], target: float) -> tuple[float, ...]:
     return (rungs[-1],)
 
 
+def next_rung(curve: Curve, target: float) -> float | None:
+    """The rung to measure next so that `target` is bracketed, or None if it is, or cannot be."""
+    lowest = min(curve)
+    reached_everywhere = len(bracket(_means(curve), target)) == 1
+    return lowest / 2 if reached_everywhere and lowest > LOWEST_RUNG else None
+
+
 def lacking(curve: Curve, climbed: Curve, target: float) -> list[tuple[float, int]]:
     """What is to be trained yet, as (rung, number of the seed), before the curve tells when `target` is reached.
 
     `climbed` are losses that were seen on the way to the full budget. They say which rungs lie around the target, and
     with one seed they do for the curve. With more of them all have to tell of those rungs; others say nothing of it.
+    Where the target lies below all that is known, the first seed looks for it alone.
     """
     seeds, known = len(curve[max(curve)]), {**climbed, **curve}
     if (lower := next_rung(known, target)) is not None:
-        return [(lower, i) for i in range(seeds)]
+        return [(lower, 0)]
     around = bracket(_means(known), target) if seeds > 1 else ()
     return [(rung, i) for rung in reversed(around) for i in range(len(curve.get(rung, ())), seeds)]
 

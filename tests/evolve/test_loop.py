@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -35,6 +36,20 @@ def test_a_run_finds_the_useful_lines_and_better_numbers(tmp_path: Path) -> None
     assert len(found) >= 3
     assert best.params["lr"] > 1.5
     assert best.confirmed and best.fitness and best.fitness.values["seconds_to_target"].mean < 1.0
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_children_are_made_as_late_as_slots_allow(tmp_path: Path, slots: int) -> None:
+    """Each is asked of a search that knows all but those in evaluation; who is quick to make is not made ahead."""
+    executor = InlineExecutor(toy.run_trial, slots)
+    loop = toy.make_loop(tmp_path, 3, executor)
+    with closing(executor), closing(loop.store):
+        loop.run(toy.SEED)
+        under_way, most = 0, 0
+        for event in loop.store.events():
+            under_way += (event.kind == "ask") - (event.kind == "tell" and event.key != "ask/0/tell")
+            most = max(most, under_way)
+    assert most == slots
 
 
 def test_a_generation_counts_candidates_that_finished_the_low_rung(tmp_path: Path) -> None:

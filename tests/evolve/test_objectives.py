@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.model import Estimate, Objective
-from evolve.objectives import crossing, estimate, fitness, next_rung, seconds_to_target, seed_fitness
+from evolve.objectives import bracket, crossing, estimate, fitness, lacking, next_rung, seconds_to_target, seed_fitness
 
 LOSS, SPEED, MEMORY = Objective("loss"), Objective("seconds_to_target"), Objective("peak_memory_mb")
 
@@ -87,6 +87,51 @@ def test_a_crossing_lies_within_the_rungs_and_is_bracketed(losses: list[float], 
 )
 def test_the_rung_is_halved_until_the_target_is_bracketed(curve: dict[float, list[float]], rung: float | None) -> None:
     assert next_rung(curve, 2.5) == rung
+
+
+@pytest.mark.parametrize(
+    ("curve", "climbed", "jobs"),
+    [
+        ({1.0: [3.0]}, {0.5: [3.5], 0.25: [4.0]}, []),  # not reached: nothing is asked of lower rungs
+        ({1.0: [2.0]}, {0.5: [2.4], 0.25: [2.6]}, []),  # what was seen on the way does for one seed
+        ({1.0: [2.0]}, {0.5: [2.2], 0.25: [2.4]}, [(0.125, 0)]),
+        ({1.0: [2.0, 2.1]}, {0.5: [2.4], 0.25: [2.6]}, [(0.5, 0), (0.5, 1), (0.25, 0), (0.25, 1)]),
+        ({1.0: [2.0, 2.1], 0.5: [2.4, 2.4], 0.25: [2.6, 2.7]}, {0.5: [9.0], 0.25: [1.0]}, []),  # own losses count
+        ({1.0: [2.0, 2.1], 0.5: [2.6, 2.7]}, {0.25: [2.4]}, []),  # a rung that lies elsewhere
+        ({1.0: [2.0, 2.1, 2.0], 0.5: [2.3], 0.25: [2.6]}, {}, [(0.5, 1), (0.5, 2), (0.25, 1), (0.25, 2)]),
+        ({1.0: [2.0, 2.1]}, {}, [(0.5, 0)]),  # the first seed looks for it alone
+        ({1.0: [2.0, 2.1], 0.5: [2.3]}, {}, [(0.25, 0)]),
+    ],
+)
+def test_all_seeds_tell_of_the_rungs_around_the_target(
+    curve: dict[float, list[float]], climbed: dict[float, list[float]], jobs: list[tuple[float, int]]
+) -> None:
+    assert lacking(curve, climbed, 2.5) == jobs
+
+
+@given(st.lists(st.lists(st.floats(1.0, 5.0), min_size=3, max_size=3), min_size=5, max_size=5), st.floats(1.0, 5.0))
+def test_what_is_lacking_comes_to_an_end_with_a_target_that_all_seeds_bracket(
+    losses: list[list[float]], target: float
+) -> None:
+    world = {2.0**-i: values for i, values in enumerate(losses)}
+    curve = {1.0: list(world[1.0])}
+    while jobs := lacking(curve, {}, target):
+        for rung, i in jobs:
+            assert len(curve.setdefault(rung, [])) == i
+            curve[rung].append(world[rung][i])
+    mean = sum(world[1.0]) / 3
+    assert (
+        len(curve) == 1 if mean > target else min(len(v) for r, v in curve.items() if r in _around(curve, target)) == 3
+    )
+
+
+def _around(curve: dict[float, list[float]], target: float) -> tuple[float, ...]:
+    return bracket({rung: sum(values) / len(values) for rung, values in curve.items()}, target)
+
+
+def test_a_seed_less_at_a_rung_far_from_the_target_changes_nothing() -> None:
+    whole = {1.0: [2.0, 2.2, 2.1], 0.5: [3.0, 3.1, 3.3]}
+    assert seconds_to_target(whole | {0.25: [4.0]}, 2.5, 20.0) == seconds_to_target(whole, 2.5, 20.0)
 
 
 def test_seconds_are_those_of_the_mean_curve_not_the_mean_of_crossings() -> None:
