@@ -80,6 +80,10 @@ class Arms:
         """How many parents an arm takes. Raises KeyError for an unknown one."""
         return self._arms[name].arity
 
+    def structural(self, name: str) -> bool:
+        """Whether an arm makes new structures. Raises KeyError for an unknown one."""
+        return self._arms[name].structural
+
     def open(self, arity: int, structural: bool = False) -> bool:
         """Whether an arm that takes so many parents is open; with `structural`, one that makes new structures."""
         return any(

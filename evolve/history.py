@@ -15,7 +15,6 @@ from evolve.calls import Calls
 from evolve.gains import Point, progress
 from evolve.incoming import PERSON, Incoming
 from evolve.isolation import rank, weakness
-from evolve.measured import Measured
 from evolve.model import (
     Candidate,
     Estimate,
@@ -34,7 +33,7 @@ from evolve.quarantine import Case, case_from, marks
 from evolve.search import ParetoSearch
 from evolve.selection import hypervolume, would_enter
 from evolve.store import FILE, Event, StoreError
-from evolve.tuner import Study
+from evolve.studies import Studied
 
 SEED = "ask/0"  # the owner of the seed's trials
 HALVED = 16  # candidates at a rung that a new one is compared with
@@ -43,12 +42,11 @@ LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow s
 ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged; after as many more it is again
 LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
 RECENT_STUDIES = 64  # that importance is taken from
-POOL = 500  # tuning trials of other programs that a tuner begins with
 
 Place = tuple[str, int]  # an owner of trials and the number of the trial
 
 
-class History(Measured):
+class History(Studied):
     """A fold over the events of one run."""
 
     def __init__(self, search: ParetoSearch) -> None:
@@ -67,11 +65,7 @@ class History(Measured):
         self.spoiled_in_row = 0
         self.outcomes: dict[Place, Outcome] = {}
         self.answers: dict[tuple[str, str], bool] = {}
-        self.studies: defaultdict[str, list[tuple[Params, float | None]]] = defaultdict(list)
         self.recent: deque[tuple[tuple[Knob, ...], str]] = deque(maxlen=RECENT_STUDIES)
-        self.pools: defaultdict[float, list[tuple[Params, float | None]]] = defaultdict(list)  # of all studies, by rung
-        self.pooled: dict[str, int] = {}  # how many of them there were when an evaluation began
-        self.rungs_of: dict[str, tuple[float, ...]] = {}
         self.first_of: dict[str, str] = {}
         self.statuses: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -166,37 +160,6 @@ class History(Measured):
     def first_like(self, proposal: Proposal, seen: Seen) -> str | None:
         """The first child that has this much in common with a proposed one."""
         return self.first_of.get(identities(proposal.genome, proposal.anchor).get(seen, ""))
-
-    def study(self, owner: str) -> Study:
-        """The low-rung trials of one candidate."""
-        return Study(tuple(self.studies[owner]))
-
-    def pool(self, owner: str, known: Study) -> Study:
-        """The last tuning trials, less those `known`, that had ended at an evaluation's low rung when it began.
-
-        What ends later does not belong to it, so that it is the same after a resume.
-        """
-        begun = self.pools[self._low_rung_of(owner)][: self.pooled[owner]]
-        return Study(tuple(trial for trial in begun[-POOL:] if trial not in known.trials))
-
-    def study_of_lineage(self, candidate: Candidate, low: float | None = None) -> Study:
-        """The trials at the rung `low` of a candidate and of the ancestors whose study it continues, oldest first.
-
-        Who was tuned at another rung adds nothing: losses at different budgets cannot be compared. None is the lowest.
-        """
-        low = self.all_rungs[0] if low is None else low
-        trials = self._study_at(low, candidate)
-        while candidate.parents and self.candidates[candidate.parents[0]].genome.key == candidate.genome.key:
-            candidate = self.candidates[candidate.parents[0]]
-            trials = [*self._study_at(low, candidate), *trials]
-        return Study(tuple(trials))
-
-    def _study_at(self, low: float, candidate: Candidate) -> list[tuple[Params, float | None]]:
-        owner = f"ask/{candidate.index}"
-        return list(self.studies[owner]) if self._low_rung_of(owner) == low else []
-
-    def _low_rung_of(self, owner: str) -> float:
-        return self.rungs_of.get(owner, self.all_rungs)[0]
 
     def _on_run(self, event: Event) -> None:
         self.header = event.body
@@ -296,10 +259,7 @@ class History(Measured):
         self.outcomes[place] = outcome
         if trial.purpose == "control":
             self.controls.append(outcome)
-        if trial.purpose == "tune" and trial.rung == self._low_rung_of(place[0]):
-            loss = outcome.metrics[self.loss] if outcome.status == "ok" else None
-            self.studies[place[0]].append((trial.params, loss))
-            self.pools[trial.rung].append((trial.params, loss))
+        self._study(place[0], trial, outcome)
 
     def _on_withdrawn(self, event: Event) -> None:
         self.running.pop((event.body["owner"], event.body["n"]), None)

@@ -18,6 +18,7 @@ from evolve import proposals, records
 from evolve.answers import answer
 from evolve.audits import OWNER, Audits, Carries, carries_nothing
 from evolve.briefing import briefing
+from evolve.children import evaluation_of
 from evolve.config import Limits
 from evolve.evaluation import (
     FRONT_SEEDS,
@@ -28,7 +29,6 @@ from evolve.evaluation import (
     admitted,
     audit,
     control,
-    evaluate,
     evaluate_seed,
 )
 from evolve.history import SEED
@@ -238,19 +238,13 @@ class Loop:
         if twin not in (None, str(mating.index)) and proposal.edits:
             self._tell(child, Result("duplicate", proposal.anchor, f"same structure as {twin}"))
             return
-        seed = self.history.seed
-        assert seed is not None and seed.fitness is not None
-        owner = f"ask/{mating.index}"
-        anchor = first_parameters(proposal.genome.knobs, proposal.anchor)
-        tuner = self._tuner(owner, mating, proposal, anchor)
-        target = seed.fitness.values[self.history.loss].mean
-        smoke = self._plan.smoke_seconds if self.history.search.smokes(mating) else 0.0
-        plan = replace(self._plan, target=target, rungs=self.history.rungs_of[owner], smoke_seconds=smoke)
+        tuner = self._tuner(mating, proposal)
         seeds = self._fresh_seeds(mating.index)
-        self._start(owner, evaluate(plan, proposal.genome, anchor, tuner, seeds, tuner.best))
+        self._start(f"ask/{mating.index}", evaluation_of(self._plan, self.history, mating, proposal, tuner, seeds))
 
-    def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> Tuner:
+    def _tuner(self, mating: Mating, proposal: Proposal) -> Tuner:
         """A study of this structure is continued; what is known of the same numbers elsewhere serves any."""
+        owner, anchor = f"ask/{mating.index}", first_parameters(proposal.genome.knobs, proposal.anchor)
         parent = mating.parents[0]
         if parent.verdict == "failed":
             parent = self.history.measured_ancestor(parent) or parent

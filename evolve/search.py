@@ -83,8 +83,12 @@ class ParetoSearch:
         """An ask was written down, by this process or one before it. Nothing follows from that here."""
 
     def rungs(self, mating: Mating, usual: tuple[float, ...]) -> tuple[float, ...]:
-        """The shares of the budget that a child climbs: those that every child of the run does."""
-        return usual
+        """The shares of the budget that a child climbs; one with other numbers alone is trained with all of it."""
+        return usual[-1:] if self.numbers_only(mating) else usual
+
+    def numbers_only(self, mating: Mating) -> bool:
+        """Whether a child is its parent with other numbers, since its operator makes no new structure."""
+        return mating.operator in self.arms and not self.arms.structural(mating.operator)
 
     def smokes(self, mating: Mating) -> bool:
         """Whether a child has a smoke test before it is trained. One whose parent was the same has none to pass."""

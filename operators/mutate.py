@@ -1,7 +1,12 @@
-"""Mutation without an LLM: one transformation of the catalogue, drawn uniformly from those that apply."""
+"""Mutation without an LLM: one transformation of the catalogue, by what its children came to in this run.
+
+Which one is Thompson sampling (Thompson 1933) with uniform priors over how often a child that it made is promoted past
+the lowest rung: what was not tried comes first, then what served in other programs.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from random import Random
 
@@ -28,8 +33,8 @@ class Catalogue:
         """A child that differs from its parent by one transformation."""
         parent = mating.parents[0]
         rng = Random(mating.seed)
-        names = list(transformations())
-        rng.shuffle(names)
+        chances = promising(briefing, rng)
+        names = sorted(transformations(), key=chances.__getitem__, reverse=True)
         reason = ""
         for name in names:
             try:
@@ -41,6 +46,17 @@ class Catalogue:
             hypothesis = f"{name}: {transformations()[name].IDEA}"
             return Proposal(genome, edits, hypothesis, inherit(genome.knobs, parent.params))
         return Rejected(f"no transformation applies; the last one said: {reason}")
+
+
+def promising(briefing: Briefing, rng: Random) -> dict[str, float]:
+    """For each transformation a draw of the chance that its next child is promoted past the lowest rung."""
+    tried, promoted = Counter[str](), Counter[str]()
+    for candidate in briefing.candidates:
+        if candidate.operator == Catalogue.name and candidate.edits and candidate.verdict in ("ok", "pruned", "failed"):
+            name = candidate.edits[0].note
+            tried[name] += 1
+            promoted[name] += candidate.rung > briefing.rungs[0]
+    return {n: rng.betavariate(1 + promoted[n], 1 + tried[n] - promoted[n]) for n in sorted(transformations())}
 
 
 def transformed(source: str, name: str, rng: Random) -> str:

@@ -1,4 +1,4 @@
-"""The same program with other numbers: continues the study of one that is already good."""
+"""The same program with other numbers, as the tuner says, of one that is already good."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Retune:
         self._reader = reader
 
     def propose(self, mating: Mating, briefing: Briefing) -> Proposal | Rejected:
-        """The parent itself, to be tuned further from its own parameters."""
+        """The parent itself, to be trained with numbers that the tuner chooses around its own."""
         parent = mating.parents[0]
         if not parent.genome.knobs:
             return Rejected("the program has no numbers to tune")

@@ -243,6 +243,29 @@ def test_a_study_is_continued_at_its_own_rung_only(tmp_path: Path) -> None:
     assert history.study_of_lineage(parent, 0.5).trials == tuple(trials)
 
 
+def test_a_child_with_other_numbers_alone_is_one_training_at_the_full_budget(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 12)
+    history = loop.history
+    tuned = [c for c in history.candidates.values() if c.operator == "tune" and c.verdict == "ok"]
+    assert len(tuned) > 3 and any(history.pooled[f"ask/{c.index}"] > 5 for c in tuned)
+    for child in tuned:
+        trials = [history.trials[f"ask/{child.index}", n] for n in range(child.trials)]
+        assert (trials[0].purpose, trials[0].rung) == ("rung", 1.0)
+        assert child.params != history.candidates[child.parents[0]].params
+        assert child.confirmed or child.trials == 1, "lower rungs and further seeds are for the best of the run"
+
+
+def test_what_is_known_at_the_full_budget_is_every_first_training_there(tmp_path: Path) -> None:
+    _, loop = run(tmp_path, 8)
+    history = loop.history
+    firsts = {}
+    for (owner, n), outcome in history.outcomes.items():
+        trial = history.trials[owner, n]
+        if trial.rung == 1.0 and outcome.status == "ok" and owner.startswith("ask/"):
+            firsts.setdefault(owner, (trial.params, outcome.metrics["loss"]))
+    assert history.pools[1.0] == list(firsts.values()) and len(firsts) > 9
+
+
 def test_a_finished_run_does_nothing_when_it_is_started_again(tmp_path: Path) -> None:
     reason, first = run(tmp_path, 2)
     again, second = run(tmp_path, 2, lambda trial: pytest.fail("a trial was run"))

@@ -25,7 +25,7 @@ from evolve.store import Store
 OBJECTIVES = (Objective("loss"), Objective("seconds_to_target"))
 USEFUL = {"t1": 0.3, "t2": 0.2, "t3": 0.15, "t4": 0.1}
 NOISE = 0.01
-ARMS = {"grow": Arm(1, 0.6), "merge": Arm(2, 0.2), "tune": Arm(1, 0.2)}
+ARMS = {"grow": Arm(1, 0.6), "merge": Arm(2, 0.2), "tune": Arm(1, 0.2, structural=False)}
 
 
 def read(source: str) -> Genome:
