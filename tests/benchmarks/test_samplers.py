@@ -120,8 +120,8 @@ def test_a_process_that_goes_on_with_a_run_draws_what_the_one_before_would_have(
 
 @pytest.mark.parametrize("name", [*SAMPLED, *HALVING])
 def test_every_draw_of_a_run_that_was_cut_follows_from_its_log(name: str, tmp_path: Path) -> None:
-    run(name, TASK, 1, 110.0, tmp_path)
-    run(name, TASK, 1, 220.0, tmp_path)
+    run(name, TASK, 1, 150.0, tmp_path)
+    run(name, TASK, 1, 300.0, tmp_path)
     setup = load(name).setup(TASK.given(), 1)
     history = History(setup.search)
     history.replay(read_events(place_of(name, TASK, 1, tmp_path)))

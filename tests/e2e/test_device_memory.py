@@ -92,7 +92,10 @@ def test_a_device_that_is_not_exclusive_is_told_at_the_start_and_in_the_end(
 ) -> None:
     target = make_target(tmp_path / "target")
     (target / "beside").write_text("others hold 20,480 MiB of fake (GPU 0): pid 7 (python, 20,480 MiB)")
-    assert main(small_run(target, tmp_path / "run", "--operator", "catalogue", "--tune-trials", "1")) == 0
+    assert (
+        main(small_run(target, tmp_path / "run", "--operator", "catalogue", "--tune-trials", "1", "--generations", "4"))
+        == 0
+    )
     told = "Not exclusive: others hold 20,480 MiB of fake (GPU 0): pid 7 (python, 20,480 MiB); speeds and losses"
     out = " ".join(capfd.readouterr().out.split())
     trainings = len(open_history(tmp_path / "run").outcomes)

@@ -27,7 +27,14 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
     folder = tmp_path_factory.mktemp("promote")
     make_target(folder / "target")
     (folder / "target" / "level").write_text("U\n")
-    assert main(small_run(folder / "target", folder / "run", "--operator", "catalogue", "--tune-trials", "1")) == 0
+    assert (
+        main(
+            small_run(
+                folder / "target", folder / "run", "--operator", "catalogue", "--tune-trials", "1", "--generations", "4"
+            )
+        )
+        == 0
+    )
     child = next(c.id for c in open_history(folder / "run").candidates.values() if c.index and c.fitness)
     yield folder, child
 
