@@ -4,8 +4,8 @@
 
 The programs, reader and operators are those of the target, as `python -m evolve` has them without a model; only the
 judge is another: `World.judge`, for an executor in virtual time. The table that is kept in `benchmarks/results/table`
-has 1,090 programs; how far its surrogate can be trusted stands beside it in `surrogate.json`. So does the seed program's
-loss in this world, on which the reference point rests: no search has a part in it.
+has 1,090 programs; how far its surrogate can be trusted stands beside it in `surrogate.json`. So does the loss of the
+seed program in this world, on which the reference point rests: no search has a part in it.
 """
 
 from __future__ import annotations
