@@ -37,9 +37,9 @@ class Plan:
     that is asked of it. `seen` is what a child with edits must have in common with an earlier one to be refused as seen
     before.
 
-    `curve` says who is trained for less too, for the seconds to the target: all that reach it, or, where the loss alone
-    is optimised, only a child that has the best loss of the run. `controls`: whether the seed program is trained again
-    from time to time.
+    `curve` says who is trained for less too, for the seconds to the target: all that reach it, or only a child that has
+    the best loss of the run, where the loss alone is optimised or numbers alone are tried; of any other only the full
+    budget is known as a bound. `controls`: whether the seed program is trained again from time to time.
     """
 
     objectives: tuple[Objective, ...]
@@ -216,6 +216,11 @@ def audit(plan: Plan, genome: Genome, params: Params, seed: int) -> Evaluation:
     except Failed as failure:
         return failure.result(params)
     return Result("ok", params, checks=outcome.checks)
+
+
+def same_training(one: Trial, other: Trial) -> bool:
+    """Whether both are the same step of an evaluation, whatever numbers are trained."""
+    return (one.rung, one.seed, one.purpose) == (other.rung, other.seed, other.purpose)
 
 
 def tune_seed(rung: float) -> int:

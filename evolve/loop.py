@@ -30,6 +30,7 @@ from evolve.evaluation import (
     audit,
     control,
     evaluate_seed,
+    same_training,
 )
 from evolve.history import SEED
 from evolve.incoming import PERSON, take_in
@@ -45,8 +46,9 @@ PROPOSAL_THREADS = 8
 CONTROL_EVERY = 25  # outcomes between two control runs of the seed
 ATTEMPTS = 4  # of a trial that infrastructure spoiled
 TROUBLE = 20  # trials spoiled in a row, after which it is the machine and no program
+ANEW = "choose another --run-dir, or go on with the version that began it; a run that has ended can be read"
 NO_SPACE = "the disk is nearly full: nothing is lost; free space and run the same command"
-IDLE = 0.05  # of a child's time is the most that a slot waits for the next to be made
+IDLE = 0.05  # children expected in the making for which none is made ahead
 TICK = 0.5  # seconds between two looks at the clock
 
 
@@ -188,13 +190,15 @@ class Loop:
     def _children_wanted(self) -> int:
         """Under way at once: one a slot, and by Little's law as many more as finish in the making of one.
 
-        More would be made of parents that are out of date, by a search that has not seen what the last ones gave.
+        And as many as that number scatters. More would be made of parents that are out of date, by a search that has
+        not seen what the last ones gave.
         """
         finished = self.history.finished
         of_children = self.history.charged - self.history.seconds[SEED]
         seconds = of_children / finished if finished else self._plan.budget
         latency = sum(self._latency) / len(self._latency) if self._latency else 0.0
-        return self.executor.slots + math.ceil(latency * self.executor.slots / max(seconds, 1e-3) - IDLE)
+        making = latency * self.executor.slots / max(seconds, 1e-3)
+        return self.executor.slots + math.ceil(making + math.sqrt(making) - IDLE)
 
     def _propose(self, mating: Mating) -> None:
         admissible = self._audits.admissible(mating)
@@ -285,6 +289,8 @@ class Loop:
             for n, trial in zip(task.batch, request.trials, strict=True):
                 if (task.owner, n) not in self.history.outcomes:
                     self._submit(task.owner, n, trial)
+                elif not same_training(self.history.trials[task.owner, n], trial):
+                    raise StoreError(f"{task.owner} was begun by a version that trains in another order: {ANEW}")
             if not self._complete(task):
                 return
             answer = [self.history.outcomes[task.owner, n] for n in task.batch]

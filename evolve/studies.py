@@ -69,7 +69,7 @@ class Studied(Measured):
         if trial.purpose == "tune" and trial.rung == self._low_rung_of(owner):
             self.studies[owner].append((trial.params, loss))
             self.pools[trial.rung].append((trial.params, loss))
-        elif trial.rung == 1.0 and loss is not None and trial.purpose in ("rung", "audit", "confirm"):
+        elif trial.rung == 1.0 and loss is not None and owner.startswith("ask/"):
             if not self._trained[owner]:
                 self.pools[1.0].append((trial.params, loss))
             self._trained[owner].append(loss)

@@ -1,7 +1,8 @@
 """Mutation without an LLM: one transformation of the catalogue, by what its children came to in this run.
 
-Which one is Thompson sampling (Thompson 1933) with uniform priors over how often a child that it made is promoted past
-the lowest rung: what was not tried comes first, then what served in other programs.
+Which one is Thompson sampling (Thompson 1933) with uniform priors over how often a child that it made served: came to
+the full budget or, where all do, was better than its parent. What was not tried comes first, then what served in other
+programs.
 """
 
 from __future__ import annotations
@@ -49,14 +50,15 @@ class Catalogue:
 
 
 def promising(briefing: Briefing, rng: Random) -> dict[str, float]:
-    """For each transformation a draw of the chance that its next child is promoted past the lowest rung."""
-    tried, promoted = Counter[str](), Counter[str]()
+    """For each transformation a draw of the chance that its next child serves."""
+    tried, served = Counter[str](), Counter[str]()
     for candidate in briefing.candidates:
         if candidate.operator == Catalogue.name and candidate.edits and candidate.verdict in ("ok", "pruned", "failed"):
             name = candidate.edits[0].note
             tried[name] += 1
-            promoted[name] += candidate.rung > briefing.rungs[0]
-    return {n: rng.betavariate(1 + promoted[n], 1 + tried[n] - promoted[n]) for n in sorted(transformations())}
+            better = candidate.effect is not None and candidate.effect.delta < 0
+            served[name] += candidate.verdict == "ok" and (better or len(briefing.rungs) > 1)
+    return {n: rng.betavariate(1 + served[n], 1 + tried[n] - served[n]) for n in sorted(transformations())}
 
 
 def transformed(source: str, name: str, rng: Random) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from evolve import records
+from evolve import evaluation, records
 from evolve.config import Limits
 from evolve.executors import local
 from evolve.executors.inline import InlineExecutor
@@ -20,7 +20,7 @@ from evolve.executors.local import LocalExecutor
 from evolve.judges import Slot
 from evolve.model import Briefing, Mating, Outcome, Rejected, Trial
 from evolve.stopping import awaits_front
-from evolve.store import Event
+from evolve.store import Event, StoreError
 from tests.contracts import fake_judge
 from tests.evolve import toy
 from tests.evolve.runs import cut_off, replayed, run
@@ -120,6 +120,17 @@ def test_cut_off_after_any_event_and_continued(tmp_path: Path, after: int) -> No
     assert finished <= set(loop.history.outcomes)
     assert len(ran) == len(loop.history.outcomes) - len(finished)
     assert set(loop.history.candidates) >= {str(i) for i in loop.history.matings}
+
+
+def test_what_was_begun_by_a_version_that_trains_in_another_order_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its outcomes would be taken for those of other trainings."""
+    with cut_off(79):
+        run(tmp_path, 4)
+    monkeypatch.setattr(evaluation, "tune_seed", lambda rung: 7)
+    with pytest.raises(StoreError, match="trains in another order: choose another --run-dir"):
+        run(tmp_path, 4)
 
 
 def test_a_spoiled_trial_is_repeated_and_charged(tmp_path: Path) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
+from statistics import fmean
 
-from evolve.model import Briefing, Candidate, Edit, Genome, Verdict
+import pytest
+
+from evolve.model import Briefing, Candidate, Edit, Effect, Genome, Verdict
 from operators.catalogue import transformations
 from operators.mutate import promising
 
@@ -32,10 +36,18 @@ def test_at_first_all_are_alike() -> None:
 def test_what_was_not_tried_comes_before_what_failed_and_after_what_served() -> None:
     lost = [child(i, name, "pruned", 0.25) for i, name in enumerate(NAMES[:20], 1)]
     failed = [child(i, name, "failed", 0.0) for i, name in enumerate(NAMES[20:30], 21)]
-    served = [child(31, NAMES[30], "ok", 1.0), child(32, NAMES[30], "pruned", 0.5)]
+    served = [child(31, NAMES[30], "ok", 1.0), child(32, NAMES[30], "ok", 1.0)]
     chosen = first_choices([*lost, *failed, *served])
     untried = min(chosen[name] for name in NAMES[31:])
     assert max(chosen[name] for name in NAMES[:30]) < untried < chosen[NAMES[30]]
+
+
+@pytest.mark.parametrize(("delta", "serves"), [(-0.1, True), (0.1, False)])
+def test_where_all_are_trained_in_full_it_is_the_parent_that_is_to_be_beaten(delta: float, serves: bool) -> None:
+    children = [replace(child(i, NAMES[0], "ok", 1.0), effect=Effect(delta, 1.0, None)) for i in range(1, 9)]
+    briefing = Briefing(rungs=(1.0,), candidates=tuple(children))
+    drawn = [promising(briefing, Random(i))[NAMES[0]] for i in range(200)]
+    assert (fmean(drawn) > 0.8) == serves and (fmean(drawn) < 0.2) != serves
 
 
 def test_what_was_never_measured_says_nothing() -> None:
