@@ -20,7 +20,7 @@ the loss does. What it is charged is what those were charged, as a share of thei
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any
@@ -117,9 +117,10 @@ class Surrogate:
         some = order[:MOST]
         self.hyper = self._learn(works.inputs[some], targets[some]) if hyper is None else hyper
         self._inducing = works.inputs[order[:INDUCING]]
-        self._weights = self._project(works.inputs, targets)
+        self._prior = self._draw(works.inputs.shape[1])
         scatter = np.exp(self.hyper[2]) * np.random.default_rng(1).standard_normal(len(targets))
-        self._drawn = self._project(works.inputs, targets - self._prior(works.inputs) - scatter)
+        unlike = targets - self._prior(works.inputs) - scatter
+        self._weights, self._drawn = self._project(works.inputs, targets, unlike)
         residuals = works.losses - np.log(self.losses(works.inputs))
         self._by_seed = by_seed(works, float((residuals**2).mean()))
         self._residuals = np.sort(residuals)
@@ -149,28 +150,30 @@ class Surrogate:
         alike = nearest[failed == fails]
         return str(self._table.statuses[alike[0]]), float(np.median(self._table.shares[alike]))
 
-    def _project(self, inputs: Array, targets: Array) -> Array:
-        """Weights of the inducing points (Rasmussen & Williams, equation 8.14, by way of two triangles).
-
-        Of targets (n,), or of several columns of them (n, columns).
-        """
+    def _project(self, inputs: Array, *targets: Array) -> list[Array]:
+        """Weights of the inducing points (Rasmussen & Williams, equation 8.14, by way of two triangles), for each."""
         factor = linalg.cholesky(
             self._kernel(self._inducing, self._inducing, self.hyper) + 1e-6 * np.eye(len(self._inducing)), lower=True
         )
         half = linalg.solve_triangular(factor, self._kernel(self._inducing, inputs, self.hyper), lower=True)
         inner = half @ half.T + (np.exp(2 * self.hyper[2]) + 1e-6) * np.eye(len(factor))
-        solved = linalg.cho_solve(linalg.cho_factor(inner, lower=True), half @ targets)
-        return linalg.solve_triangular(factor.T, solved, lower=False)
+        inner_factor = linalg.cho_factor(inner, lower=True)
+        solved = (linalg.cho_solve(inner_factor, half @ each) for each in targets)
+        return [linalg.solve_triangular(factor.T, whitened, lower=False) for whitened in solved]
 
-    def _prior(self, points: Array) -> Array:
-        """A function drawn from the process before any trial, at points (n, dimensions), by Fourier features."""
+    def _draw(self, dimensions: int) -> Callable[[Array], Array]:
+        """A function of points (n, dimensions) drawn from the process before any trial, by Fourier features."""
         draw = np.random.default_rng(0)
         lengths = np.exp(self.hyper[3:])[self._groups]
-        waves = draw.standard_normal((points.shape[1], FEATURES)) / lengths[:, None]
+        waves = draw.standard_normal((dimensions, FEATURES)) / lengths[:, None]
         phases, heights = draw.uniform(0, 2 * np.pi, FEATURES), draw.standard_normal(FEATURES)
-        bell = np.exp(self.hyper[0]) * math.sqrt(2 / FEATURES) * np.cos(points @ waves + phases) @ heights
-        slopes = np.exp(self.hyper[1]) * draw.standard_normal(points.shape[1] + 1)
-        return bell + points @ slopes[1:] + slopes[0]
+        slopes = np.exp(self.hyper[1]) * draw.standard_normal(dimensions + 1)
+
+        def drawn(points: Array) -> Array:
+            bell = np.exp(self.hyper[0]) * math.sqrt(2 / FEATURES) * np.cos(points @ waves + phases) @ heights
+            return bell + points @ slopes[1:] + slopes[0]
+
+        return drawn
 
     def _kernel(self, left: Array, right: Array, hyper: Array) -> Array:
         lengths = np.exp(hyper[3:])[self._groups]
