@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from evolve.evaluation import Ask
+from evolve.evaluation import Ask, of_front
 from evolve.history import History
 
 
 def answer(history: History, ask: Ask) -> bool:
     """Whether a candidate goes on."""
-    if not ask.of_front:
+    if not of_front(ask.name):
         return history.goes_on(ask.name, ask.loss)
     return history.would_enter(ask.fitness) if ask.fitness else history.is_best(ask.loss)

@@ -7,15 +7,14 @@ from dataclasses import replace
 
 from evolve.evaluation import Evaluation, Plan, evaluate
 from evolve.history import History
-from evolve.model import Mating, Params, Proposal
+from evolve.model import Genome, Mating, Params
 from evolve.protocols import Tuner
-from evolve.tuner import first_parameters
 
 
 def evaluation_of(
-    plan: Plan, history: History, mating: Mating, proposal: Proposal, tuner: Tuner, seeds: Sequence[int]
+    plan: Plan, history: History, mating: Mating, genome: Genome, anchor: Params, tuner: Tuner, seeds: Sequence[int]
 ) -> Evaluation:
-    """The evaluation of a child whose rungs are in the history; `seeds` are fresh ones.
+    """The evaluation of a child whose rungs are in the history. `anchor` are its first parameters, `seeds` fresh ones.
 
     A child with other numbers alone is one training at the full budget, with what the tuner says of all trainings
     there: the numbers that are best after a quarter of the budget are not those that are best at its end.
@@ -25,8 +24,7 @@ def evaluation_of(
     target = history.seed.fitness.values[history.loss].mean
     smoke = plan.smoke_seconds if history.search.smokes(mating) else 0.0
     plan = replace(plan, target=target, rungs=history.rungs_of[owner], smoke_seconds=smoke)
-    anchor: Params = first_parameters(proposal.genome.knobs, proposal.anchor)
     if plan.tune_trials and history.search.numbers_only(mating):
-        plan = replace(plan, tune_trials=0, smoke_seconds=0.0, curve="best")
-        anchor = tuner.ask(proposal.genome.knobs)
-    return evaluate(plan, proposal.genome, anchor, tuner, seeds, tuner.best)
+        plan = replace(plan, tune_trials=0, curve="best")
+        anchor = tuner.ask(genome.knobs)
+    return evaluate(plan, genome, anchor, tuner, seeds, tuner.best)

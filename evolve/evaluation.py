@@ -76,10 +76,6 @@ class Ask:
     loss: float
     fitness: Fitness | None = None
 
-    @property
-    def of_front(self) -> bool:
-        return self.name.startswith("front")
-
 
 @dataclass(frozen=True)
 class Result:
@@ -218,6 +214,11 @@ def audit(plan: Plan, genome: Genome, params: Params, seed: int) -> Evaluation:
     return Result("ok", params, checks=outcome.checks)
 
 
+def of_front(name: str) -> bool:
+    """Whether an `Ask` of this name is about the front, and not about a rung."""
+    return name.startswith("front")
+
+
 def same_training(one: Trial, other: Trial) -> bool:
     """Whether both are the same step of an evaluation, whatever numbers are trained."""
     return (one.rung, one.seed, one.purpose) == (other.rung, other.seed, other.purpose)
@@ -323,8 +324,8 @@ def _confirm_best(plan: Plan, genome: Genome, params: Params, seeds: Sequence[in
     full: list[Outcome] = []
     best = True
     while best and len(full) < FRONT_SEEDS:
-        purpose = CONFIRMING[len(full)][1]
-        full += yield from _run(plan, genome, params, [(1.0, seeds[len(full)])], CONFIRMING[len(full)][0], purpose)
+        below, at_full = CONFIRMING[len(full)]
+        full += yield from _run(plan, genome, params, [(1.0, seeds[len(full)])], below, at_full)
         best = bool((yield Ask(f"front/{len(full)}", fmean(_metric(full, loss)))))
     curve = {1.0: _metric(full, loss)}
     timed = best and any(o.name == SECONDS_TO_TARGET for o in plan.objectives)

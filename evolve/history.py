@@ -12,6 +12,7 @@ from typing import Any
 
 from evolve import records
 from evolve.calls import Calls
+from evolve.evaluation import of_front
 from evolve.gains import Point, progress
 from evolve.incoming import PERSON, Incoming
 from evolve.isolation import rank, weakness
@@ -104,7 +105,7 @@ class History(Studied):
     @property
     def confirming(self) -> list[str]:
         """The asks whose children, with the seeds trained so far, would enter the front."""
-        passed = [ask for (ask, name), yes in self.answers.items() if yes and name.startswith("front")]
+        passed = [ask for (ask, name), yes in self.answers.items() if yes and of_front(name)]
         return [ask for ask in passed if ask.removeprefix("ask/") not in self.candidates]
 
     @property
@@ -271,7 +272,7 @@ class History(Studied):
     def _on_answer(self, event: Event) -> None:
         body = event.body
         self.answers[body["owner"], body["name"]] = body["answer"]
-        if not body["name"].startswith("front"):
+        if not of_front(body["name"]):
             self.seen_losses[body["name"]].append(body["loss"])
             self.deciding[body["owner"], body["name"]] = body["loss"]
 

@@ -242,13 +242,13 @@ class Loop:
         if twin not in (None, str(mating.index)) and proposal.edits:
             self._tell(child, Result("duplicate", proposal.anchor, f"same structure as {twin}"))
             return
-        tuner = self._tuner(mating, proposal)
-        seeds = self._fresh_seeds(mating.index)
-        self._start(f"ask/{mating.index}", evaluation_of(self._plan, self.history, mating, proposal, tuner, seeds))
+        owner, seeds = f"ask/{mating.index}", self._fresh_seeds(mating.index)
+        anchor = first_parameters(proposal.genome.knobs, proposal.anchor)
+        tuner = self._tuner(owner, mating, proposal, anchor)
+        self._start(owner, evaluation_of(self._plan, self.history, mating, proposal.genome, anchor, tuner, seeds))
 
-    def _tuner(self, mating: Mating, proposal: Proposal) -> Tuner:
+    def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> Tuner:
         """A study of this structure is continued; what is known of the same numbers elsewhere serves any."""
-        owner, anchor = f"ask/{mating.index}", first_parameters(proposal.genome.knobs, proposal.anchor)
         parent = mating.parents[0]
         if parent.verdict == "failed":
             parent = self.history.measured_ancestor(parent) or parent

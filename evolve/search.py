@@ -92,7 +92,7 @@ class ParetoSearch:
 
     def smokes(self, mating: Mating) -> bool:
         """Whether a child has a smoke test before it is trained. One whose parent was the same has none to pass."""
-        return True
+        return not self.numbers_only(mating)
 
     def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
         """Binary tournament on (rank, crowding, children), with the order of now."""

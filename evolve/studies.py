@@ -35,7 +35,7 @@ class Studied(Measured):
         return Study(tuple(self.studies[owner]))
 
     def pool(self, owner: str, known: Study) -> Study:
-        """The last tuning trials, less those `known`, that had ended at an evaluation's low rung when it began.
+        """The last of `pools`, less those `known`, that had ended at an evaluation's low rung when it began.
 
         What ends later does not belong to it, so that it is the same after a resume.
         """
