@@ -126,7 +126,7 @@ def test_what_was_begun_by_a_version_that_trains_in_another_order_is_not_gone_on
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its outcomes would be taken for those of other trainings."""
-    with cut_off(79):
+    with cut_off(95):
         run(tmp_path, 4)
     monkeypatch.setattr(evaluation, "tune_seed", lambda rung: 7)
     with pytest.raises(StoreError, match="trains in another order: choose another --run-dir"):

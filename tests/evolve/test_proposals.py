@@ -171,6 +171,9 @@ def test_the_effect_of_a_mended_child_is_against_the_measured_ancestor_of_the_br
         parent = history.candidates[broken.parents[0]]
         assert history.measured_ancestor(child) == parent and child.idea == broken.idea
         shared = history.losses_of(child).keys() & history.losses_of(parent).keys()
+        if not shared:  # one that was tuned was trained at the full budget alone
+            assert child.effect is None
+            continue
         rung = max(shared, key=float)
         assert child.effect and child.effect.rung == float(rung)
         assert child.effect.delta == pytest.approx(history.losses_of(child)[rung] - history.losses_of(parent)[rung])

@@ -10,7 +10,7 @@ import pytest
 
 from evolve.arms import Arm
 from evolve.model import Effect, Mating
-from evolve.search import INSPIRATIONS, ParetoSearch
+from evolve.search import EXPLORE, INSPIRATIONS, ParetoSearch
 from tests.evolve.individuals import TWO, individual
 
 OPERATORS = {"grow": Arm(1, 0.5), "merge": Arm(2, 0.5)}
@@ -87,6 +87,19 @@ def test_better_parents_have_more_children() -> None:
     counted = Counter(m.parents[0].id for m in asks(searching(*told, operators={"grow": Arm(1, 1.0)}), 400))
     assert [counted[str(i)] for i in range(5)] == sorted(counted[str(i)] for i in range(5))
     assert counted["0"] > 0
+
+
+def test_the_better_half_of_the_front_has_most_children_and_one_in_eight_is_of_the_population() -> None:
+    """Of a front of four, the first of three draws is one of the first two seven times in eight."""
+    front = [individual(i, 4.0 + i / 10, 4.5 - i / 10, parents=(0,)) for i in range(1, 5)]
+    others = [individual(i, 5.5, 6.5, n=1, parents=(0,)) for i in range(5, 9)]
+    search = searching(SEED, *front, *others, operators={"grow": Arm(1, 1.0)}, size=12)
+    assert [c.id for c in search.front] == ["1", "2", "3", "4"]
+    counted = Counter(m.parents[0].id for m in asks(search, 2000))
+    explored = sum(counted[str(i)] for i in (0, 5, 6, 7, 8)) / 2000
+    assert 0.02 < explored < 1 / EXPLORE
+    assert (counted["1"] + counted["2"]) / sum(counted[str(i)] for i in range(1, 5)) == pytest.approx(0.85, abs=0.05)
+    assert counted["1"] > counted["2"] > counted["3"] > counted["4"] > 0
 
 
 def test_operators_are_drawn_by_weight() -> None:
