@@ -30,22 +30,22 @@ SECONDS = 0.3  # for which the seed trains meanwhile
 COMPILERS = ("torch", "triton")
 
 
-def seed(scale: Scale) -> bytes:
-    """The seed program with the constants of a scale."""
-    about = tomllib.loads((FOLDER / "target.toml").read_text())
-    text = (FOLDER / about["script"]).read_text()
+def seed(scale: Scale, target: Path = FOLDER) -> bytes:
+    """The seed program of a target with the constants of a scale."""
+    about = tomllib.loads((target / "target.toml").read_text())
+    text = (target / about["script"]).read_text()
     for name, value in about["scales"][scale.name].get("bindings", {}).items():
         text = re.sub(rf"^{name} = [^#\n]*?(?=\s*(#|$))", f"{name} = {value!r}", text, flags=re.MULTILINE)
     return text.encode()
 
 
-def place(cache: Path, scale: Scale, device: str) -> Path:
-    """Where it is kept: by program, compiler and device."""
+def place(cache: Path, program: bytes, device: str) -> Path:
+    """Where the cache of a seed program is kept: by program, compiler and device."""
     versions = []
     for package in COMPILERS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{package} {importlib.metadata.version(package)}")
-    about = [seed(scale).decode(), *versions, platform.python_version(), device]
+    about = [program.decode(), *versions, platform.python_version(), device]
     return cache / "compiled" / hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
 
 

@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import baselines
 import compiled
@@ -47,7 +48,8 @@ def serve_engine(options: argparse.Namespace) -> None:
         texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
         folder = corpus.box_folder(options.cache)
-        place = compiled.place(options.cache, scale, guard.device.name) if guard else None
+        program = compiled.seed(scale, options.seed_of)
+        place = compiled.place(options.cache, program, guard.device.name) if guard else None
     except (DataError, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})
         return
@@ -66,7 +68,7 @@ def serve_engine(options: argparse.Namespace) -> None:
     try:
         if guard and place:
             with guard.alone(engine.wait):
-                compiled.fill(judge, place, compiled.seed(scale), say)
+                compiled.fill(judge, place, program, say)
         serving.serve(engine, judge, about)
     finally:
         judge.nursery.close()
@@ -90,6 +92,13 @@ def main() -> None:
     parser = serving.options_of_judges(__doc__, "a folder of .txt, .jsonl or .parquet files")
     parser.add_argument("--device", help="at a scale for GPUs: the index or UUID of one (default: the first)")
     parser.add_argument("--devices", action="store_true", help="print which GPUs there are and end")
+    parser.add_argument(
+        "--seed-of",
+        type=Path,
+        default=compiled.FOLDER,
+        metavar="TARGET",
+        help="whose seed program's compile cache trials on a GPU begin with (default: this one)",
+    )
     parser.add_argument("--prepare", action="store_true", help="prepare the data and end")
     parser.add_argument("--counts", action="store_true", help="print the losses of count models on all texts and end")
     options = parser.parse_args()

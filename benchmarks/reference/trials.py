@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from evolve.batch import run_all
@@ -36,11 +37,12 @@ class Programs:
 class Measured:
     """Metrics of the trials in a file of JSON lines, to which new ones are added as they end.
 
-    `until` is a time of the monotonic clock after which no trial may end. Raises ConfigError for a trial that fails.
+    Each program has an executor by its name. `until` is a time of the monotonic clock after which no trial may end.
+    Raises ConfigError for a trial that fails.
     """
 
-    def __init__(self, path: Path, programs: Programs, executor: Executor, until: float) -> None:
-        self.path, self.programs, self.executor, self.until = path, programs, executor, until
+    def __init__(self, path: Path, programs: Programs, executors: Mapping[str, Executor], until: float) -> None:
+        self.path, self.programs, self.executors, self.until = path, programs, executors, until
         self.metrics: dict[tuple[str, float, int], dict[str, float]] = {}
         for line in path.read_text().splitlines() if path.is_file() else []:
             row = json.loads(line)
@@ -54,9 +56,11 @@ class Measured:
     def measure(self, keys: Iterable[Key]) -> Iterator[Key]:
         """Run what is not measured yet; yields each as it ends. Raises OutOfTime, ConfigError, JudgeError."""
         due = [key for key in keys if self.programs.row(key) not in self.metrics]
-        for key, outcome in run_all(self.executor, [(key, self.programs.trial(key)) for key in due], self.until):
-            self._keep(key, outcome)
-            yield key
+        for name, keys in groupby(due, key=lambda key: key[0]):
+            jobs = [(key, self.programs.trial(key)) for key in keys]
+            for key, outcome in run_all(self.executors[name], jobs, self.until):
+                self._keep(key, outcome)
+                yield key
 
     def _keep(self, key: Key, outcome: Outcome) -> None:
         if outcome.status != "ok":

@@ -101,7 +101,8 @@ def losses(trial: Trial) -> Outcome:
 
 
 def measured(path: Path, function: Callable[[Trial], Outcome] = losses, seconds: float = 1000.0) -> Measured:
-    return Measured(path / "trials.jsonl", BOTH, InlineExecutor(function, slots=2), time.monotonic() + seconds)
+    executors = {name: InlineExecutor(function, slots=2) for name in BOTH.texts}
+    return Measured(path / "trials.jsonl", BOTH, executors, time.monotonic() + seconds)
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     again = measured(tmp_path)
     assert list(again.measure([*keys, ("seed", 60.0, 1)])) == [("seed", 60.0, 1)]
     assert [m["val_bpb"] for m in again.of("reference", 20.0, (1, 2))] == pytest.approx([2.49, 2.50])
-    other = Measured(again.path, Programs({"seed": "x = 3"}, "gpu", 300.0), again.executor, 0.0)
+    other = Measured(again.path, Programs({"seed": "x = 3"}, "gpu", 300.0), again.executors, 0.0)
     assert other.of("seed", 20.0, (1, 2)) == []  # the text is another one
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,9 +104,14 @@ def test_the_seed_has_the_constants_of_its_scale(scale: str) -> None:
 
 
 def test_another_device_program_or_compiler_has_another_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    scale = Scale.read("gpu")
-    places = {compiled.place(tmp_path, scale, "H100"), compiled.place(tmp_path, scale, "H200")}
+    places = {compiled.place(tmp_path, b"x = 1", "H100"), compiled.place(tmp_path, b"x = 1", "H200")}
     monkeypatch.setattr("importlib.metadata.version", lambda package: "0.0")
-    places.add(compiled.place(tmp_path, scale, "H100"))
-    places.add(compiled.place(tmp_path, replace(scale, name="cpu"), "H100"))
+    places.add(compiled.place(tmp_path, b"x = 1", "H100"))
+    places.add(compiled.place(tmp_path, b"x = 2", "H100"))
     assert len(places) == 4
+
+
+def test_another_target_has_its_own_seed(tmp_path: Path) -> None:
+    (tmp_path / "target.toml").write_text('script = "other.py"\n[scales.gpu.bindings]\nDEPTH = 7\n')
+    (tmp_path / "other.py").write_text("DEPTH = 2  # blocks\nDIM = 3\n")
+    assert compiled.seed(Scale.read("gpu"), tmp_path) == b"DEPTH = 7  # blocks\nDIM = 3\n"
