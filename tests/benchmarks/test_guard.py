@@ -1,16 +1,14 @@
 """Is the search as good as it was? A few methods on the task with a known optimum, in virtual time.
 
-The statistic is the mean over seeds of the hypervolume of the confirmed front. It was chosen from 15 seeds each, at the
-budget used here: of hypervolume, its exact value, area under its curve, best claimed loss and exact regret it parts
-`ours` well from random search and from `no_structure`, by 2.8 and 2.5 standard deviations of a run. Mean and standard
-deviation were 0.333 and 0.057 for `ours`, 0.181 and 0.051 for `random`, 0.254 and 0.023 for `tpe`, 0.293 and 0.030 for
-`greedy`, 0.199 and 0.048 for `no_structure`. A floor is 3.3 standard errors below the mean: a change that only draws
-other numbers stays above it.
+The statistic is the mean over seeds of the hypervolume of the confirmed front. Over the 15 seeds of
+benchmarks/results/calibration, at the budget used here, its mean and standard deviation are 0.527 and 0.153 for `ours`,
+0.286 and 0.030 for `tpe`, 0.363 and 0.092 for `greedy`, 0.283 and 0.032 for `no_structure`, 0.193 and 0.050 for
+`random`. A floor is 3.3 standard errors of a mean over six seeds below the mean: a change that only draws other numbers
+stays above it.
 
-So what costs as much as `no_structure` fails. What does not, with seeds as few as a test of half a minute can have:
-tournaments that the worse wins (0.28), survivors that are the youngest (0.31), a population of one (0.31). At 125 full
-trials there are some thirty children, and whom they descend from matters little. The small recorded table cannot serve:
-there the noise of its surrogate hides what parts `ours` (4.2, deviation 0.5) from random search (3.9 and 0.7).
+So what costs as much as `no_structure` fails, and what costs less does not, with seeds as few as a test of half a
+minute can have: at 125 full trials there are some thirty children, and whom they descend from matters little. The
+recorded table cannot serve: there the noise of its surrogate hides what parts `ours` from random search.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ from benchmarks.tasks.synthetic import TASK
 
 TOTAL = 2000.0  # charged seconds: 125 full trials
 SEEDS = range(1, 7)
-FLOORS = {"ours": 0.255, "tpe": 0.22, "greedy": 0.25}
-MARGIN = 0.05  # by which ours has to be above random search; measured as 0.152, with a standard error of 0.04
+FLOORS = {"ours": 0.32, "tpe": 0.245, "greedy": 0.24}
+MARGIN = 0.095  # by which ours has to be above random search; measured as 0.334, of pairs 0.177 the standard deviation
 
 
 def volume(method: str, seed: int, folder: Path) -> float:
