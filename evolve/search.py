@@ -19,7 +19,7 @@ from evolve.quarantine import PREFIX
 
 INSPIRATIONS = 3
 SAMPLE = 3  # members of the front, the best of which in the first objective is a parent
-EXPLORE = 8  # one child in so many has a parent from all of the population
+EXPLORE = 8  # once in so many times a parent is drawn from all of the population
 ANCESTORS = 64  # looked at for a common one
 
 
@@ -97,11 +97,7 @@ class ParetoSearch:
         return not self.numbers_only(mating)
 
     def _parent(self, rng: Random) -> Candidate:
-        """The best of a sample of the front in the first objective; of every `EXPLORE`th child, a tournament's winner.
-
-        Parents from all of the population had a loss that was higher by 0.22 ± 0.08 over 44 pairs of runs on the
-        recorded table (benchmarks/results/table), at equal cost.
-        """
+        """The best of a sample of the front in the first objective; once in `EXPLORE` times a tournament's winner."""
         if not self.front or rng.randrange(EXPLORE) == 0:
             return self._tournament(rng, self.population)
         return self.front[min(rng.randrange(len(self.front)) for _ in range(SAMPLE))]

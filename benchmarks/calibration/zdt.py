@@ -6,8 +6,9 @@ is `evolve.selection` driven as they are, by generations, with tournaments on th
 crowding. That is what should equal `pymoo`, which is told to compare so too. `deap` (the loop of its documentation) and
 `pymoo_default` have tournaments by dominance, then crowding, as Deb's program has, and should equal each other.
 `optuna` has them by dominance alone, and a pair has one child; neither can be set. `steady` is
-`evolve.search.ParetoSearch` as a run uses it, one child at a time, which is expected to be ahead at equal evaluations
-(Durillo et al. 2009, on steady-state NSGA-II). Each returns the objectives of all points that it evaluated.
+`evolve.search.ParetoSearch` one child at a time, as in a run, but with the paper's tournaments, where a run draws most
+parents from the front; it is expected to be ahead at equal evaluations (Durillo et al. 2009, on steady-state NSGA-II).
+Each returns the objectives of all points that it evaluated.
 """
 
 from __future__ import annotations
@@ -123,9 +124,16 @@ def ours(problem: Problem, population: int, evaluations: int, seed: int) -> list
     return found[:evaluations]
 
 
+class _ByTournament(ParetoSearch):
+    """All parents by tournament, as the paper has it."""
+
+    def _parent(self, rng: Random) -> Candidate:
+        return self._tournament(rng, self.population)
+
+
 def steady(problem: Problem, population: int, evaluations: int, seed: int) -> list[Values]:
     """Parents are drawn by two asks, each by tournament; each child is told as soon as it is evaluated."""
-    search, variation = ParetoSearch(OBJECTIVES, population, ARMS, seed), Variation(seed)
+    search, variation = _ByTournament(OBJECTIVES, population, ARMS, seed), Variation(seed)
     found, points = list[Values](), list[Point]()
 
     def evaluate(point: Point, *parents: Candidate) -> None:
