@@ -69,8 +69,7 @@ def fill(judge: Judge, folder: Path, program: bytes, say: Callable[[str], None])
             reason = failure(judge.run(program, terms))
         if not reason and draft.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with contextlib.suppress(FileExistsError):  # another judge was faster
-                draft.rename(folder)
+            _keep(draft, folder)
     except (Infrastructure, OSError) as error:
         reason = str(error)
     finally:
@@ -79,6 +78,15 @@ def fill(judge: Judge, folder: Path, program: bytes, say: Callable[[str], None])
     if reason:
         say(f"nothing was kept of it ({reason}): trials compile everything themselves")
     nursery.renew()
+
+
+def _keep(draft: Path, folder: Path) -> None:
+    """Make `draft` the folder that is kept, unless another judge was faster. Raises OSError."""
+    try:
+        draft.rename(folder)
+    except OSError:  # a folder that is not empty is in the way: ENOTEMPTY or EEXIST
+        if not folder.is_dir():
+            raise
 
 
 def failure(outcome: Message) -> str:

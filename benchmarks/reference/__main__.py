@@ -2,8 +2,8 @@
 
     python -m benchmarks.reference -o DIR [--scale gpu] [--budgets 20,60,300] [--seeds 3] [--tune SECONDS] [--limit S]
 
-Trains both with the same seeds, each in boxes that begin with its own compile cache, and adds shorter budgets of the
-reference until it is bracketed where it reaches the seed's loss. With `--tune` its numbers are first tuned by an
+Trains both with the same seeds, each in boxes that begin with its target's compile cache, and adds shorter budgets of
+the reference until it is bracketed where it reaches the seed's loss. With `--tune` its numbers are first tuned by an
 ordinary run of the engine with the operator `tune`, for so long in all, at the first of the budgets. `--limit` ends a
 call in time; the same command goes on where it ended, for trials are kept in DIR as they end. Writes `results.md` and
 `results.json`. Exit code 3: there is more to be measured.
@@ -28,6 +28,7 @@ from evolve.batch import OutOfTime
 from evolve.config import ConfigError, budget_of, folder_of, load_target
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.judges import judge_command, slots_for
+from evolve.model import Candidate
 from evolve.objectives import next_rung
 from evolve.reports.open import open_history
 from evolve.store import FILE, StoreError
@@ -35,7 +36,8 @@ from evolve.store import FILE, StoreError
 REFERENCE = Path(__file__).resolve().parent
 FIRST_SEED = 9_200_001  # no search draws from here
 SEED, EXPERT = "seed", "reference"
-FOLDERS = {SEED: folder_of(None), EXPERT: REFERENCE}
+ABOUT = ("device", "versions", "isolation", "corpus")  # of a machine
+NOT_MEASURED = 1  # exit code of a run of the engine whose time ended before its seed program was measured
 MORE = 3
 ENDING = 20.0  # seconds for a run of the engine to end
 
@@ -91,12 +93,18 @@ def tune(options: argparse.Namespace, until: float) -> None:
         except subprocess.TimeoutExpired as error:
             engine.terminate()  # it ends as by Ctrl-C, and the same command continues the run
             raise OutOfTime from error
-    if code:
-        print(f"The tuning of the reference ended with exit code {code}; what it has found counts.", file=sys.stderr)
+    if code not in (0, NOT_MEASURED):
+        raise ConfigError(f"the tuning of the reference ended with exit code {code}; see above")
 
 
 def tuned(options: argparse.Namespace) -> Path:
     return Path(options.output.resolve() / "tuned")
+
+
+def best_tuned(options: argparse.Namespace) -> Candidate | None:
+    """The reference with the best numbers that tuning found, if they are better than its own."""
+    front = open_history(tuned(options)).front if (tuned(options) / FILE).is_file() else []
+    return front[0] if front and front[0].index else None
 
 
 def programs(options: argparse.Namespace) -> Programs:
@@ -105,18 +113,46 @@ def programs(options: argparse.Namespace) -> Programs:
     reader = plugins.load(plugins.READER)
     texts = {SEED: read_seed(reader(target.rules_at(options.scale)), target, options.scale).source}
     texts[EXPERT] = read_seed(reader(expert.rules), expert, options.scale).source
-    if (tuned(options) / FILE).is_file() and (front := open_history(tuned(options)).front):
-        best = front[0]
+    if best := best_tuned(options):
         texts[EXPERT] = reader(expert.rules).bind(best.genome, best.params)
     return Programs(texts, options.scale, budget_of(target, options.scale, None))
 
 
-def opened(folder: Path, options: argparse.Namespace) -> closing[LocalExecutor]:
-    """What runs the trials of a target's own program."""
-    target = load_target(folder)
-    command = judge_command(target, options.scale, options.data)
-    slots = slots_for(target, options.scale, options.slots)
-    return closing(LocalExecutor(command, slots, lambda trial: trial.genome.source, sys.stderr))
+class Executors:
+    """What runs the trials of each program: a target's own judge, opened when it is first asked for.
+
+    `machine` is what they say of where they are. Raises ConfigError where they say different things.
+    """
+
+    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+        self._options, self._stack = options, stack
+        self._opened: dict[str, LocalExecutor] = {}
+
+    def of(self, name: str) -> LocalExecutor:
+        if name not in self._opened:
+            target = load_target(folder_of(None) if name == SEED else REFERENCE)
+            command = judge_command(target, self._options.scale, self._options.data)
+            slots = slots_for(target, self._options.scale, self._options.slots)
+            executor = LocalExecutor(command, slots, lambda trial: trial.genome.source, sys.stderr)
+            self._opened[name] = self._stack.enter_context(closing(executor))
+        return self._opened[name]
+
+    @property
+    def machine(self) -> dict[str, object]:
+        said = [{key: e.hello[key] for key in ABOUT} for e in self._opened.values() or [self.of(SEED)]]
+        if said[0] != said[-1]:
+            raise ConfigError(f"seed and reference are not measured alike: {said[0]} and {said[-1]}")
+        return said[0]
+
+
+def interleaved(budget: float, seeds: range) -> list[Key]:
+    """Both programs in turn, so that both meet the machine in the same state."""
+    return [(name, budget, seed) for seed in seeds for name in (SEED, EXPERT)]
+
+
+def in_rows(budget: float, seeds: range) -> list[Key]:
+    """All trainings of a program together, so that several run at a time."""
+    return [(name, budget, seed) for name in (SEED, EXPERT) for seed in seeds]
 
 
 def measure(options: argparse.Namespace, until: float) -> int:
@@ -126,22 +162,22 @@ def measure(options: argparse.Namespace, until: float) -> int:
     for name, text in both.texts.items():
         (options.output / f"{name}.py").write_text(text)
     with ExitStack() as stack:
-        executors = {name: stack.enter_context(opened(folder, options)) for name, folder in FOLDERS.items()}
-        machine = {key: executors[SEED].hello[key] for key in ("device", "versions", "isolation", "corpus")}
-        measured = Measured(options.output / "trials.jsonl", both, executors, until)
+        executors = Executors(options, stack)
+        measured = Measured(options.output / "trials.jsonl", both, executors.of, until)
 
         def run(keys: list[Key]) -> None:
             for key in measured.measure(keys):
                 loss = measured.of(*key[:2], [key[2]])[0]["val_bpb"]
                 print(f"{key[0]} {key[1]:g} s, seed {key[2]}: val_bpb {loss:.4f}", file=sys.stderr, flush=True)
-                write(options, measured, seeds, machine)
+                write(options, measured, seeds, executors.machine)
 
-        run([(name, budget, seed) for budget in options.budgets for name in FOLDERS for seed in seeds])
+        for budget in options.budgets:
+            run(interleaved(budget, seeds) if options.slots == 1 else in_rows(budget, seeds))
         for budget in options.budgets:
             goal = fmean(m["val_bpb"] for m in measured.of(SEED, budget, seeds))
             while (rung := next_rung(curve(measured, budget, seeds), goal)) is not None:
                 run([(EXPERT, rung * budget, seed) for seed in seeds])
-        write(options, measured, seeds, machine)
+        write(options, measured, seeds, executors.machine)
     print((options.output / "results.md").read_text())
     return 0
 
@@ -159,6 +195,7 @@ def write(options: argparse.Namespace, measured: Measured, seeds: range, machine
     runs = {name: {b: measured.of(name, b, seeds) for b in budgets} for name in (SEED, EXPERT)}
     curves = {b: curve(measured, b, seeds) for b in options.budgets}
     found = summary(runs, curves, len(seeds)) | {"machine": machine, "scale": options.scale}
+    found["tuned"] = best_tuned(options) is not None
     (options.output / "results.json").write_text(json.dumps(found, indent=1) + "\n")
     (options.output / "results.md").write_text(report(found))
 

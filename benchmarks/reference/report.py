@@ -68,7 +68,8 @@ def report(found: Mapping[str, Any]) -> str:
     lines = [
         f"# Seed and reference at the scale {found['scale']}",
         "",
-        "Mean ± standard error over seeds. MFU is reckoned from the number of parameters that the program reports.",
+        "Mean ± standard error over seeds. MFU is reckoned from the number of parameters that the program reports. The "
+        + ("reference has numbers that were tuned here." if found["tuned"] else "reference has its own numbers."),
         "",
         "| program | s | n | " + " | ".join(SHOWN[name][0] for name in shown) + " |",
         "|---|--:|--:|" + "--:|" * len(shown),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +14,7 @@ from evolve.model import Genome, Outcome, Trial, digest
 from evolve.protocols import Executor
 
 Key = tuple[str, float, int]  # program, budget in seconds, seed
+ExecutorOf = Callable[[str], Executor]
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Programs:
 class Measured:
     """Metrics of the trials in a file of JSON lines, to which new ones are added as they end.
 
-    Each program has an executor by its name. `until` is a time of the monotonic clock after which no trial may end.
-    Raises ConfigError for a trial that fails.
+    `executor_of` gives a program's executor by its name. `until` is a time of the monotonic clock after which no trial
+    may end. Raises ConfigError for a trial that fails.
     """
 
-    def __init__(self, path: Path, programs: Programs, executors: Mapping[str, Executor], until: float) -> None:
-        self.path, self.programs, self.executors, self.until = path, programs, executors, until
+    def __init__(self, path: Path, programs: Programs, executor_of: ExecutorOf, until: float) -> None:
+        self.path, self.programs, self.executor_of, self.until = path, programs, executor_of, until
         self.metrics: dict[tuple[str, float, int], dict[str, float]] = {}
         for line in path.read_text().splitlines() if path.is_file() else []:
             row = json.loads(line)
@@ -56,9 +57,9 @@ class Measured:
     def measure(self, keys: Iterable[Key]) -> Iterator[Key]:
         """Run what is not measured yet; yields each as it ends. Raises OutOfTime, ConfigError, JudgeError."""
         due = [key for key in keys if self.programs.row(key) not in self.metrics]
-        for name, keys in groupby(due, key=lambda key: key[0]):
-            jobs = [(key, self.programs.trial(key)) for key in keys]
-            for key, outcome in run_all(self.executors[name], jobs, self.until):
+        for name, row in groupby(due, key=lambda key: key[0]):
+            jobs = [(key, self.programs.trial(key)) for key in row]
+            for key, outcome in run_all(self.executor_of(name), jobs, self.until):
                 self._keep(key, outcome)
                 yield key
 

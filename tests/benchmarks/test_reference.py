@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import time
 import tomllib
@@ -101,8 +103,14 @@ def losses(trial: Trial) -> Outcome:
 
 
 def measured(path: Path, function: Callable[[Trial], Outcome] = losses, seconds: float = 1000.0) -> Measured:
-    executors = {name: InlineExecutor(function, slots=2) for name in BOTH.texts}
-    return Measured(path / "trials.jsonl", BOTH, executors, time.monotonic() + seconds)
+    def executor_of(name: str) -> InlineExecutor:
+        def own(trial: Trial) -> Outcome:
+            assert trial.genome.source == BOTH.texts[name]  # its own judge's, whose boxes have its compile cache
+            return function(trial)
+
+        return InlineExecutor(own, slots=2)
+
+    return Measured(path / "trials.jsonl", BOTH, executor_of, time.monotonic() + seconds)
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
@@ -111,7 +119,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     again = measured(tmp_path)
     assert list(again.measure([*keys, ("seed", 60.0, 1)])) == [("seed", 60.0, 1)]
     assert [m["val_bpb"] for m in again.of("reference", 20.0, (1, 2))] == pytest.approx([2.49, 2.50])
-    other = Measured(again.path, Programs({"seed": "x = 3"}, "gpu", 300.0), again.executors, 0.0)
+    other = Measured(again.path, Programs({"seed": "x = 3"}, "gpu", 300.0), again.executor_of, 0.0)
     assert other.of("seed", 20.0, (1, 2)) == []  # the text is another one
 
 
@@ -152,7 +160,24 @@ def test_the_report_has_noise_headroom_and_the_speed_up() -> None:
     assert found["noise_of_the_seed"]["20"] == pytest.approx(0.1414, abs=1e-4)
     assert speed["headroom"] == pytest.approx(0.3) and 5 < speed["seconds_to_target"]["mean"] < 10
     assert speed["speed_up"] == pytest.approx(20 / speed["seconds_to_target"]["mean"])
-    text = report(found | {"scale": "gpu", "machine": {}})
+    text = report(found | {"scale": "gpu", "machine": {}, "tuned": False})
+    assert "has its own numbers" in text
     assert "| seed | 20 | 2 | 1.1000 ± 0.1000 | 25.0 ± 0.0 % |" in text and "| 20 | 0.1414 | +0.3000 |" in text
     worse = summary({"seed": {20.0: rows(0.5)}, "reference": runs["reference"]}, curves, seeds=1)
-    assert "not reached" in report(worse | {"scale": "gpu", "machine": {}})
+    assert "not reached" in report(worse | {"scale": "gpu", "machine": {}, "tuned": True})
+
+
+def test_its_judge_is_that_of_the_seed_and_is_told_whose_compile_cache_to_fill() -> None:
+    command = [sys.executable, REFERENCE / "judge.py", "--devices"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    assert isinstance(told["devices"], list)
+    ran: list[tuple[str, list[str]]] = []
+    argv = ["judge.py", "--scale", "gpu"]
+    with (
+        mock.patch.object(sys, "argv", argv),
+        mock.patch.object(sys, "path", [""]),
+        mock.patch("runpy.run_path", lambda path, run_name: ran.append((path, list(argv)))),
+    ):
+        exec(compile((REFERENCE / "judge.py").read_text(), "judge.py", "exec"), {"__file__": REFERENCE / "judge.py"})
+        assert sys.path == [str(ROOT / "train_target")]
+    assert ran == [(str(ROOT / "train_target/judge.py"), [*argv[:3], "--seed-of", str(REFERENCE)])]

@@ -115,3 +115,13 @@ def test_another_target_has_its_own_seed(tmp_path: Path) -> None:
     (tmp_path / "target.toml").write_text('script = "other.py"\n[scales.gpu.bindings]\nDEPTH = 7\n')
     (tmp_path / "other.py").write_text("DEPTH = 2  # blocks\nDIM = 3\n")
     assert compiled.seed(Scale.read("gpu"), tmp_path) == b"DEPTH = 7  # blocks\nDIM = 3\n"
+
+
+def test_who_is_slower_leaves_what_another_judge_kept(tmp_path: Path) -> None:
+    for name in ("draft", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    compiled._keep(tmp_path / "draft", tmp_path / "kept")
+    assert (tmp_path / "kept" / "file").read_text() == "kept"
+    with pytest.raises(OSError):
+        compiled._keep(tmp_path / "draft", tmp_path / "none" / "kept")
