@@ -71,7 +71,7 @@ class ParetoSearch:
             raise ValueError("the seed program has to be told before the first ask")
         rng = Random(f"{self._seed}:{index}")
         name = self.arms.draw(rng)
-        parent = self._parent(rng)
+        parent = self.parent(rng)
         seed = rng.getrandbits(32)
         if self.arms.arity(name) == 2:
             if mates := self._mates(parent):
@@ -96,8 +96,11 @@ class ParetoSearch:
         """Whether a child has a smoke test before it is trained. One whose parent was the same has none to pass."""
         return not self.numbers_only(mating)
 
-    def _parent(self, rng: Random) -> Candidate:
-        """The best of a sample of the front in the first objective; once in `EXPLORE` times a tournament's winner."""
+    def parent(self, rng: Random) -> Candidate:
+        """Whose child the next one is; the population is not empty.
+
+        The best of a sample of the front in the first objective; once in `EXPLORE` times a tournament's winner.
+        """
         if not self.front or rng.randrange(EXPLORE) == 0:
             return self._tournament(rng, self.population)
         return self.front[min(rng.randrange(len(self.front)) for _ in range(SAMPLE))]

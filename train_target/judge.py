@@ -48,7 +48,7 @@ def serve_engine(options: argparse.Namespace) -> None:
         texts = Texts(corpus.load(options.cache, options.data, say, scale.corpus), scale, say)
         about = {"corpus": texts.corpus.describe(), "baselines": baselines.load(texts, scale, say)}
         folder = corpus.box_folder(options.cache)
-        program = compiled.seed(scale, options.seed_of)
+        program = compiled.seed(scale, options.seed_of) if guard else b""
         place = compiled.place(options.cache, program, guard.device.name) if guard else None
     except (DataError, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})

@@ -1,4 +1,4 @@
-"""Ours with a population of one."""
+"""Ours with a population of one: without mates, and with the front alone to draw other parents from."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 The claim: with equal operators, tournaments and evaluations, the mean hypervolume of `ours` (by generations) equals
 that of `pymoo`: the 95 % interval of the difference (Welch) lies within 1 % of the hypervolume of the ideal front, a
-margin set before any result that is kept. `steady` (a child at a time) is not worse than any by more than
-that, and rather ahead (Durillo, Nebro, Luna & Alba 2009, "On the effect of the steady-state selection scheme in
-multi-objective genetic algorithms", EMO). The reference point is (1.1, 10), fixed. The same difference in standard
-deviations over seeds (Cohen's d) says how it compares with the luck of one run.
+margin set before any result that is kept. `steady` (a child at a time) is not worse than any by more than that, and
+rather ahead (Durillo, Nebro, Luna & Alba 2009, "On the effect of the steady-state selection scheme in multi-objective
+genetic algorithms", EMO). The reference point is (1.1, 10), fixed. The same difference in standard deviations over
+seeds (Cohen's d) says how it compares with the luck of one run.
 
 That tournaments by dominance (`deap`, `pymoo_default`, `optuna`) differ from those by rank was found, not expected.
 """

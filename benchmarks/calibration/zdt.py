@@ -127,7 +127,7 @@ def ours(problem: Problem, population: int, evaluations: int, seed: int) -> list
 class _ByTournament(ParetoSearch):
     """All parents by tournament, as the paper has it."""
 
-    def _parent(self, rng: Random) -> Candidate:
+    def parent(self, rng: Random) -> Candidate:
         return self._tournament(rng, self.population)
 
 

@@ -107,13 +107,13 @@ def best_tuned(options: argparse.Namespace) -> Candidate | None:
     return front[0] if front and front[0].index else None
 
 
-def programs(options: argparse.Namespace) -> Programs:
-    """The seed with the constants of the scale, and the reference with its own or the best that tuning found."""
+def programs(options: argparse.Namespace, best: Candidate | None) -> Programs:
+    """The seed with the constants of the scale, and the reference with its own or the `best` that tuning found."""
     target, expert = load_target(folder_of(None)), load_target(REFERENCE)
     reader = plugins.load(plugins.READER)
     texts = {SEED: read_seed(reader(target.rules_at(options.scale)), target, options.scale).source}
     texts[EXPERT] = read_seed(reader(expert.rules), expert, options.scale).source
-    if best := best_tuned(options):
+    if best:
         texts[EXPERT] = reader(expert.rules).bind(best.genome, best.params)
     return Programs(texts, options.scale, budget_of(target, options.scale, None))
 
@@ -121,12 +121,13 @@ def programs(options: argparse.Namespace) -> Programs:
 class Executors:
     """What runs the trials of each program: a target's own judge, opened when it is first asked for.
 
-    `machine` is what they say of where they are. Raises ConfigError where they say different things.
+    `machine` is what they say of where they are. Raises ConfigError for one that says another thing than the first.
     """
 
     def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
         self._options, self._stack = options, stack
         self._opened: dict[str, LocalExecutor] = {}
+        self._machine: dict[str, object] = {}
 
     def of(self, name: str) -> LocalExecutor:
         if name not in self._opened:
@@ -135,14 +136,17 @@ class Executors:
             slots = slots_for(target, self._options.scale, self._options.slots)
             executor = LocalExecutor(command, slots, lambda trial: trial.genome.source, sys.stderr)
             self._opened[name] = self._stack.enter_context(closing(executor))
+            said = {key: executor.hello[key] for key in ABOUT}
+            if self._machine and said != self._machine:
+                raise ConfigError(f"seed and reference would not be measured alike: {self._machine} and {said}")
+            self._machine = said
         return self._opened[name]
 
     @property
     def machine(self) -> dict[str, object]:
-        said = [{key: e.hello[key] for key in ABOUT} for e in self._opened.values() or [self.of(SEED)]]
-        if said[0] != said[-1]:
-            raise ConfigError(f"seed and reference are not measured alike: {said[0]} and {said[-1]}")
-        return said[0]
+        if not self._opened:
+            self.of(SEED)
+        return self._machine
 
 
 def interleaved(budget: float, seeds: range) -> list[Key]:
@@ -157,7 +161,9 @@ def in_rows(budget: float, seeds: range) -> list[Key]:
 
 def measure(options: argparse.Namespace, until: float) -> int:
     """Run what is missing, and write the results as they stand after each trial."""
-    both = programs(options)
+    best = best_tuned(options)
+    both = programs(options, best)
+    about = {"scale": options.scale, "tuned": best is not None}
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     for name, text in both.texts.items():
         (options.output / f"{name}.py").write_text(text)
@@ -169,7 +175,7 @@ def measure(options: argparse.Namespace, until: float) -> int:
             for key in measured.measure(keys):
                 loss = measured.of(*key[:2], [key[2]])[0]["val_bpb"]
                 print(f"{key[0]} {key[1]:g} s, seed {key[2]}: val_bpb {loss:.4f}", file=sys.stderr, flush=True)
-                write(options, measured, seeds, executors.machine)
+                write(options, measured, seeds, about | {"machine": executors.machine})
 
         for budget in options.budgets:
             run(interleaved(budget, seeds) if options.slots == 1 else in_rows(budget, seeds))
@@ -177,7 +183,7 @@ def measure(options: argparse.Namespace, until: float) -> int:
             goal = fmean(m["val_bpb"] for m in measured.of(SEED, budget, seeds))
             while (rung := next_rung(curve(measured, budget, seeds), goal)) is not None:
                 run([(EXPERT, rung * budget, seed) for seed in seeds])
-        write(options, measured, seeds, executors.machine)
+        write(options, measured, seeds, about | {"machine": executors.machine})
     print((options.output / "results.md").read_text())
     return 0
 
@@ -189,13 +195,12 @@ def curve(measured: Measured, budget: float, seeds: range) -> dict[float, list[f
     return {share: losses for share, losses in rows.items() if len(losses) == len(seeds)}
 
 
-def write(options: argparse.Namespace, measured: Measured, seeds: range, machine: dict[str, object]) -> None:
-    """The results as they stand."""
+def write(options: argparse.Namespace, measured: Measured, seeds: range, about: dict[str, object]) -> None:
+    """The results as they stand, and `about` what."""
     budgets = sorted({row[1] for row in measured.metrics} | set(options.budgets))
     runs = {name: {b: measured.of(name, b, seeds) for b in budgets} for name in (SEED, EXPERT)}
     curves = {b: curve(measured, b, seeds) for b in options.budgets}
-    found = summary(runs, curves, len(seeds)) | {"machine": machine, "scale": options.scale}
-    found["tuned"] = best_tuned(options) is not None
+    found = summary(runs, curves, len(seeds)) | about
     (options.output / "results.json").write_text(json.dumps(found, indent=1) + "\n")
     (options.output / "results.md").write_text(report(found))
 

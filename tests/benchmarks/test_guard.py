@@ -3,8 +3,8 @@
 The statistic is the mean over seeds of the hypervolume of the confirmed front. Over the 15 seeds of
 benchmarks/results/calibration, at the budget used here, its mean and standard deviation are 0.527 and 0.153 for `ours`,
 0.286 and 0.030 for `tpe`, 0.363 and 0.092 for `greedy`, 0.283 and 0.032 for `no_structure`, 0.193 and 0.050 for
-`random`. A floor is 3.3 standard errors of a mean over six seeds below the mean: a change that only draws other numbers
-stays above it.
+`random`. A floor is at most 3.3 standard errors of a mean over six seeds below the mean: a change that only draws other
+numbers stays above it.
 
 So what costs as much as `no_structure` fails, and what costs less does not, with seeds as few as a test of half a
 minute can have: at 125 full trials there are some thirty children, and whom they descend from matters little. The
@@ -26,7 +26,7 @@ from benchmarks.tasks.synthetic import TASK
 
 TOTAL = 2000.0  # charged seconds: 125 full trials
 SEEDS = range(1, 7)
-FLOORS = {"ours": 0.32, "tpe": 0.245, "greedy": 0.24}
+FLOORS = {"ours": 0.32, "tpe": 0.245, "greedy": 0.25}
 MARGIN = 0.095  # by which ours has to be above random search; measured as 0.334, of pairs 0.177 the standard deviation
 
 
