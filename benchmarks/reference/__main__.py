@@ -4,9 +4,9 @@
 
 Trains both with the same seeds, each in boxes that begin with its target's compile cache, and adds shorter budgets of
 the reference until it is bracketed where it reaches the seed's loss. With `--tune` its numbers are first tuned by an
-ordinary run of the engine with the operator `tune`, for so long in all, at the first of the budgets. `--limit` ends a
-call in time; the same command goes on where it ended, for trials are kept in DIR as they end. Writes `results.md` and
-`results.json`. Exit code 3: there is more to be measured.
+ordinary run of the engine with the operator `tune`, for so long in all, at the first of the budgets; the best that was
+found is a third program, `tuned`. `--limit` ends a call in time; the same command goes on where it ended, for trials
+are kept in DIR as they end. Writes `results.md` and `results.json`. Exit code 3: there is more to be measured.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import fmean
@@ -35,7 +36,7 @@ from evolve.store import FILE, StoreError
 
 REFERENCE = Path(__file__).resolve().parent
 FIRST_SEED = 9_200_001  # no search draws from here
-SEED, EXPERT = "seed", "reference"
+SEED, EXPERT, TUNED = "seed", "reference", "tuned"
 ABOUT = ("device", "versions", "isolation", "corpus")  # of a machine
 NOT_MEASURED = 1  # exit code of a run of the engine whose time ended before its seed program was measured
 MORE = 3
@@ -98,23 +99,23 @@ def tune(options: argparse.Namespace, until: float) -> None:
 
 
 def tuned(options: argparse.Namespace) -> Path:
-    return Path(options.output.resolve() / "tuned")
+    return Path(options.output.resolve() / TUNED)
 
 
 def best_tuned(options: argparse.Namespace) -> Candidate | None:
-    """The reference with the best numbers that tuning found, if they are better than its own."""
+    """The reference with the best numbers that tuning found, if it found better ones."""
     front = open_history(tuned(options)).front if (tuned(options) / FILE).is_file() else []
     return front[0] if front and front[0].index else None
 
 
 def programs(options: argparse.Namespace, best: Candidate | None) -> Programs:
-    """The seed with the constants of the scale, and the reference with its own or the `best` that tuning found."""
+    """Seed and reference with the constants of the scale, and the reference with the numbers of `best`."""
     target, expert = load_target(folder_of(None)), load_target(REFERENCE)
     reader = plugins.load(plugins.READER)
     texts = {SEED: read_seed(reader(target.rules_at(options.scale)), target, options.scale).source}
     texts[EXPERT] = read_seed(reader(expert.rules), expert, options.scale).source
     if best:
-        texts[EXPERT] = reader(expert.rules).bind(best.genome, best.params)
+        texts[TUNED] = reader(expert.rules).bind(best.genome, best.params)
     return Programs(texts, options.scale, budget_of(target, options.scale, None))
 
 
@@ -126,21 +127,22 @@ class Executors:
 
     def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
         self._options, self._stack = options, stack
-        self._opened: dict[str, LocalExecutor] = {}
+        self._opened: dict[Path, LocalExecutor] = {}
         self._machine: dict[str, object] = {}
 
     def of(self, name: str) -> LocalExecutor:
-        if name not in self._opened:
-            target = load_target(folder_of(None) if name == SEED else REFERENCE)
+        folder = folder_of(None) if name == SEED else REFERENCE
+        if folder not in self._opened:
+            target = load_target(folder)
             command = judge_command(target, self._options.scale, self._options.data)
             slots = slots_for(target, self._options.scale, self._options.slots)
             executor = LocalExecutor(command, slots, lambda trial: trial.genome.source, sys.stderr)
-            self._opened[name] = self._stack.enter_context(closing(executor))
+            self._opened[folder] = self._stack.enter_context(closing(executor))
             said = {key: executor.hello[key] for key in ABOUT}
             if self._machine and said != self._machine:
                 raise ConfigError(f"seed and reference would not be measured alike: {self._machine} and {said}")
             self._machine = said
-        return self._opened[name]
+        return self._opened[folder]
 
     @property
     def machine(self) -> dict[str, object]:
@@ -149,41 +151,40 @@ class Executors:
         return self._machine
 
 
-def interleaved(budget: float, seeds: range) -> list[Key]:
-    """Both programs in turn, so that both meet the machine in the same state."""
-    return [(name, budget, seed) for seed in seeds for name in (SEED, EXPERT)]
+def interleaved(names: Iterable[str], budget: float, seeds: range) -> list[Key]:
+    """The programs in turn, so that all meet the machine in the same state."""
+    return [(name, budget, seed) for seed in seeds for name in names]
 
 
-def in_rows(budget: float, seeds: range) -> list[Key]:
+def in_rows(names: Iterable[str], budget: float, seeds: range) -> list[Key]:
     """All trainings of a program together, so that several run at a time."""
-    return [(name, budget, seed) for name in (SEED, EXPERT) for seed in seeds]
+    return [(name, budget, seed) for name in names for seed in seeds]
 
 
 def measure(options: argparse.Namespace, until: float) -> int:
     """Run what is missing, and write the results as they stand after each trial."""
-    best = best_tuned(options)
-    both = programs(options, best)
-    about = {"scale": options.scale, "tuned": best is not None}
+    those = programs(options, best_tuned(options))
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-    for name, text in both.texts.items():
+    order = interleaved if options.slots == 1 else in_rows
+    for name, text in those.texts.items():
         (options.output / f"{name}.py").write_text(text)
     with ExitStack() as stack:
         executors = Executors(options, stack)
-        measured = Measured(options.output / "trials.jsonl", both, executors.of, until)
+        measured = Measured(options.output / "trials.jsonl", those, executors.of, until)
 
         def run(keys: list[Key]) -> None:
             for key in measured.measure(keys):
                 loss = measured.of(*key[:2], [key[2]])[0]["val_bpb"]
                 print(f"{key[0]} {key[1]:g} s, seed {key[2]}: val_bpb {loss:.4f}", file=sys.stderr, flush=True)
-                write(options, measured, seeds, about | {"machine": executors.machine})
+                write(options, measured, seeds, executors.machine)
 
         for budget in options.budgets:
-            run(interleaved(budget, seeds) if options.slots == 1 else in_rows(budget, seeds))
+            run(order(those.texts, budget, seeds))
         for budget in options.budgets:
             goal = fmean(m["val_bpb"] for m in measured.of(SEED, budget, seeds))
             while (rung := next_rung(curve(measured, budget, seeds), goal)) is not None:
                 run([(EXPERT, rung * budget, seed) for seed in seeds])
-        write(options, measured, seeds, about | {"machine": executors.machine})
+        write(options, measured, seeds, executors.machine)
     print((options.output / "results.md").read_text())
     return 0
 
@@ -195,12 +196,12 @@ def curve(measured: Measured, budget: float, seeds: range) -> dict[float, list[f
     return {share: losses for share, losses in rows.items() if len(losses) == len(seeds)}
 
 
-def write(options: argparse.Namespace, measured: Measured, seeds: range, about: dict[str, object]) -> None:
-    """The results as they stand, and `about` what."""
+def write(options: argparse.Namespace, measured: Measured, seeds: range, machine: Mapping[str, object]) -> None:
+    """The results as they stand."""
     budgets = sorted({row[1] for row in measured.metrics} | set(options.budgets))
-    runs = {name: {b: measured.of(name, b, seeds) for b in budgets} for name in (SEED, EXPERT)}
+    runs = {name: {b: measured.of(name, b, seeds) for b in budgets} for name in measured.programs.texts}
     curves = {b: curve(measured, b, seeds) for b in options.budgets}
-    found = summary(runs, curves, len(seeds)) | about
+    found = summary(runs, curves, len(seeds)) | {"scale": options.scale, "machine": dict(machine)}
     (options.output / "results.json").write_text(json.dumps(found, indent=1) + "\n")
     (options.output / "results.md").write_text(report(found))
 

@@ -29,27 +29,27 @@ BIGRAM_BUCKETS = 16384  # of the hashed pairs of tokens
 BATCH_SIZE = 32  # sequences in a step
 COMPILE = True
 
-ROPE_BASE = 10000.0  # knob: 1000..200000 log
-QK_GAIN = 1.2  # knob: 0.5..3 log
-SOFTCAP = 15.0  # knob: 5..60 log
-HEAD_STD = 1e-3  # knob: fixed
-X0_INIT = 0.1  # knob: 0.01..0.5 log
+ROPE_BASE = 10000.0
+QK_GAIN = 1.2
+SOFTCAP = 15.0
+HEAD_STD = 1e-3
+X0_INIT = 0.1
 
 MATRIX_LR = 0.02  # of Muon
-EMBED_LR = 0.3  # knob: 0.02..2 log
-VALUE_LR = 0.3  # knob: 0.02..2 log
-BIGRAM_LR = 0.3  # knob: 0.02..2 log
+EMBED_LR = 0.3
+VALUE_LR = 0.3
+BIGRAM_LR = 0.3
 HEAD_LR = 4e-3
 SCALAR_LR = 1e-2
 BETA1 = 0.8  # of Adam
 BETA2 = 0.95
 WEIGHT_DECAY = 0.1  # of Muon, falls to nothing with the budget
-MUON_MOMENTUM = 0.95  # knob: 0.85..0.98
-MUON_START = 0.85  # knob: 0.6..0.95
-MUON_BETA2 = 0.95  # knob: 0.8..0.99
+MUON_MOMENTUM = 0.95
+MUON_START = 0.85
+MUON_BETA2 = 0.95
 MOMENTUM_WARMUP = 0.1  # share of the budget over which Muon's momentum rises
 WARMDOWN = 0.6  # share of the budget over which the learning rates fall
-FINAL_LR = 0.05  # knob: 0.001..0.3 log
+FINAL_LR = 0.05
 
 # ---------------------------------------------------------------------------------------------
 # Model
@@ -94,7 +94,7 @@ class Block(nn.Module):
         self.attn_proj = nn.Parameter(torch.zeros(1, DIM, DIM))
         self.fc = matrices(1, MLP_RATIO * DIM, DIM)
         self.mlp_proj = nn.Parameter(torch.zeros(1, DIM, MLP_RATIO * DIM))
-        self.gate = nn.Parameter(torch.zeros(HEADS, min(32, DIM))) if has_values else None  # knob: fixed
+        self.gate = nn.Parameter(torch.zeros(HEADS, min(32, DIM))) if has_values else None
         self.stream = nn.Parameter(torch.tensor([1.0, X0_INIT]))
 
     def forward(self, x, x0, values, cos, sin):
@@ -235,7 +235,7 @@ adam = torch.optim.AdamW(
         {"params": [p for p in blocks if p.ndim < 3], "lr": SCALAR_LR},
     ],
     betas=(BETA1, BETA2),
-    eps=1e-10,  # knob: fixed
+    eps=1e-10,
     weight_decay=0.0,
     fused=DEVICE == "cuda",
 )

@@ -160,11 +160,15 @@ def test_the_report_has_noise_headroom_and_the_speed_up() -> None:
     assert found["noise_of_the_seed"]["20"] == pytest.approx(0.1414, abs=1e-4)
     assert speed["headroom"] == pytest.approx(0.3) and 5 < speed["seconds_to_target"]["mean"] < 10
     assert speed["speed_up"] == pytest.approx(20 / speed["seconds_to_target"]["mean"])
-    text = report(found | {"scale": "gpu", "machine": {}, "tuned": False})
-    assert "has its own numbers" in text
+    text = report(found | {"scale": "gpu", "machine": {}})
+    assert "Tuned" not in text
     assert "| seed | 20 | 2 | 1.1000 ± 0.1000 | 25.0 ± 0.0 % |" in text and "| 20 | 0.1414 | +0.3000 |" in text
     worse = summary({"seed": {20.0: rows(0.5)}, "reference": runs["reference"]}, curves, seeds=1)
-    assert "not reached" in report(worse | {"scale": "gpu", "machine": {}, "tuned": True})
+    assert "not reached" in report(worse | {"scale": "gpu", "machine": {}})
+    tuned = summary(runs | {"tuned": {10.0: rows(0.8), 20.0: rows(0.6, 0.7)}}, curves, seeds=2)
+    told = report(tuned | {"scale": "gpu", "machine": {}})
+    assert "| tuned | 10 | 1 |" in told and "Tuned, the reference is 0.1500 ± 0.0500 bpb better at 20 s" in told
+    assert "better at 10 s" not in told  # a pair is missing
 
 
 def test_its_judge_is_that_of_the_seed_and_is_told_whose_compile_cache_to_fill() -> None:
