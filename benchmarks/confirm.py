@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from rich.console import Console
 from benchmarks.fresh import FIRST_SEED, fresh_trial
 from evolve import plugins
 from evolve.assemble import executor_of
+from evolve.batch import run_all
 from evolve.config import ConfigError, load_target
 from evolve.executors.local import JudgeError
 from evolve.history import History
@@ -35,6 +37,7 @@ from evolve.judges import judge_command
 from evolve.model import Candidate, Trial
 from evolve.objectives import alike, crossing, next_rung
 from evolve.plots.progress import plot_progress
+from evolve.reports.audit import Pace, counted
 from evolve.reports.front import print_front
 from evolve.reports.open import find_candidate, open_history
 from evolve.store import StoreError
@@ -50,6 +53,8 @@ def main() -> int:
     parser.add_argument("--id", default="best", help="a candidate (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=5, help="fresh seeds (default: %(default)s)")
     options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error(f"--seeds {options.seeds}: intervals need at least 2")
     try:
         history = open_history(options.run_dir)
         candidate = find_candidate(history, options.id)
@@ -87,11 +92,17 @@ def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dic
     with closing(executor_of(history, sys.stderr)) as executor:
 
         def train(trials: list[Trial]) -> Runs:
-            outcomes = [future.result() for future in [executor.submit(t) for t in trials]]
-            for outcome in outcomes:
-                if outcome.status != "ok":
-                    raise ConfigError(f"{candidate.id} or the seed program: {outcome.status}, {outcome.reason}")
-            return [dict(o.metrics) for o in outcomes]
+            found: dict[int, dict[str, float]] = {}
+            seconds = f"{trials[0].budget:g} s"
+            with Pace(Console(stderr=True), len(trials), executor.slots) as pace:
+                jobs = list(enumerate(trials))
+                for i, outcome in run_all(executor, jobs, math.inf, lambda: pace(len(found))):
+                    if outcome.status != "ok":
+                        raise ConfigError(f"{candidate.id} or the seed program: {outcome.status}, {outcome.reason}")
+                    found[i] = dict(outcome.metrics)
+                said = f"{counted(len(trials), 'training')} of {seconds}, {pace.said(len(found))}"
+            print(said, file=sys.stderr, flush=True)
+            return [found[i] for i in range(len(trials))]
 
         full = train([fresh_trial(settings, which, 1.0, s) for s in seeds for which in (program, candidate)])
         runs = {"seed": full[::2], "candidate": full[1::2]}
