@@ -38,10 +38,13 @@ class Scale:
     @classmethod
     def read(cls, name: str) -> Scale:
         """Raises DataError where there is no such scale."""
-        scales = tomllib.loads((FOLDER / "target.toml").read_text())["scales"]
+        scales = tomllib.loads((FOLDER / "target.toml").read_text()).get("scales", {})
         if name not in scales:
             raise DataError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
-        return cls(name, *(scales[name][field] for field in ("device", "clock", "budget", "memory_mb")))
+        fields = ("device", "clock", "budget", "memory_mb")
+        if missing := [field for field in fields if field not in scales[name]]:
+            raise DataError(f"[scales.{name}] in target.toml lacks {', '.join(missing)}")
+        return cls(name, *(scales[name][field] for field in fields))
 
 
 @dataclass(frozen=True)

@@ -325,10 +325,12 @@ def _same_run(history: History, settings: Settings, directory: Path) -> None:
     if not history.header:
         return
     known, given = history.header["settings"], asdict(settings) | {"models": list(settings.models)}
-    if changed := [
-        f"{k} was {known[k]!r}, now {given[k]!r}" for k in given if k != "corpus" and known.get(k) != given[k]
-    ]:
-        raise ConfigError(f"{directory} holds another run: {'; '.join(changed)}. Choose another --run-dir.")
+    changed = [k for k in given if k != "corpus" and known.get(k) != given[k]]
+    said = [f"{k} was {known.get(k)!r}, now {given[k]!r}" for k in changed if k != "fingerprint"]
+    if "fingerprint" in changed:
+        said.append("files of the target have changed since it began")
+    if said:
+        raise ConfigError(f"{directory} holds another run: {'; '.join(said)}. Choose another --run-dir.")
 
 
 def read_seed(reader: Any, target: Target, scale: str) -> Genome:

@@ -96,7 +96,10 @@ def load_target(folder: Path) -> Target:
     text = _read(path)
     try:
         table = tomllib.loads(text)
-        source, judge = _read(folder / table["script"]), folder / table["harness"]["judge"]
+        script, judge = folder / table["script"], folder / table["harness"]["judge"]
+        if not script.is_file():
+            raise ConfigError(f"{path} names a script that is not there: {script}")
+        source = _read(script)
         if not judge.is_file():
             raise ConfigError(f"{path} names a judge that is not there: {judge}")
         return Target(
@@ -135,8 +138,13 @@ def _read(path: Path) -> str:
 def _objectives(tables: Sequence[Mapping[str, str]]) -> tuple[Objective, ...]:
     """The loss, which is minimised, comes first."""
     found = tuple(map(_objective, tables))
-    if not found or found[0].direction != "minimize" or len({o.name for o in found}) < len(found):
-        raise ConfigError("objectives must have different names, and the first one is a loss to minimize")
+    if not found or len({o.name for o in found}) < len(found):
+        raise ConfigError("target.toml needs [[objectives]], with different names")
+    if found[0].direction != "minimize":
+        raise ConfigError(
+            "the first of the objectives is the loss, which is minimized: let the judge report an error, such as "
+            f"1 - accuracy, instead of {found[0].name}"
+        )
     return found
 
 

@@ -106,7 +106,9 @@ def admitted(outcome: Outcome, trial: Trial, objectives: Sequence[Objective]) ->
         outcome = replace(outcome, seconds=trial.budget)
     wrong = [f"{name} = {value}" for name, value in outcome.metrics.items() if not math.isfinite(value)]
     needed = {o.name for o in objectives} - {SECONDS_TO_TARGET} if trial.purpose != "smoke" else set()
-    wrong += [f"no {name}" for name in sorted(needed - outcome.metrics.keys())] if outcome.status == "ok" else []
+    if outcome.status == "ok" and (missing := sorted(needed - outcome.metrics.keys())):
+        there = ", ".join(sorted(outcome.metrics)) or "none"
+        wrong += [f"no {' and no '.join(missing)}, an objective in target.toml; the metrics of its judge are {there}"]
     wrong += [f"proven violation, {outcome.violation}"] if outcome.violation and outcome.status == "ok" else []
     if not wrong:
         return outcome

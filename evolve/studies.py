@@ -65,6 +65,8 @@ class Studied(Measured):
 
     def _study(self, owner: str, trial: Trial, outcome: Outcome) -> None:
         """An outcome that counts."""
+        if trial.purpose == "smoke":  # no score is asked of it
+            return
         loss = outcome.metrics[self.loss] if outcome.status == "ok" else None
         if trial.purpose == "tune" and trial.rung == self._low_rung_of(owner):
             self.studies[owner].append((trial.params, loss))

@@ -14,6 +14,8 @@ from evolve.model import Knob
 from operators.literals import Literal
 from operators.ranges import family
 
+_ATTENTION = ("width", "heads", "head_dim", "kv_heads")
+_BATCH = "batch"
 _TOTAL = ("total", "global", "effective")
 
 
@@ -23,20 +25,20 @@ def fit(knobs: Sequence[Knob], literals: Sequence[Literal], directed: Iterable[s
     `literals` are all numbers of the program; `directed` the addresses whose values were declared, not guessed.
     """
     groups = _groups(knobs, literals)
-    fitted = {knob.address: knob for knob in (*_attention(groups), *_batches(groups.get("batch", []), set(directed)))}
+    fitted = {knob.address: knob for knob in (*_attention(groups), *_batches(groups.get(_BATCH, []), set(directed)))}
     every = (fitted.get(knob.address, knob) for knob in knobs)
     return tuple(knob for knob in every if knob.kind != "choice" or len(knob.values) > 1)
 
 
 def _groups(knobs: Sequence[Knob], literals: Sequence[Literal]) -> dict[str, list[Knob]]:
-    """Integers by family, as choices; a number that is not tuned is a choice of one."""
+    """Integers of the families that restrict each other, as choices; a number that is not tuned is a choice of one."""
     by_address = {knob.address: knob for knob in knobs}
     groups: dict[str, list[Knob]] = {}
     for literal in literals:
         known, value = family(literal), literal.value
         if known == "width" and literal.part:
             continue  # `hidden = 4 * DIM` is as wide as DIM allows
-        if known and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if known in (*_ATTENTION, _BATCH) and isinstance(value, int) and not isinstance(value, bool) and value > 0:
             knob = by_address.get(literal.address) or Knob(literal.address, "int", value, value, False, value)
             groups.setdefault(known, []).append(_as_choice(knob))
     return groups
@@ -58,7 +60,7 @@ def _attention(groups: dict[str, list[Knob]]) -> list[Knob]:
 
     Where width, heads and head dimension are all written out, none can move alone: each keeps its default.
     """
-    widths, heads, dims, shared = (groups.get(name, []) for name in ("width", "heads", "head_dim", "kv_heads"))
+    widths, heads, dims, shared = (groups.get(name, []) for name in _ATTENTION)
     if widths and heads and dims:
         return [_keep(knob, ()) for knob in (*widths, *heads, *dims, *shared)]
     group = math.lcm(*(int(knob.default) for knob in shared))  # query heads come in multiples of it

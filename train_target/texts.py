@@ -47,7 +47,7 @@ class Scale:
     @classmethod
     def read(cls, name: str) -> Scale:
         """Raises DataError where there is no such scale, or a key in it that nothing reads."""
-        scales = tomllib.loads((FOLDER / "target.toml").read_text())["scales"]
+        scales = tomllib.loads((FOLDER / "target.toml").read_text()).get("scales", {})
         if name not in scales:
             raise DataError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
         known = [field for field in cls.__dataclass_fields__ if field != "name"]

@@ -10,6 +10,7 @@ import signal
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -42,6 +43,13 @@ MOMENT = 0.1  # seconds between two looks whether a device is free
 TOLD_EVERY = 5.0  # seconds of waiting after which the engine is told so again
 HUNG_UP = "closed its connection to the judge"
 GRANTS = ("namespaces", "landlock")  # parts of the isolation that not every kernel grants
+
+
+def failure(error: Exception) -> str:
+    """What a fault of the judge's own code was, and where: the whole of it goes to the judge's log."""
+    traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"the judge failed in {Path(last.filename).name}, line {last.lineno}: {type(error).__name__}: {error}"
 
 
 def make_clock(scale: Scale, pid: int, above: int | None = None) -> Clock:
@@ -127,11 +135,7 @@ class Judge:
                     self.begin()
                 return self.audited(source, terms) if terms.purpose in AUDITED else self.run(source, terms)
             except Exception as error:  # whatever it is, the slot goes on
-                said = (
-                    str(error)
-                    if isinstance(error, Infrastructure)
-                    else f"the judge failed: {type(error).__name__}: {error}"
-                )
+                said = str(error) if isinstance(error, Infrastructure) else failure(error)
                 self.abandon()
                 return self.outcome(Verdict("infrastructure", disk_trouble(self.folder.parent) or said))
 

@@ -94,7 +94,8 @@ def _check(options: argparse.Namespace) -> None:
 def _program(options: argparse.Namespace, recorded: Recorded, candidate: Candidate, reader: object) -> str:
     text = _text(recorded.history, candidate, reader, options.upstream)
     _write(options.output, text, options.force)
-    return f"wrote {options.output}: candidate {candidate.id} with its tuned numbers"
+    what = f"candidate {candidate.id} with its tuned numbers" if candidate.index else "the seed program, as it was"
+    return f"wrote {options.output}: {what}"
 
 
 def _branch(options: argparse.Namespace, recorded: Recorded, candidate: Candidate, reader: object) -> str:

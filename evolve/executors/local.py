@@ -171,6 +171,14 @@ class Judge:
             env=judge_environment(),
         )
 
+    def _last_words(self) -> str:
+        """What it wrote last where it writes to a file, and which one."""
+        if self._log is None or not Path(str(self._log.name)).is_file():
+            return ""
+        path = Path(self._log.name)
+        lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+        return f": {lines[-1]} ({path})" if lines else ""
+
     def ready(self, waiting: Callable[[], None] = lambda: None, first: Mapping[str, Any] | None = None) -> None:
         """Wait until it says that it is ready. Raises `JudgeError` with its own words if it does not.
 
@@ -182,9 +190,7 @@ class Judge:
                 waiting()
             answer = self._read()
         if answer is None or not answer.get("ready"):
-            raise JudgeError(
-                (answer or {}).get("error", "the judge ended before it was ready; see judge.log in the run directory")
-            )
+            raise JudgeError((answer or {}).get("error") or f"the judge ended before it was ready{self._last_words()}")
         if first and isolates_less(answer, first):
             raise JudgeError(
                 f"a judge came up at isolation level {answer['level']} ({answer.get('isolation')}), where one began at "
