@@ -88,11 +88,14 @@ def test_it_knows_what_the_judge_said_of_itself(make: Callable[[int], LocalExecu
     assert make(1).hello == {"ready": True, "core": 0}
 
 
-def test_a_judge_that_cannot_start_says_why_and_leaves_no_process() -> None:
+def test_a_judge_that_cannot_start_says_why_and_leaves_no_process(tmp_path: Path) -> None:
     with pytest.raises(JudgeError, match="no text in here"):
         LocalExecutor([JUDGE, "--never-ready", "no text in here"], [Slot((0,)), Slot((1,))], bind)
     with pytest.raises(JudgeError, match="ended before it was ready"):
         LocalExecutor(["-c", "pass"], [Slot((0,))], bind)
+    why = "ended before it was ready: ModuleNotFoundError: .*judge.log"
+    with (tmp_path / "judge.log").open("w") as log, pytest.raises(JudgeError, match=why):
+        LocalExecutor(["-c", "import no_such_module"], [Slot((0,))], bind, log)
     assert judges() == []
 
 

@@ -165,7 +165,7 @@ def test_a_worker_with_another_target_leaves_the_trials_alone_and_says_so(
     assert main(worker) == 2
     assert "none of the trials can be run here: the target differs" in capfd.readouterr().err
     assert main(command) == 2
-    assert "holds another run: fingerprint was" in capfd.readouterr().err
+    assert "holds another run: files of the target have changed since it began" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

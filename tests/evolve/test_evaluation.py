@@ -299,7 +299,8 @@ def test_a_metric_that_is_not_finite_makes_an_outcome_invalid(name: str, value: 
 def test_a_success_without_an_objective_is_invalid_but_not_for_a_smoke_test() -> None:
     bare = Outcome("ok", {"loss": 1.0})
     assert admitted(bare, TRIAL, OBJECTIVES).status == "invalid"
-    assert "no memory" in admitted(bare, TRIAL, OBJECTIVES).reason
+    reason = admitted(bare, TRIAL, OBJECTIVES).reason
+    assert "no memory, an objective in target.toml; the metrics of its judge are loss" in reason
     smoke = PLAN.trial(GENOME, ANCHOR, 0.25, 0, "smoke")
     assert admitted(Outcome("ok"), smoke, OBJECTIVES) == Outcome("ok")
 

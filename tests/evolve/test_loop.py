@@ -277,6 +277,23 @@ def test_what_is_known_at_the_full_budget_is_every_first_training_there(tmp_path
     assert history.pools[1.0] == list(firsts.values()) and len(firsts) > 9
 
 
+def test_a_smoke_test_is_no_training_at_the_full_budget_where_that_is_the_only_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = replace(toy.plan(), rungs=(1.0,), tune_trials=0)
+    monkeypatch.setattr(toy, "plan", lambda: alone)
+
+    def function(trial: Trial) -> Outcome:
+        return Outcome("ok") if trial.purpose == "smoke" else toy.run_trial(trial)
+
+    _, loop = run(tmp_path, 3, function)
+    history = loop.history
+    smoked = [t for t in history.trials.values() if t.purpose == "smoke" and t.rung == 1.0]
+    assert len(smoked) > 5 and len(history.pools[1.0]) > 5
+    assert {t.purpose for t in history.trials.values() if t.rung == 1.0} > {"smoke"}
+    assert all(loss is not None for _, loss in history.pools[1.0])
+
+
 def test_a_finished_run_does_nothing_when_it_is_started_again(tmp_path: Path) -> None:
     reason, first = run(tmp_path, 2)
     again, second = run(tmp_path, 2, lambda trial: pytest.fail("a trial was run"))

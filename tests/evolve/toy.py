@@ -130,7 +130,7 @@ def make_loop(directory: Path, generations: int, executor: InlineExecutor, seed:
     if not history.header:
         header = {
             "settings": {"seed": seed, "offspring": 4, "population": 8, "budget": 1.0, "operators": {}, "corpus": ""},
-            "rungs": [0.25, 0.5, 1.0],
+            "rungs": list(plan().rungs),
             "objectives": [{"name": o.name, "direction": o.direction} for o in OBJECTIVES],
         }
         history.apply(store.append("run", "run", header))
