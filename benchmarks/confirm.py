@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from statistics import fmean
@@ -43,6 +44,7 @@ from evolve.reports.open import find_candidate, open_history
 from evolve.store import StoreError
 
 RESAMPLES = 2000
+ABOUT = ("device", "versions", "isolation", "corpus")  # of the machine
 Runs = list[dict[str, float]]  # metrics by seed
 
 
@@ -60,12 +62,13 @@ def main() -> int:
         candidate = find_candidate(history, options.id)
         options.output.mkdir(parents=True, exist_ok=True)
         results = measured(history, candidate, options.seeds, options.output / "results.json")
+        if find_spec("scipy") is None:
+            raise ConfigError(
+                f"{options.output}/results.json has what was trained. The report needs scipy: pip install -c "
+                "constraints.txt -e '.[benchmarks]', and the same command"
+            )
         (options.output / "results.md").write_text(report(history, results))
         plot_progress(history, options.output / "progress.png")
-    except ModuleNotFoundError as error:
-        print(f"confirm: trained, {options.output}/results.json has it; for the report {error.name} is missing. Once")
-        print("pip install -c constraints.txt -e '.[benchmarks]' is done, the same command writes it.")
-        return 2
     except (ConfigError, StoreError, JudgeError) as error:
         print(f"confirm: {error}", file=sys.stderr)
         return 2
@@ -74,13 +77,27 @@ def main() -> int:
 
 
 def measured(history: History, candidate: Candidate, seeds: int, path: Path) -> dict[str, Any]:
-    """The results of a candidate with so many seeds: those of the file, or new ones, which it has afterwards."""
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    if known.get("id") == candidate.id and len(known["runs"]["seed"]) == seeds:
-        return dict(known)
+    """The results of a candidate with so many seeds: those of the file, or new ones, which it has afterwards.
+
+    Raises ConfigError where the file holds something else.
+    """
+    params = dict(candidate.params)
+    of = {"settings": history.header["settings"], "program": candidate.genome.key, "params": params, "seeds": seeds}
+    of = json.loads(json.dumps(of))
+    if path.is_file():
+        try:
+            known = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{path} is damaged: remove it, or choose another -o") from error
+        if known.get("of") != of:
+            raise ConfigError(f"{path} is of another candidate, run or number of seeds: choose another -o")
+        print(f"Nothing is trained: {path} has it already.", file=sys.stderr)
+        return known
     results = confirm(history, candidate, range(FIRST_SEED, FIRST_SEED + seeds))
-    results["counts"] = count_models(history)
-    path.write_text(json.dumps(results, indent=1))
+    results |= {"counts": count_models(history), "of": of}
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(results, indent=1))
+    new.replace(path)
     return results
 
 
@@ -110,7 +127,7 @@ def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dic
         curve = {1.0: [m[history.loss] for m in runs["candidate"]]}
         while (rung := next_rung(curve, target)) is not None:
             curve[rung] = [m[history.loss] for m in train([fresh_trial(settings, candidate, rung, s) for s in seeds])]
-        about = {key: executor.hello[key] for key in ("device", "versions", "isolation")} | {"slots": executor.slots}
+        about = {key: executor.hello[key] for key in ABOUT} | {"slots": executor.slots}
     named = {f"{rung:g}": losses for rung, losses in curve.items()}
     return {"id": candidate.id, "budget": settings["budget"], "runs": runs, "curve": named, "machine": about}
 

@@ -46,10 +46,12 @@ GRANTS = ("namespaces", "landlock")  # parts of the isolation that not every ker
 
 
 def failure(error: Exception) -> str:
-    """What a fault of the judge's own code was, and where: the whole of it goes to the judge's log."""
-    traceback.print_exception(error)
+    """What kind of fault the judge's own code has, and where. Its words may quote a text: they go to the log alone."""
+    with suppress(OSError):  # of a full disk
+        traceback.print_exception(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"the judge failed in {Path(last.filename).name}, line {last.lineno}: {type(error).__name__}: {error}"
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return f"the judge failed in {where}: {type(error).__name__} (see judge.log)"
 
 
 def make_clock(scale: Scale, pid: int, above: int | None = None) -> Clock:

@@ -122,13 +122,15 @@ def programs(options: argparse.Namespace, best: Candidate | None) -> Programs:
 class Executors:
     """What runs the trials of each program: a target's own judge, opened when it is first asked for.
 
-    `machine` is what they say of where they are. Raises ConfigError for one that says another thing than the first.
+    `machine` is what they say of where they are, or what `results.json` says of an earlier call. Raises ConfigError for
+    one that says another thing: losses, and gains of seconds, are compared on one kind of machine and one text.
     """
 
     def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
         self._options, self._stack = options, stack
         self._opened: dict[Path, LocalExecutor] = {}
-        self._machine: dict[str, object] = {}
+        path = options.output / "results.json"
+        self._machine: dict[str, object] = json.loads(path.read_text())["machine"] if path.is_file() else {}
 
     def of(self, name: str) -> LocalExecutor:
         folder = folder_of(None) if name == SEED else REFERENCE
@@ -140,13 +142,13 @@ class Executors:
             self._opened[folder] = self._stack.enter_context(closing(executor))
             said = {key: executor.hello[key] for key in ABOUT}
             if self._machine and said != self._machine:
-                raise ConfigError(f"seed and reference would not be measured alike: {self._machine} and {said}")
+                raise ConfigError(f"not measured alike, choose another -o: {self._machine} before, now {said}")
             self._machine = said
         return self._opened[folder]
 
     @property
     def machine(self) -> dict[str, object]:
-        if not self._opened:
+        if not self._machine:
             self.of(SEED)
         return self._machine
 

@@ -162,6 +162,7 @@ class Judge:
 
     def _start(self) -> None:
         self._said = b""  # what it wrote after its last answer
+        self._log_began = os.fstat(self._log.fileno()).st_size if self._log else 0
         self._process = subprocess.Popen(
             [sys.executable, *self._command],
             stdin=subprocess.PIPE,
@@ -172,12 +173,13 @@ class Judge:
         )
 
     def _last_words(self) -> str:
-        """What it wrote last where it writes to a file, and which one."""
+        """The last line that was written since it began where it writes to a file, and which one."""
         if self._log is None or not Path(str(self._log.name)).is_file():
             return ""
         path = Path(self._log.name)
-        lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
-        return f": {lines[-1]} ({path})" if lines else ""
+        lines = path.read_bytes()[self._log_began :].decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f": {said[-1]} ({path})" if said else f"; {path} says nothing of it"
 
     def ready(self, waiting: Callable[[], None] = lambda: None, first: Mapping[str, Any] | None = None) -> None:
         """Wait until it says that it is ready. Raises `JudgeError` with its own words if it does not.
@@ -190,7 +192,8 @@ class Judge:
                 waiting()
             answer = self._read()
         if answer is None or not answer.get("ready"):
-            raise JudgeError((answer or {}).get("error") or f"the judge ended before it was ready{self._last_words()}")
+            words = "" if first else self._last_words()  # of one that began in mid-run, models hear the reason
+            raise JudgeError((answer or {}).get("error") or f"the judge ended before it was ready{words}")
         if first and isolates_less(answer, first):
             raise JudgeError(
                 f"a judge came up at isolation level {answer['level']} ({answer.get('isolation')}), where one began at "

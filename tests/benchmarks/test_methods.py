@@ -163,6 +163,19 @@ def test_regularised_evolution_forgets_who_is_old_and_greedy_does_not() -> None:
     assert parents["greedy"] == {1} and min(parents["regularised_evolution"]) == 20
 
 
+def test_with_a_population_of_one_all_children_are_of_its_survivor_and_have_no_mates() -> None:
+    front = [individual(0, 5.0, 5.0)] + [individual(i, 4.0 - i / 10, 2.0 + i / 10, parents=(0,)) for i in range(1, 6)]
+    matings = {}
+    for name in ("no_population", "ours"):
+        search = load(name).setup(TASK.given(), 1).search
+        for candidate in front:
+            search.tell(candidate)
+        matings[name] = [search.ask(i).parents for i in range(6, 106)]
+    assert len({parents[0].id for parents in matings["ours"]}) > 1
+    assert len({parents[0].id for parents in matings["no_population"]}) == 1
+    assert all(len(parents) == 1 for parents in matings["no_population"])
+
+
 def test_a_method_that_there_is_not_is_named() -> None:
     with pytest.raises(ConfigError, match="no method 'best'; there are asha, centaur"):
         load("best")

@@ -24,7 +24,7 @@ from nursery import Nursery, remove
 from selftest import Settled
 from tests.target.conftest import SCORE, TARGET, TINY, TRAIN, Slot
 from texts import Scale, Texts
-from trials import Engine, Judge
+from trials import Engine, Judge, failure
 
 
 def test_ready_line_tells_corpus_isolation_and_baselines(slot: Slot) -> None:
@@ -402,3 +402,13 @@ def test_nothing_outlives_the_judge(cache: Path, tmp_path: Path, number: int) ->
             break
         time.sleep(0.02)
     assert below(slot) == []
+
+
+def test_what_a_fault_of_the_judge_quotes_goes_to_its_log_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its reason is told to language models, and it may have been reading a text that is hidden."""
+    try:
+        float("words of the validation text")
+    except ValueError as error:
+        said = failure(error)
+    assert re.fullmatch(r"the judge failed in test_trial.py, line \d+: ValueError \(see judge.log\)", said)
+    assert "words of the validation text" in capsys.readouterr().err

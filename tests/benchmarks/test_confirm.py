@@ -1,0 +1,82 @@
+"""A confirmation: nothing is trained twice, no other run's results are taken, and scipy is for the report only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import confirm
+from evolve.config import ConfigError
+from evolve.history import History
+from evolve.model import Candidate
+from tests.evolve.runs import run
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whom `confirm.confirm` was asked to train."""
+    asked: list[str] = []
+
+    def train(history: History, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
+        asked.append(candidate.id)
+        rows = [{"loss": 1.0 + seed % 7} for seed in seeds]
+        return {
+            "id": candidate.id,
+            "budget": 1.0,
+            "runs": {"seed": rows, "candidate": rows},
+            "curve": {},
+            "machine": {},
+        }
+
+    monkeypatch.setattr(confirm, "confirm", train)
+    monkeypatch.setattr(confirm, "count_models", lambda history: {})
+    return asked
+
+
+def measured_child(history: History) -> Candidate:
+    return next(c for c in history.candidates.values() if c.index and c.verdict == "ok")
+
+
+def test_what_was_trained_is_not_trained_again(
+    tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    history, path = run(tmp_path / "run", 4)[1].history, tmp_path / "results.json"
+    child = measured_child(history)
+    first = confirm.measured(history, child, 5, path)
+    assert confirm.measured(history, child, 5, path) == json.loads(json.dumps(first)) and trained == [child.id]
+    assert f"Nothing is trained: {path} has it already." in capsys.readouterr().err
+
+
+def test_the_results_of_another_run_candidate_or_number_of_seeds_are_not_taken(
+    tmp_path: Path, trained: list[str]
+) -> None:
+    history, path = run(tmp_path / "run", 4)[1].history, tmp_path / "results.json"
+    child = measured_child(history)
+    confirm.measured(history, child, 5, path)
+    with pytest.raises(ConfigError, match="of another candidate, run or number of seeds"):
+        confirm.measured(history, child, 3, path)
+    history.header = history.header | {"settings": history.header["settings"] | {"budget": 999.0}}
+    with pytest.raises(ConfigError, match="of another candidate, run or number of seeds"):
+        confirm.measured(history, child, 5, path)
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(ConfigError, match="damaged: remove it"):
+        confirm.measured(history, child, 5, path)
+    assert trained == [child.id]
+
+
+def test_without_scipy_it_trains_and_says_what_the_report_needs(
+    tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = run(tmp_path / "run", 4)[1].history
+    child = measured_child(history)
+    monkeypatch.setattr(confirm, "open_history", lambda directory: history)
+    monkeypatch.setattr(confirm, "find_spec", lambda name: None)
+    arguments = ["confirm", str(tmp_path / "run"), "-o", str(tmp_path / "out"), "--id", child.id, "--seeds", "2"]
+    monkeypatch.setattr("sys.argv", arguments)
+    assert confirm.main() == 2 and trained == [child.id]
+    assert "The report needs scipy: pip install" in capsys.readouterr().err
+    assert (tmp_path / "out" / "results.json").is_file() and not (tmp_path / "out" / "results.md").exists()
