@@ -76,7 +76,7 @@ def test_a_seed_program_that_is_not_text(target: Path, tmp_path: Path, capsys: p
     [
         ("[rules]", "[rules", "not valid TOML"),
         ("max_bytes", "most_bytes", "lacks 'max_bytes'"),
-        ('script = "train.py"', 'script = "trian.py"', "cannot read"),
+        ('script = "train.py"', 'script = "trian.py"', "names a script that is not there"),
         ("[0.25, 0.5, 1.0]", "[0.5, 0.25, 1.0]", "rungs must be ascending"),
     ],
 )
@@ -155,7 +155,7 @@ def test_other_settings_other_text_or_another_program(
     assert "seed was 0, now 3" in refused(capsys, *command, "--seed", "3")
     assert "the text is another one" in refused(capsys, *command, "--data", target)
     change(target / "train.py", "LEARNING_RATE = 1e-3", "LEARNING_RATE = 2e-3")
-    assert "fingerprint was" in refused(capsys, *command)
+    assert "files of the target have changed since it began" in refused(capsys, *command)
     assert (run_dir / FILE).read_bytes() == before
 
 
