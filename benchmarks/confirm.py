@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.fresh import FIRST_SEED, fresh_trial
+from benchmarks.fresh import ABOUT, FIRST_SEED, fresh_trial
 from evolve import plugins
 from evolve.assemble import executor_of
 from evolve.batch import run_all
@@ -44,7 +44,6 @@ from evolve.reports.open import find_candidate, open_history
 from evolve.store import StoreError
 
 RESAMPLES = 2000
-ABOUT = ("device", "versions", "isolation", "corpus")  # of the machine
 Runs = list[dict[str, float]]  # metrics by seed
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from evolve.model import Candidate, Purpose, Trial
 
+ABOUT = ("device", "versions", "isolation", "corpus")  # what a judge says of where it trains, kept with the results
 FIRST_SEED = 9_000_001  # no search draws from here: its seeds are random 31-bit numbers or small ones
 
 

@@ -21,6 +21,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.fresh import ABOUT
 from benchmarks.reference.report import report, summary
 from benchmarks.reference.trials import Key, Measured, Programs
 from evolve import plugins
@@ -37,7 +38,6 @@ from evolve.store import FILE, StoreError
 REFERENCE = Path(__file__).resolve().parent
 FIRST_SEED = 9_200_001  # no search draws from here
 SEED, EXPERT, TUNED = "seed", "reference", "tuned"
-ABOUT = ("device", "versions", "isolation", "corpus")  # of a machine
 NOT_MEASURED = 1  # exit code of a run of the engine whose time ended before its seed program was measured
 MORE = 3
 ENDING = 20.0  # seconds for a run of the engine to end

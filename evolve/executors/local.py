@@ -26,6 +26,7 @@ from evolve.judges import Slot, judge_environment
 from evolve.model import Outcome, Trial
 
 GRACE = 10.0  # seconds that a judge gets to end by itself
+SEE_LOG = "; see judge.log in the run directory"
 PATIENCE = 600.0  # seconds that a trial may take besides `SLOWEST` times its budget: judges have stricter limits
 SLOWEST = 20.0
 HOPELESS = 12  # trials spoiled in a row on one slot, after which the slot is given up
@@ -175,7 +176,7 @@ class Judge:
     def _last_words(self) -> str:
         """The last line that was written since it began where it writes to a file, and which one."""
         if self._log is None or not Path(str(self._log.name)).is_file():
-            return ""
+            return SEE_LOG
         path = Path(self._log.name)
         lines = path.read_bytes()[self._log_began :].decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
@@ -192,7 +193,7 @@ class Judge:
                 waiting()
             answer = self._read()
         if answer is None or not answer.get("ready"):
-            words = "" if first else self._last_words()  # of one that began in mid-run, models hear the reason
+            words = SEE_LOG if first else self._last_words()  # of one that began in mid-run, models hear the reason
             raise JudgeError((answer or {}).get("error") or f"the judge ended before it was ready{words}")
         if first and isolates_less(answer, first):
             raise JudgeError(
