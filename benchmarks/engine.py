@@ -21,11 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evolve.arms import Arm
-from evolve.assemble import DEFAULT_OPERATORS, PACKAGES
+from evolve.assemble import DEFAULT_OPERATORS, PACKAGES, TUNE_TRIALS
 from evolve.config import Limits, Target, load_target
 from evolve.evaluation import Plan
 from evolve.executors.inline import InlineExecutor
-from evolve.history import POOL as TUNING_POOL
 from evolve.history import History
 from evolve.log import Log
 from evolve.loop import Loop
@@ -42,6 +41,7 @@ from operators.retune import Retune
 
 TARGET = Path(__file__).parents[1] / "train_target"
 STORED = (100, 1_000, 10_000)
+STUDY = 16  # trials that the tuner knows of a structure
 POOL = 60  # evolved programs, used in rotation
 DEPTH = 8  # transformations between the seed program and the deepest of the pool
 TUNED = 80  # last candidates, which are tuned in full: more than the studies that importance looks at
@@ -178,9 +178,9 @@ def steps(run: Recorded, pool: Sequence[Proposal], reader: Reader) -> dict[str, 
 
     def tune(i: int) -> None:
         knobs = pool[i % POOL].genome.knobs
-        trials = history.pools[history.rungs[0]][-TUNING_POOL:]
-        tuner = TpeTuner(first_parameters(knobs, {}), Study(()), Study(tuple(trials)), i)
-        for n in range(4):
+        trials = [tried for study in history.studies.values() for tried in study][-STUDY:]
+        tuner = TpeTuner(first_parameters(knobs, {}), Study(tuple(trials)), i)
+        for n in range(TUNE_TRIALS):
             tuner.tell(tuner.ask(knobs), 2.0 + draw(i, n))
 
     def tell(i: int) -> None:
@@ -192,7 +192,7 @@ def steps(run: Recorded, pool: Sequence[Proposal], reader: Reader) -> dict[str, 
         "mutate: catalogue on evolved programs": cpu(mutate),
         "merge of two evolved programs": cpu(cross),
         "read: guard, knobs, skeleton (also inside mutate and merge)": cpu(read),
-        "tuner: choice of knobs and 4 asks": cpu(tune),
+        f"tuner: {TUNE_TRIALS} asks of a study of {STUDY} trials": cpu(tune),
         "tell": cpu(tell),
         "append one durable record": cpu(lambda i: run.store.append("tell", f"benchmark/{time.time_ns()}/{i}", body)),
     }
@@ -207,10 +207,10 @@ def growing(target: Target, reader: Reader, folder: Path) -> Iterator[tuple[int,
     for stored in STORED:
         run = Recorded(folder / str(stored), target, seed, quick)
         run.grow(stored - TUNED, quick, 1)
-        run.grow(stored, quick, 4)
+        run.grow(stored, quick, TUNE_TRIALS)
         run.make_durable()
         finished = run.history.finished
-        whole = run.grow(finished + REPEATS, real, 4) / (run.history.finished - finished)
+        whole = run.grow(finished + REPEATS, real, TUNE_TRIALS) / (run.history.finished - finished)
         replay = run.replay_seconds()
         costs = {"**the whole loop, all of the above and the rest**": whole} | steps(run, pool, reader)
         run.store.close()
@@ -221,7 +221,7 @@ def disk(target: Target, reader: Reader, folder: Path) -> float:
     """kB a candidate of a log of 100 candidates, all made by the real operators and tuned in full."""
     operators = built_in(reader)
     run = Recorded(folder, target, reader.read(target.source), operators)
-    run.grow(100, operators, 4)
+    run.grow(100, operators, TUNE_TRIALS)
     run.store.close()
     return sum(file.stat().st_size for file in folder.iterdir()) / len(run.history.candidates) / 1000
 

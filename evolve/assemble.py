@@ -33,9 +33,9 @@ from evolve.spool.folder import Spool
 from evolve.store import Store, StoreError
 
 AUTO = "auto"
-DEFAULT_OPERATORS = {"catalogue": 0.6, "merge": 0.2, "tune": 0.2}
+DEFAULT_OPERATORS = {"catalogue": 0.7, "merge": 0.1, "tune": 0.2}
 LANGUAGE_OPERATORS = {plugins.LANGUAGE: 0.8, "tune": 0.2}
-POPULATION, OFFSPRING, TUNE_TRIALS = 12, 6, 4  # of a run, unless options say otherwise
+POPULATION, OFFSPRING, TUNE_TRIALS = 12, 6, 3  # of a run, unless options say otherwise
 LIMITS = {  # fields of `Limits` by the options that set them
     "generations": "generations",
     "total": "total",

@@ -16,8 +16,8 @@ def evaluation_of(
 ) -> Evaluation:
     """The evaluation of a child whose rungs are in the history. `anchor` are its first parameters, `seeds` fresh ones.
 
-    A child with other numbers alone is one training at the full budget, with what the tuner says of all trainings
-    there: the numbers that are best after a quarter of the budget are not those that are best at its end.
+    A child with other numbers alone is one training at the full budget, with what the tuner says of its ancestors'
+    trainings there: the numbers that are best after a quarter of the budget are not those that are best at its end.
     """
     owner = f"ask/{mating.index}"
     assert history.seed is not None and history.seed.fitness is not None

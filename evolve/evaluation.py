@@ -178,7 +178,7 @@ def _climb(plan: Plan, genome: Genome, params: Params, loss: float, seeds: Seque
             loss = outcome.metrics[plan.objectives[0].name]
         climbed[rung] = [loss]
         if not (yield Ask(_name(rung), loss)):
-            reason = f"not in the better third at {rung:g} of the budget"
+            reason = f"not in the better half at {rung:g} of the budget"
             return Result("pruned", params, reason, rung, losses={_name(rung): (loss,)})
     return (yield from _at_full(plan, genome, params, seeds, climbed))
 
@@ -222,8 +222,8 @@ def of_front(name: str) -> bool:
 
 
 def same_training(one: Trial, other: Trial) -> bool:
-    """Whether both are the same step of an evaluation, whatever numbers are trained."""
-    return (one.rung, one.seed, one.purpose) == (other.rung, other.seed, other.purpose)
+    """Whether both are the same step of an evaluation, with the same numbers."""
+    return (one.rung, one.seed, one.purpose, one.params) == (other.rung, other.seed, other.purpose, other.params)
 
 
 def tune_seed(rung: float) -> int:

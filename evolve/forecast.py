@@ -22,7 +22,7 @@ class Shares:
     confirmed: float
 
 
-AT_FIRST, LATER = Shares(0.8, 0.43), Shares(0.76, 0.25)
+AT_FIRST, LATER = Shares(0.96, 0.54), Shares(0.85, 0.31)
 AROUND = 2 * FRONT_SEEDS  # trainings at the rungs around the target, of a child that is confirmed
 RUNG_AROUND = 1 / 6  # of the budget: what one of them takes
 

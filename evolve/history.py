@@ -38,7 +38,7 @@ from evolve.studies import Studied
 
 SEED = "ask/0"  # the owner of the seed's trials
 HALVED = 16  # candidates at a rung that a new one is compared with
-PROMOTED = 3  # one in so many of them goes on
+PROMOTED = 2  # one in so many of them goes on
 LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
 ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged; after as many more it is again
 LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
@@ -142,7 +142,7 @@ class History(Studied):
             self.sessions[-1] = (start, event.at, slots)
 
     def goes_on(self, rung: str, loss: float) -> bool:
-        """Successive halving over the run: in the better third of the last seen at the rung; every eighth regardless.
+        """Successive halving over the run: in the better half of the last seen at the rung; every eighth regardless.
 
         Of the last and not of all: children of a population that improves would nearly all be among the best of all.
         """
@@ -266,7 +266,6 @@ class History(Studied):
         self.running.pop((event.body["owner"], event.body["n"]), None)
 
     def _on_start(self, event: Event) -> None:
-        self.pooled[event.body["owner"]] = event.body.get("pooled", 0)  # runs before there was a pool had none
         self.rungs_of[event.body["owner"]] = tuple(event.body["rungs"])
 
     def _on_answer(self, event: Event) -> None:
@@ -349,7 +348,10 @@ class History(Studied):
         return self.all_rungs[1:] if self.raised else self.all_rungs
 
     def _low_rung_misleads(self) -> bool:
-        """Whether the low rung's losses order the candidates of the run too unlike the full budget's."""
+        """Whether the low rung's losses order the candidates of the run too unlike the full budget's.
+
+        Not asked where no rung lies between: numbers are chosen at the low one, and there is no other for that.
+        """
         found = self.rung_correlation(f"{self.all_rungs[0]:g}", "1") if len(self.all_rungs) > 2 else None
         return found is not None and found.n >= ENOUGH_PAIRS and found.rho < LEAST_CORRELATION
 

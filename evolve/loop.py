@@ -78,7 +78,7 @@ class Loop:
         limits: Limits,
         watch: Callable[[Loop], None],
         carries: Carries = carries_nothing,
-        tuner: Callable[[Params, Study, Study, int], Tuner] = TpeTuner,
+        tuner: Callable[[Params, Study, int], Tuner] = TpeTuner,
         making: Callable[[Operator, Mating, Briefing], Future[proposals.Made]] = proposals.start,
     ) -> None:
         self.store = log.store
@@ -248,17 +248,16 @@ class Loop:
         self._start(owner, evaluation_of(self._plan, self.history, mating, proposal.genome, anchor, tuner, seeds))
 
     def _tuner(self, owner: str, mating: Mating, proposal: Proposal, anchor: Params) -> Tuner:
-        """A study of this structure is continued; what is known of the same numbers elsewhere serves any."""
+        """A study of this structure is continued."""
         parent = mating.parents[0]
         if parent.verdict == "failed":
             parent = self.history.measured_ancestor(parent) or parent
-        if owner not in self.history.pooled:
+        if owner not in self.history.rungs_of:
             rungs = list(self.history.search.rungs(mating, self.history.rungs))
-            pooled = len(self.history.pools[rungs[0]])
-            self._record("start", f"{owner}/start", {"owner": owner, "rungs": rungs, "pooled": pooled})
+            self._record("start", f"{owner}/start", {"owner": owner, "rungs": rungs})
         same, low = parent.genome.key == proposal.genome.key, self.history.rungs_of[owner][0]
         known = self.history.study_of_lineage(parent, low) if same else Study(())
-        return self._new_tuner(anchor, known, self.history.pool(owner, known), mating.seed)
+        return self._new_tuner(anchor, known, mating.seed)
 
     def _fresh_seeds(self, whose: int | str) -> list[int]:
         rng = Random(f"{self.history.header['settings']['seed']}:{whose}:fresh")
@@ -290,7 +289,7 @@ class Loop:
                 if (task.owner, n) not in self.history.outcomes:
                     self._submit(task.owner, n, trial)
                 elif not same_training(self.history.trials[task.owner, n], trial):
-                    raise StoreError(f"{task.owner} was begun by a version that trains in another order: {ANEW}")
+                    raise StoreError(f"{task.owner} was begun by a version that trains other things: {ANEW}")
             if not self._complete(task):
                 return
             answer = [self.history.outcomes[task.owner, n] for n in task.batch]

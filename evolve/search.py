@@ -18,7 +18,7 @@ from evolve.model import Candidate, Mating, Objective
 from evolve.quarantine import PREFIX
 
 INSPIRATIONS = 3
-SAMPLE = 3  # members of the front, the best of which in the first objective is a parent
+SAMPLE = 3  # members of the front, the newest of which is a parent
 EXPLORE = 8  # once in so many times a parent is drawn from all of the population
 ANCESTORS = 64  # looked at for a common one
 
@@ -99,11 +99,12 @@ class ParetoSearch:
     def parent(self, rng: Random) -> Candidate:
         """Whose child the next one is; the population is not empty.
 
-        The best of a sample of the front in the first objective; once in `EXPLORE` times a tournament's winner.
+        The newest of a sample of the front, so that children add to what was gained last; once in `EXPLORE` times a
+        tournament's winner.
         """
         if not self.front or rng.randrange(EXPLORE) == 0:
             return self._tournament(rng, self.population)
-        return self.front[min(rng.randrange(len(self.front)) for _ in range(SAMPLE))]
+        return max((rng.choice(self.front) for _ in range(SAMPLE)), key=lambda member: member.index)
 
     def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
         """Binary tournament on (rank, crowding, children), with the order of now."""

@@ -10,37 +10,21 @@ from evolve.model import Candidate, Outcome, Params, Trial
 from evolve.search import ParetoSearch
 from evolve.tuner import Study
 
-POOL = 500  # trials of other programs that a tuner begins with
-
 Tried = tuple[Params, float | None]  # the numbers of a trial and its loss, None for a failure
 
 
 class Studied(Measured):
-    """Trials by program and by rung.
-
-    At a rung below the full budget these are the tuning trials; at the full one also the first training of each
-    candidate that came so far, which tells of its numbers as well as one that only compares.
-    """
+    """Trials by program: those that tuned it at its low rung, and what it was trained with at the full budget."""
 
     def __init__(self, search: ParetoSearch) -> None:
         super().__init__(search)
         self.studies: defaultdict[str, list[Tried]] = defaultdict(list)  # tuning trials at the low rung, by owner
-        self.pools: defaultdict[float, list[Tried]] = defaultdict(list)  # of all programs, by rung
-        self.pooled: dict[str, int] = {}  # how many of them there were when an evaluation began
         self.rungs_of: dict[str, tuple[float, ...]] = {}
         self._trained: defaultdict[str, list[float]] = defaultdict(list)  # losses at the full budget, by owner
 
     def study(self, owner: str) -> Study:
         """The low-rung trials of one candidate."""
         return Study(tuple(self.studies[owner]))
-
-    def pool(self, owner: str, known: Study) -> Study:
-        """The last of `pools`, less those `known`, that had ended at an evaluation's low rung when it began.
-
-        What ends later does not belong to it, so that it is the same after a resume.
-        """
-        begun = self.pools[self._low_rung_of(owner)][: self.pooled[owner]]
-        return Study(tuple(trial for trial in begun[-POOL:] if trial not in known.trials))
 
     def study_of_lineage(self, candidate: Candidate, low: float | None = None) -> Study:
         """The trials at the rung `low` of a candidate and of the ancestors whose study it continues, oldest first.
@@ -70,8 +54,5 @@ class Studied(Measured):
         loss = outcome.metrics[self.loss] if outcome.status == "ok" else None
         if trial.purpose == "tune" and trial.rung == self._low_rung_of(owner):
             self.studies[owner].append((trial.params, loss))
-            self.pools[trial.rung].append((trial.params, loss))
         elif trial.rung == 1.0 and loss is not None and owner.startswith("ask/"):
-            if not self._trained[owner]:
-                self.pools[1.0].append((trial.params, loss))
             self._trained[owner].append(loss)

@@ -1,10 +1,10 @@
 """Numbers for one genome: Optuna's TPE, started from the parent. The only file that searches with optuna.
 
-A study lives for a few trials, too few for a sampler that starts at random. So it begins at the parent's parameters,
-and goes on from what is known of these numbers: the tuning trials of all programs of the run at the same rung, with
-their losses as they are. The best of them are those of the best programs, so numbers that serve one serve all; what
-structure adds to a loss is noise to it. Until there are a few, it takes small steps. Every draw depends on the seed and
-on what was told, nothing else.
+A study of a new structure lives for a few trials, too few for a sampler that starts at random. So it begins at the
+parent's parameters and takes small steps from them, until it or its ancestors of the same structure have enough trials
+for TPE. A model of all programs' trials draws numbers that served most of them, where the parent's are those that
+served the best: it was worse (benchmarks/results/table). Every draw depends on the seed and on what was told, nothing
+else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import optuna
 
 from evolve.model import Knob, Number, Params
 
-STARTUP = 5  # trials, those of other programs included, before TPE takes over from small steps
+STARTUP = 5  # trials before TPE takes over from small steps
 DRAWS = 16  # until one is new; a space of few choices may have no new one
 STEP = 0.12  # standard deviation of a start-up step, as a share of a knob's range
 
@@ -34,12 +34,11 @@ class Study:
 
 
 class TpeTuner:
-    """A `Tuner` around `anchor`. `known` are trials of the same genome, `pool` those of other programs at its rung."""
+    """A `Tuner` around `anchor`. `known` are trials of its ancestors with the same structure."""
 
-    def __init__(self, anchor: Params, known: Study, pool: Study, seed: int) -> None:
+    def __init__(self, anchor: Params, known: Study, seed: int) -> None:
         self._anchor = anchor
         self._trials = list(known.trials)
-        self._pool = [(params, loss) for params, loss in pool.trials if loss is not None]
         self._seed = seed
 
     @property
@@ -52,7 +51,7 @@ class TpeTuner:
         start = first_parameters(knobs, self._anchor)
         seen = [params for params, _ in self._trials]
         rng = Random(f"{self._seed}:{len(seen)}")
-        ready = len(self._pool) + sum(loss is not None for _, loss in self._trials) >= STARTUP
+        ready = sum(loss is not None for _, loss in self._trials) >= STARTUP
         params: Params = start
         for _ in range(DRAWS):
             if params not in seen:
@@ -67,12 +66,12 @@ class TpeTuner:
     def _tpe(self, knobs: Sequence[Knob], start: Params, seed: int) -> dict[str, Number]:
         """A failure is told as pruned, which TPE counts as worse than any loss; trials that failed it would ignore.
 
-        A number that another program does not have counts there as it is in `start`.
+        A number that an earlier trial did not have counts there as it is in `start`.
         """
         sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, multivariate=True, seed=seed)
         study = optuna.create_study(direction="minimize", sampler=sampler)
         space = {k.address: distribution(k) for k in knobs}
-        for params, loss in [*self._pool, *self._trials]:
+        for params, loss in self._trials:
             values = {k.address: coded(k, params.get(k.address, start[k.address])) for k in knobs}
             state = optuna.trial.TrialState.PRUNED if loss is None else optuna.trial.TrialState.COMPLETE
             study.add_trial(optuna.trial.create_trial(params=values, distributions=space, value=loss, state=state))

@@ -58,7 +58,7 @@ class Tuned:
             return Rejected("the program has no numbers")
         same = [c for c in briefing.candidates if c.genome.key == parent.genome.key]
         study = Study(tuple((c.params, _loss(c, loss)) for c in same if c.verdict in ("ok", "failed")))
-        tuner = TpeTuner(parent.params, study, Study(()), mating.seed)
+        tuner = TpeTuner(parent.params, study, mating.seed)
         return Proposal(parent.genome, (), "the best sample with other numbers", tuner.ask(knobs))
 
 

@@ -24,7 +24,7 @@ from operators.genome import Reader
 from operators.llm.arms import Opened
 
 BASELINES = Path(__file__).parents[1] / "baselines"
-NewTuner = Callable[[Params, Study, Study, int], Tuner]
+NewTuner = Callable[[Params, Study, int], Tuner]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Untuned:
 
     best = math.inf
 
-    def __init__(self, anchor: Params, known: Study, pool: Study, seed: int) -> None:
+    def __init__(self, anchor: Params, known: Study, seed: int) -> None:
         self._anchor = anchor
 
     def ask(self, knobs: Sequence[Knob]) -> Params:

@@ -45,7 +45,8 @@ from benchmarks.comparison.method import Given
 from benchmarks.comparison.place import Virtual
 from benchmarks.comparison.task import Axis, Task
 from benchmarks.comparison.virtual import VirtualExecutor
-from evolve.arms import Arm
+from evolve import plugins
+from evolve.assemble import DEFAULT_OPERATORS, TUNE_TRIALS
 from evolve.evaluation import Plan
 from evolve.model import Briefing, Genome, Mating, Number, Objective, Outcome, Params, Proposal, Rejected, Rules, Trial
 from evolve.objectives import LOWEST_RUNG, SECONDS_TO_TARGET
@@ -58,7 +59,7 @@ from operators.tree import diff
 NAME = "synthetic"
 SCALE = "virtual"
 BUDGET = 16.0  # charged seconds of a full trial
-RUNGS = (0.25, 0.5, 1.0)
+RUNGS = (0.25, 1.0)
 TOTAL = 4000.0  # charged seconds of a run
 OBJECTIVES = (Objective("loss"), Objective(SECONDS_TO_TARGET))
 NOISE = 0.01
@@ -261,8 +262,8 @@ class Toggle:
 
 def _given() -> Given:
     operators = {"catalogue": Toggle(), "merge": Merge(READER), "tune": Retune(READER)}
-    arms = {"catalogue": Arm(1, 0.6), "merge": Arm(2, 0.2), "tune": Arm(1, 0.2, structural=False)}
-    plan = Plan(OBJECTIVES, SCALE, BUDGET, RUNGS, 4, 0.02 * BUDGET)
+    arms = plugins.arms_of(DEFAULT_OPERATORS, operators, ())
+    plan = Plan(OBJECTIVES, SCALE, BUDGET, RUNGS, TUNE_TRIALS, 0.02 * BUDGET)
     return Given(SEED, plan, operators, arms, 8, READER, Path(__file__).with_suffix(".md"))
 
 

@@ -21,7 +21,7 @@ from benchmarks.comparison.virtual import VirtualExecutor
 from benchmarks.recorded.rows import read_header
 from benchmarks.recorded.world import World, read_surrogate
 from evolve import plugins
-from evolve.assemble import DEFAULT_OPERATORS, read_seed
+from evolve.assemble import DEFAULT_OPERATORS, TUNE_TRIALS, read_seed
 from evolve.config import folder_of, load_target
 from evolve.evaluation import Plan
 from evolve.model import Genome
@@ -32,7 +32,6 @@ FOLDER = Path(__file__).parents[1] / "results" / "table"
 FULL_TRIALS = 150  # that a run's charge would pay for
 SLOTS = 1  # as a run of the task `cpu` has one core
 POPULATION = 8
-TUNE_TRIALS = 4
 
 _HEADER = read_header(FOLDER)
 _DESCRIBED = load_target(folder_of(None))

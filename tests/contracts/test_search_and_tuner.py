@@ -23,4 +23,4 @@ class TestParetoSearch(SearchContract):
 class TestTpeTuner(TunerContract):
     @pytest.fixture
     def make(self) -> Callable[[Sequence[Knob], int], TpeTuner]:
-        return lambda knobs, seed: TpeTuner({}, Study(()), Study(()), seed)
+        return lambda knobs, seed: TpeTuner({}, Study(()), seed)

@@ -77,7 +77,7 @@ def test_a_seed_program_that_is_not_text(target: Path, tmp_path: Path, capsys: p
         ("[rules]", "[rules", "not valid TOML"),
         ("max_bytes", "most_bytes", "lacks 'max_bytes'"),
         ('script = "train.py"', 'script = "trian.py"', "names a script that is not there"),
-        ("[0.25, 0.5, 1.0]", "[0.5, 0.25, 1.0]", "rungs must be ascending"),
+        ("[0.25, 1.0]", "[1.0, 0.25]", "rungs must be ascending"),
     ],
 )
 def test_a_description_that_cannot_be_used(

@@ -128,7 +128,7 @@ def test_the_best_numbers_of_the_low_rung_climb_alone() -> None:
 def test_pruned_at_a_rung(stop: str, rung: float) -> None:
     result, trials, _ = drive(child(), answer=lambda ask: ask.name != stop)
     assert (result.verdict, result.rung, result.fitness) == ("pruned", rung, None)
-    assert list(result.losses) == [stop] and "better third" in result.reason
+    assert list(result.losses) == [stop] and "better half" in result.reason
     assert not any(t.purpose == "rung" for t in trials)
 
 

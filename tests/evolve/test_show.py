@@ -74,7 +74,7 @@ def test_numbers_stand_beside_those_of_the_parent_and_the_seed(history: History)
 
 
 def test_trials_on_the_way_up_are_all_there_with_what_followed(history: History) -> None:
-    pruned = next(c for c in history.candidates.values() if c.verdict == "pruned" and "third" in c.reason)
+    pruned = next(c for c in history.candidates.values() if c.verdict == "pruned" and "better half" in c.reason)
     text = printed(history, pruned)
     table = text.partition("went on")[2].partition("\n\n")[0]
     rows = [line.split() for line in table.splitlines()[2:] if line.split()]

@@ -127,7 +127,7 @@ def parents() -> tuple[Candidate, Candidate]:
 def told() -> tuple[Candidate, ...]:
     """All candidates of the run in the order in which they were told."""
     small = [child(6 + i, name, delta=0.001234 * (i - 3)) for i, name in enumerate(SMALL)]
-    pruned = replace(small[1], verdict="pruned", reason="not in the better third", fitness=None, expected=-0.02)
+    pruned = replace(small[1], verdict="pruned", reason="not in the better half", fitness=None, expected=-0.02)
     refused = replace(
         firstborn(), id="4", index=4, verdict="rejected", reason="no idea", genome=seed().genome, edits=()
     )

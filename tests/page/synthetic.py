@@ -156,7 +156,7 @@ class Run:
         effect = Effect(loss - fmean(parents[0].losses.get("1", (LOSS,))), reached[-1], 0.02)
         child = replace(child, rung=reached[-1], losses=losses, effect=effect)
         if fate == "pruned":
-            yield from self.tell(replace(child, verdict="pruned", reason=f"not in the better third at {reached[-1]:g}"))
+            yield from self.tell(replace(child, verdict="pruned", reason=f"not in the better half at {reached[-1]:g}"))
             return
         checks = {name: f"ok: changes up to {rng.random():.3f} nats at 4096 positions" for name in PROBES}
         child = replace(child, fitness=self.fitness(loss, fate), metrics=metrics(loss), checks=checks)
