@@ -165,6 +165,7 @@ def steps(run: Recorded, pool: Sequence[Proposal], reader: Reader) -> dict[str, 
     catalogue, merge = Catalogue(reader), Merge(reader)
     members = history.search.population
     parents = [replace(member, genome=pool[i % POOL].genome) for i, member in enumerate(members * 3)]
+    known = Study(tuple([tried for study in history.studies.values() for tried in study][-STUDY:]))
 
     def mutate(i: int) -> object:
         return catalogue.propose(Mating(i, "catalogue", (parents[i % len(parents)],), None, i), Briefing())
@@ -178,8 +179,7 @@ def steps(run: Recorded, pool: Sequence[Proposal], reader: Reader) -> dict[str, 
 
     def tune(i: int) -> None:
         knobs = pool[i % POOL].genome.knobs
-        trials = [tried for study in history.studies.values() for tried in study][-STUDY:]
-        tuner = TpeTuner(first_parameters(knobs, {}), Study(tuple(trials)), i)
+        tuner = TpeTuner(first_parameters(knobs, {}), known, i)
         for n in range(TUNE_TRIALS):
             tuner.tell(tuner.ask(knobs), 2.0 + draw(i, n))
 

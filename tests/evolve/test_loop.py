@@ -276,9 +276,7 @@ def test_a_child_with_other_numbers_alone_is_one_training_at_the_full_budget(tmp
         assert child.confirmed or {t.rung for t in trials} == {1.0}, "lower rungs are for the best of the run"
 
 
-def test_what_is_known_of_numbers_at_the_full_budget_is_a_mean_over_trainings(
-    tmp_path: Path,
-) -> None:
+def test_what_is_known_of_numbers_at_the_full_budget_is_a_mean_over_trainings(tmp_path: Path) -> None:
     _, loop = run(tmp_path, 8)
     history = loop.history
     for candidate in history.front:
