@@ -40,6 +40,7 @@ SEED = "ask/0"  # the owner of the seed's trials
 HALVED = 16  # candidates at a rung that a new one is compared with
 PROMOTED = 2  # one in so many of them goes on
 LUCKY = 8  # every so many-th candidate at a rung goes on regardless, for slow starters
+AHEAD = 1.0  # standard errors of a difference by which a child has to be better than who is on the front
 ENOUGH_PAIRS = 30  # candidates at both rungs before the low rung is judged; after as many more it is again
 LEAST_CORRELATION = 0.6  # Spearman's, between the low rung and the full budget
 RECENT_STUDIES = 64  # that importance is taken from
@@ -151,8 +152,12 @@ class History(Studied):
         return sum(other < loss for other in recent) * PROMOTED <= len(recent) or (len(seen) + 1) % LUCKY == 0
 
     def would_enter(self, fitness: Fitness) -> bool:
-        """Whether no confirmed member of the front is at least as good in everything."""
-        return would_enter(fitness, self.front, self.search.objectives)
+        """Whether it is ahead of each confirmed member of the front in something, by more than noise.
+
+        A change without an effect is ahead in one of two objectives three times in four, and to confirm it costs as
+        much as the next child.
+        """
+        return would_enter(fitness, self.front, self.search.objectives, AHEAD)
 
     def is_best(self, loss: float) -> bool:
         """Whether no confirmed loss is as low."""

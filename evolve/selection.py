@@ -17,7 +17,7 @@ import numpy as np
 from deap import base
 from deap.tools import emo
 
-from evolve.model import Candidate, Fitness, Objective
+from evolve.model import Candidate, Estimate, Fitness, Objective
 from evolve.objectives import SECONDS_TO_TARGET
 
 FAMILY_LIMIT = 2  # survivors with the same skeleton
@@ -59,13 +59,26 @@ def front(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> l
     return sorted(chosen, key=lambda c: minimised(c.fitness, objectives) if c.fitness else ())
 
 
-def would_enter(fitness: Fitness, members: Sequence[Candidate], objectives: Sequence[Objective]) -> bool:
-    """Whether no member of the front is at least as good in every objective."""
-    if not fitness.feasible:
-        return False
-    point = minimised(fitness, objectives)
-    others = [minimised(c.fitness, objectives) for c in members if c.fitness]
-    return not any(all(a <= b for a, b in zip(other, point, strict=True)) for other in others)
+def would_enter(fitness: Fitness, members: Sequence[Candidate], objectives: Sequence[Objective], margin: float) -> bool:
+    """Whether no member of the front is at least as good in every objective, or within `margin` of noise as good.
+
+    Noise is the standard error of a difference, sd * sqrt(1/n + 1/m) for means over n and m trainings, with the sd of
+    one training pooled over the members; of seconds it is relative.
+    """
+    rivals = [c.fitness for c in members if c.fitness]
+    if not fitness.feasible or not rivals:
+        return fitness.feasible
+    own, *others = (_log_seconds(minimised(f, objectives), objectives) for f in (fitness, *rivals))
+    n, *ms = ([f.values[o.name].n for o in objectives] for f in (fitness, *rivals))
+    variance = np.mean([[_variance(f.values[o.name], o) for o in objectives] for f in rivals], axis=0)
+    noise = np.sqrt(variance * (1 / np.array(n) + 1 / np.array(ms)))
+    return not bool((np.array(others) <= np.array(own) + margin * noise).all(axis=1).any())
+
+
+def _variance(estimate: Estimate, objective: Objective) -> float:
+    """Of one training; of seconds that of their logarithm."""
+    scale = estimate.mean if objective.name == SECONDS_TO_TARGET else 1.0
+    return estimate.n * ((estimate.sem or 0.0) / scale) ** 2
 
 
 def hypervolume(members: Sequence[Candidate], objectives: Sequence[Objective], reference: Fitness) -> float:

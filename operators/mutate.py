@@ -1,8 +1,7 @@
 """Mutation without an LLM: one transformation of the catalogue, by what its children came to in this run.
 
-Which one is Thompson sampling (Thompson 1933) with uniform priors over how often a child that it made served: came to
-the full budget or, where all do, was better than its parent. What was not tried comes first, then what served in other
-programs.
+What was not tried comes first. Which one of the others is Thompson sampling (Thompson 1933) with uniform priors over
+how often a child that it made was better than its parent, at the full budget and in any program.
 """
 
 from __future__ import annotations
@@ -50,15 +49,18 @@ class Catalogue:
 
 
 def promising(briefing: Briefing, rng: Random) -> dict[str, float]:
-    """For each transformation a draw of the chance that its next child serves."""
+    """For each transformation a draw of the chance that its next child is better; above 1 for what was not tried."""
     tried, served = Counter[str](), Counter[str]()
     for candidate in briefing.candidates:
         if candidate.operator == Catalogue.name and candidate.edits and candidate.verdict in ("ok", "pruned", "failed"):
             name = candidate.edits[0].note
             tried[name] += 1
-            better = candidate.effect is not None and candidate.effect.delta < 0
-            served[name] += candidate.verdict == "ok" and (better or len(briefing.rungs) > 1)
-    return {n: rng.betavariate(1 + served[n], 1 + tried[n] - served[n]) for n in sorted(transformations())}
+            served[name] += candidate.verdict == "ok" and candidate.effect is not None and candidate.effect.delta < 0
+    chances = {}
+    for name in sorted(transformations()):
+        better = rng.betavariate(1 + served[name], 1 + tried[name] - served[name])
+        chances[name] = better if tried[name] else 1 + better
+    return chances
 
 
 def transformed(source: str, name: str, rng: Random) -> str:

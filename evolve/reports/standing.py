@@ -20,8 +20,8 @@ NEGLIGIBLE = 1e-9  # of a normalised distance
 def standing(history: History, candidate: Candidate) -> Standing | None:
     """None for one that has no fitness.
 
-    Unconfirmed: it was trained with fewer than three seeds, and no member of the front is at least as good in
-    everything. Of those that are dominated many were trained once, since that was enough to know.
+    Unconfirmed: it was trained with fewer than three seeds, and no member of the front is as good in everything, within
+    noise. Of those that are dominated many were trained once, since that was enough to know.
     """
     if candidate.quarantined:
         return "quarantined"

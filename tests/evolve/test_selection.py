@@ -118,12 +118,30 @@ def test_would_enter(point: tuple[float, float], enters: bool) -> None:
     member = individual(1, 2.0, 2.0)
     newcomer = individual(2, *point, n=1)
     assert newcomer.fitness
-    assert would_enter(newcomer.fitness, [member], TWO) is enters
-    assert would_enter(newcomer.fitness, [], TWO)
+    assert would_enter(newcomer.fitness, [member], TWO, 0.0) is enters
+    assert would_enter(newcomer.fitness, [], TWO, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("point", "enters"),
+    [
+        ((1.985, 9.0), False),
+        ((1.975, 9.0), True),
+        ((9.0, 1.985), False),  # of seconds noise is relative: 0.01, of 2
+        ((9.0, 1.975), True),
+        ((1.985, 1.985), False),  # ahead in both, in neither by enough
+        ((2.5, 2.5), False),
+    ],
+)
+def test_ahead_by_more_than_noise(point: tuple[float, float], enters: bool) -> None:
+    """A member's three trainings have a standard error of 0.01: from one training its mean differs by 0.02."""
+    newcomer = individual(2, *point, n=1)
+    assert newcomer.fitness
+    assert would_enter(newcomer.fitness, [individual(1, 2.0, 2.0)], TWO, 1.0) is enters
 
 
 def test_an_infeasible_one_never_would_enter() -> None:
-    assert not would_enter(Fitness({"loss": Estimate(0.1, 3)}, 0.1), [], TWO)
+    assert not would_enter(Fitness({"loss": Estimate(0.1, 3)}, 0.1), [], TWO, 0.0)
 
 
 def test_at_most_two_of_a_family_survive() -> None:
@@ -152,7 +170,7 @@ def test_more_can_be_better() -> None:
     names = ("loss", "tokens_per_second")
     slow, fast = individual(1, 2.0, 100.0, names=names), individual(2, 2.0, 200.0, names=names)
     assert front([slow, fast], objectives) == [fast]
-    assert fast.fitness and would_enter(fast.fitness, [slow], objectives)
+    assert fast.fitness and would_enter(fast.fitness, [slow], objectives, 0.0)
     assert ids(ranked([slow, fast], objectives, {})) == [2, 1]
 
 
@@ -184,7 +202,7 @@ def test_any_number_of_objectives(count: int, points: list[tuple[int, ...]]) -> 
         assert candidate.fitness
         rivals = [m for m in members if m is not candidate]
         dominated_or_equal = any(all(map(int.__le__, points[m.index][:count], points[candidate.index])) for m in rivals)
-        assert would_enter(candidate.fitness, rivals, objectives) is not dominated_or_equal
+        assert would_enter(candidate.fitness, rivals, objectives, 0.0) is not dominated_or_equal
 
 
 def test_with_one_objective_equals_are_ordered_by_children_and_age() -> None:

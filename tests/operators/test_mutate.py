@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from random import Random
-from statistics import fmean
-
-import pytest
 
 from evolve.model import Briefing, Candidate, Edit, Effect, Genome, Verdict
 from operators.catalogue import transformations
@@ -33,21 +30,24 @@ def test_at_first_all_are_alike() -> None:
     assert set(chosen) == set(NAMES) and max(chosen.values()) < 3 * min(chosen.values())
 
 
-def test_what_was_not_tried_comes_before_what_failed_and_after_what_served() -> None:
-    lost = [child(i, name, "pruned", 0.25) for i, name in enumerate(NAMES[:20], 1)]
-    failed = [child(i, name, "failed", 0.0) for i, name in enumerate(NAMES[20:30], 21)]
-    served = [child(31, NAMES[30], "ok", 1.0), child(32, NAMES[30], "ok", 1.0)]
-    chosen = first_choices([*lost, *failed, *served])
-    untried = min(chosen[name] for name in NAMES[31:])
-    assert max(chosen[name] for name in NAMES[:30]) < untried < chosen[NAMES[30]]
+def test_what_was_not_tried_comes_first_whatever_else_served() -> None:
+    served = [improved(child(i, NAMES[0], "ok", 1.0), -1.0) for i in range(1, 9)]
+    lost = [child(i, name, "pruned", 0.25) for i, name in enumerate(NAMES[1:30], 9)]
+    assert set(first_choices([*served, *lost])) == set(NAMES[30:])
 
 
-@pytest.mark.parametrize(("delta", "serves"), [(-0.1, True), (0.1, False)])
-def test_where_all_are_trained_in_full_it_is_the_parent_that_is_to_be_beaten(delta: float, serves: bool) -> None:
-    children = [replace(child(i, NAMES[0], "ok", 1.0), effect=Effect(delta, 1.0, None)) for i in range(1, 9)]
-    briefing = Briefing(rungs=(1.0,), candidates=tuple(children))
-    drawn = [promising(briefing, Random(i))[NAMES[0]] for i in range(200)]
-    assert (fmean(drawn) > 0.8) == serves and (fmean(drawn) < 0.2) != serves
+def test_of_what_was_tried_it_is_the_parent_that_was_to_be_beaten() -> None:
+    """At the full budget: there nearly all children arrive, and below it a gain says little."""
+    better = [improved(child(i, name, "ok", 1.0), -0.1) for i, name in enumerate(NAMES[:5], 1)]
+    worse = [improved(child(i, name, "ok", 1.0), 0.1) for i, name in enumerate(NAMES[5:30], 6)]
+    pruned = [improved(child(i, name, "pruned", 0.25), -0.1) for i, name in enumerate(NAMES[30:50], 31)]
+    failed = [child(i, name, "failed", 0.0) for i, name in enumerate(NAMES[50:], 51)]
+    chosen = first_choices([*better, *worse, *pruned, *failed])
+    assert min(chosen[name] for name in NAMES[:5]) > 3 * max(chosen[name] for name in NAMES[5:])
+
+
+def improved(candidate: Candidate, delta: float) -> Candidate:
+    return replace(candidate, effect=Effect(delta, 1.0, None))
 
 
 def test_what_was_never_measured_says_nothing() -> None:
