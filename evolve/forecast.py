@@ -22,7 +22,7 @@ class Shares:
     confirmed: float
 
 
-AT_FIRST, LATER = Shares(0.96, 0.54), Shares(0.85, 0.31)
+AT_FIRST, LATER = Shares(0.92, 0.48), Shares(0.84, 0.24)
 AROUND = 2 * FRONT_SEEDS  # trainings at the rungs around the target, of a child that is confirmed
 RUNG_AROUND = 1 / 6  # of the budget: what one of them takes
 
