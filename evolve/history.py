@@ -152,10 +152,10 @@ class History(Studied):
         return sum(other < loss for other in recent) * PROMOTED <= len(recent) or (len(seen) + 1) % LUCKY == 0
 
     def would_enter(self, fitness: Fitness) -> bool:
-        """Whether it is ahead of each confirmed member of the front in something, by more than noise.
+        """Whether it is ahead of each confirmed member of the front in something, by a standard error.
 
-        A change without an effect is ahead in one of two objectives three times in four, and to confirm it costs as
-        much as the next child.
+        A change without an effect is mostly ahead in one of two objectives, and to confirm it costs as much as the next
+        child.
         """
         return would_enter(fitness, self.front, self.search.objectives, AHEAD)
 

@@ -49,17 +49,22 @@ class Catalogue:
 
 
 def promising(briefing: Briefing, rng: Random) -> dict[str, float]:
-    """For each transformation a draw of the chance that its next child is better; above 1 for what was not tried."""
-    tried, served = Counter[str](), Counter[str]()
+    """For each transformation a draw of the chance that its next child is better; above 1 for what was not tried.
+
+    What a child under way tries counts as tried, and so does what made a program that was there before.
+    """
+    measured, served = Counter[str](), Counter[str]()
+    tried = {hypothesis.partition(":")[0] for hypothesis in briefing.pending}
     for candidate in briefing.candidates:
-        if candidate.operator == Catalogue.name and candidate.edits and candidate.verdict in ("ok", "pruned", "failed"):
+        if candidate.operator == Catalogue.name and candidate.edits:
             name = candidate.edits[0].note
-            tried[name] += 1
+            tried.add(name)
+            measured[name] += candidate.verdict in ("ok", "pruned", "failed")
             served[name] += candidate.verdict == "ok" and candidate.effect is not None and candidate.effect.delta < 0
     chances = {}
     for name in sorted(transformations()):
-        better = rng.betavariate(1 + served[name], 1 + tried[name] - served[name])
-        chances[name] = better if tried[name] else 1 + better
+        better = rng.betavariate(1 + served[name], 1 + measured[name] - served[name])
+        chances[name] = better if name in tried else 1 + better
     return chances
 
 

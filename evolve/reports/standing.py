@@ -21,7 +21,7 @@ def standing(history: History, candidate: Candidate) -> Standing | None:
     """None for one that has no fitness.
 
     Unconfirmed: it was trained with fewer than three seeds, and no member of the front is as good in everything, within
-    noise. Of those that are dominated many were trained once, since that was enough to know.
+    noise. Those that are dominated, or within noise of it, were mostly trained once, since that was enough to know.
     """
     if candidate.quarantined:
         return "quarantined"

@@ -50,8 +50,13 @@ def improved(candidate: Candidate, delta: float) -> Candidate:
     return replace(candidate, effect=Effect(delta, 1.0, None))
 
 
-def test_what_was_never_measured_says_nothing() -> None:
-    asked = [child(i, NAMES[0], verdict, 0.0) for i, verdict in enumerate(("duplicate", "rejected"), 1)]
-    assert promising(Briefing(rungs=RUNGS, candidates=tuple(asked)), Random(0)) == promising(
-        Briefing(rungs=RUNGS), Random(0)
-    )
+def test_a_repeat_counts_as_tried_and_says_nothing_else() -> None:
+    asked = [child(i, NAMES[0], "duplicate", 0.0) for i in range(1, 9)]
+    assert NAMES[0] not in first_choices(asked)
+    drawn = [promising(Briefing(rungs=RUNGS, candidates=tuple(asked)), Random(i))[NAMES[0]] for i in range(400)]
+    assert 0.45 < sum(drawn) / len(drawn) < 0.55
+
+
+def test_what_is_under_way_counts_as_tried() -> None:
+    chances = promising(Briefing(rungs=RUNGS, pending=(f"{NAMES[0]}: an idea",)), Random(0))
+    assert chances[NAMES[0]] < 1 < min(chances[name] for name in NAMES[1:])
