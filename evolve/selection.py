@@ -68,7 +68,7 @@ def would_enter(fitness: Fitness, members: Sequence[Candidate], objectives: Sequ
     rivals = [c.fitness for c in members if c.fitness]
     if not fitness.feasible or not rivals:
         return fitness.feasible
-    own, *others = (_log_seconds(minimised(f, objectives), objectives) for f in (fitness, *rivals))
+    own, *others = (_point(f, objectives) for f in (fitness, *rivals))
     n, *ms = ([f.values[o.name].n for o in objectives] for f in (fitness, *rivals))
     variance = np.mean([[_variance(f.values[o.name], o) for o in objectives] for f in rivals], axis=0)
     noise = np.sqrt(variance * (1 / np.array(n) + 1 / np.array(ms)))
@@ -85,8 +85,8 @@ def hypervolume(members: Sequence[Candidate], objectives: Sequence[Objective], r
     """Hypervolume dominated by `members`, with the seed's fitness as reference; seconds in natural log."""
     if not members:
         return 0.0
-    corner = _log_seconds(minimised(reference, objectives), objectives)
-    points = [_log_seconds(minimised(c.fitness, objectives), objectives) for c in members if c.fitness]
+    corner = _point(reference, objectives)
+    points = [_point(c.fitness, objectives) for c in members if c.fitness]
     return float(moocore.hypervolume(np.array(points), ref=np.array(corner)))
 
 
@@ -99,8 +99,10 @@ def minimised(fitness: Fitness | None, objectives: Sequence[Objective]) -> tuple
     return means
 
 
-def _log_seconds(point: Sequence[float], objectives: Sequence[Objective]) -> list[float]:
-    return [math.log(v) if o.name == SECONDS_TO_TARGET else v for v, o in zip(point, objectives, strict=True)]
+def _point(fitness: Fitness, objectives: Sequence[Objective]) -> list[float]:
+    """Means to be minimised; of seconds their natural log."""
+    means = minimised(fitness, objectives)
+    return [math.log(v) if o.name == SECONDS_TO_TARGET else v for v, o in zip(means, objectives, strict=True)]
 
 
 class _Box:

@@ -67,7 +67,8 @@ def test_the_table_adds_up(run: History) -> None:
     gained = sum(map(confirmed_gain, run.candidates.values()))
     assert gained > 0
     (total,) = [line.split() for line in text.splitlines() if line.startswith("in all")]
-    assert float(total[3].replace(",", "")) == pytest.approx(run.charged, abs=0.51) and total[4] == "100.0%"
+    charged = sum(spent.charged for spent in by_operator(run))  # in the table's order: half a tenth rounds either way
+    assert total[3:5] == [f"{charged:,.1f}", "100.0%"] or total[3:5] == [f"{charged:,.0f}", "100.0%"]
     assert total[-2:] == [f"{gained:.4f}", f"{gained / run.charged * 1000:.4f}"]
     assert "USD" not in text and "By language model" not in text
     assert "Slots stood empty while a child was being made" in text
