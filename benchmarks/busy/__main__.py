@@ -100,8 +100,8 @@ def measure(options: argparse.Namespace) -> int:
     source = options.program.read_text() if options.program else ""
     options.output.mkdir(parents=True, exist_ok=True)
     with ways.opened(options, source) as (place, settled), ExitStack() as closing:
-        kept = Kept(options, place.device, digest(place.source))
         machine = about(place, settled, options)
+        kept = Kept(options, machine, digest(place.source))
         runners: dict[str, Any] = {}
         for key in kept.due(options.until):
             way, budget, seed = key
@@ -126,12 +126,15 @@ def measure(options: argparse.Namespace) -> int:
 
 
 class Kept:
-    """Measurements in a file of JSON lines, to which new ones are added. Raises ConfigError for another device's."""
+    """Measurements in a file of JSON lines, to which new ones are added. Raises ConfigError for another machine's."""
 
-    def __init__(self, options: argparse.Namespace, device: str, program: str) -> None:
+    def __init__(self, options: argparse.Namespace, machine: Mapping[str, Any], program: str) -> None:
         self.options, self.path = options, options.output / "trials.jsonl"
         self.about = {
-            "device": device,
+            "device": machine["device"],
+            "cores": machine["cores"],
+            "torch": machine["versions"]["torch"],
+            "corpus": machine["corpus"],
             "scale": options.scale,
             "purpose": options.purpose,
             "program": program,
@@ -140,8 +143,8 @@ class Kept:
         self.besides: dict[str, float] = {}  # seconds of a trial besides its budget, by way
         for line in self.path.read_text().splitlines() if self.path.is_file() else []:
             row = json.loads(line)
-            if row["about"] != self.about:
-                differs = ", ".join(f"{k} {row['about'].get(k)}" for k, v in self.about.items() if row["about"][k] != v)
+            if (theirs := row["about"]) != self.about:
+                differs = ", ".join(f"{k} {theirs.get(k)}" for k, v in self.about.items() if theirs.get(k) != v)
                 raise ConfigError(f"what was measured in that folder is of another kind ({differs}): choose another -o")
             self.found[row["way"], row["budget"], row["seed"]] = phases.Measurement(**row["measurement"])
 

@@ -65,9 +65,10 @@ def test_the_tables_say_the_same() -> None:
     assert "| cached | 33 |  | 2.0000 |  |  |" in text
 
 
-def kept(folder: Path, *arguments: str, device: str = "a GPU") -> busy.Kept:
+def kept(folder: Path, *arguments: str, device: str = "a GPU", cores: int = 4) -> busy.Kept:
     options = busy.parse(["-o", str(folder), "--budgets", "30", "--ways", "plain,ready", "--trials", "3", *arguments])
-    return busy.Kept(options, device, "digest")
+    machine = {"device": device, "cores": cores, "versions": {"torch": "2"}, "corpus": "text"}
+    return busy.Kept(options, machine, "digest")
 
 
 def test_ways_alternate_in_blocks_and_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
@@ -81,6 +82,8 @@ def test_ways_alternate_in_blocks_and_what_was_measured_is_not_measured_again(tm
     assert again.of(30.0)["ready"] == {busy.FIRST_SEED: WAYS["plain"][1]}
     with pytest.raises(ConfigError, match="of another kind .device a GPU.: choose another -o"):
         kept(tmp_path, device="another GPU")
+    with pytest.raises(ConfigError, match="of another kind .cores 4.: choose another -o"):
+        kept(tmp_path, cores=8)
 
 
 def test_no_trial_is_begun_that_would_end_too_late(tmp_path: Path) -> None:
