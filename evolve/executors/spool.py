@@ -91,9 +91,11 @@ class SpoolExecutor:
 
     def cancel(self, future: Future[Outcome]) -> None:
         """Take a trial back. Who runs it already may finish; nobody reads what comes of it."""
+        asked = [one for one in list(self._open.values()) if one.future is future]  # a cancelled one is soon forgotten
         if future.cancel():
-            for one in [o for o in list(self._open.values()) if o.future is future and o.job]:
-                self.spool.withdraw(one.job)
+            for one in asked:
+                if one.job:  # one that is being written is taken back by its writer
+                    self.spool.withdraw(one.job)
 
     def close(self) -> None:
         """Wait for nothing any more. Jobs stay where they are, for the next process of the run."""
@@ -139,6 +141,8 @@ class SpoolExecutor:
                 source = self._bind(one.trial)
                 self.spool.write("jobs", job, encode(job_record(one.trial, source, self._conditions)))
             one.job = job
+            if one.future.cancelled():
+                self.spool.withdraw(job)
         except ValueError as error:
             self._resolve(one, Outcome("rejected", reason=str(error)))
         except OSError as error:

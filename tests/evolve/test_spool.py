@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -137,6 +138,25 @@ def test_what_the_machine_spoiled_or_nobody_asked_for_is_run_again_under_the_nex
     until(lambda: executor.waiting == 0)
     executor.submit(trial())
     assert only_job(bench.spool).endswith("-2")
+
+
+def test_a_trial_that_is_taken_back_while_its_job_is_written_leaves_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, write, written, taken_back = bench.executor(), bench.spool.write, threading.Event(), threading.Event()
+
+    def slow(folder: str, name: str, content: bytes) -> None:
+        write(folder, name, content)
+        if folder == "jobs":
+            written.set()
+            assert taken_back.wait(10)
+
+    monkeypatch.setattr(bench.spool, "write", slow)
+    future = executor.submit(trial())
+    assert written.wait(10)
+    executor.cancel(future)
+    taken_back.set()
+    until(lambda: bench.spool.names("jobs") == [])
 
 
 def only_job_of(executor: SpoolExecutor, bench: Bench) -> str:
