@@ -40,15 +40,27 @@ class Lease:
         Raises Infrastructure where there can be no lease, and whatever `wait` raises.
         """
         name = "".join(c for c in self.uuid if c.isalnum() or c in "-_")
-        with _opened(self.folder, f"{name}.next") as turnstile, _opened(self.folder, name) as lease:
-            _take(turnstile, lambda: wait(_said(lease)))
-            _take(lease, lambda: wait(_said(lease)))
-            fcntl.flock(turnstile, fcntl.LOCK_UN)
+        with _taken(self.folder, name, f"{name}.next", wait) as lease:
             _write(lease, self.holder)
             try:
                 yield
             finally:
                 _write(lease, "")
+
+
+@contextlib.contextmanager
+def _taken(folder: Path, name: str, turn: str, wait: Callable[[str], None]) -> Iterator[int]:
+    """The locked file of a lease. One that was removed meanwhile is another file than the next process opens, so its
+    lock keeps nobody out: the present one is taken instead."""
+    while True:
+        with _opened(folder, turn) as turnstile, _opened(folder, name) as lease:
+            _take(turnstile, lambda: wait(_said(lease)))
+            _take(lease, lambda: wait(_said(lease)))
+            if os.fstat(lease).st_nlink == 0:
+                continue
+            fcntl.flock(turnstile, fcntl.LOCK_UN)
+            yield lease
+            return
 
 
 def _take(fd: int, wait: Callable[[], None]) -> None:
@@ -71,7 +83,7 @@ def _opened(folder: Path, name: str) -> Iterator[int]:
             found = os.fstat(fd)
         except OSError as error:
             raise Infrastructure(f"no lease of a GPU: {folder}/{name}: {error.strerror or error}; {CURE}") from error
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:  # of many names, one may be that of another's file
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # of many names, one may be that of another's file
             raise Infrastructure(f"no lease of a GPU: {folder}/{name} is no plain file; {CURE}")
         yield fd
 

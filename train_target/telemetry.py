@@ -7,6 +7,7 @@ raised by a program that does not learn, so neither is ever the only objective o
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,16 +15,16 @@ from statistics import fmean, median
 
 import numpy as np
 
-PEAKS = {  # dense bf16 FLOP/s without sparsity, from NVIDIA's data sheets; a name holds the first key that it contains
+PEAKS = {  # dense bf16 FLOP/s without sparsity, from NVIDIA's data sheets, by a pattern of the driver's whole name
     "H100 PCIe": 756e12,
     "H100 NVL": 835e12,
-    "H100": 989e12,
+    r"H100( \d+GB HBM3)?": 989e12,
     "H200 NVL": 835e12,
     "H200": 989e12,
     "B200": 2250e12,
-    "A100": 312e12,
+    r"A100(-SXM4|-PCIE)?-\d+GB|A100 80GB PCIe": 312e12,
     "L40S": 362e12,
-    "RTX 4090": 165e12,
+    "GeForce RTX 4090": 165e12,
 }
 GROUPS = 20  # of steps, of whose means the median is taken: a host that runs ahead of its device asks unevenly
 
@@ -73,8 +74,9 @@ class Telemetry:
 
 
 def peak_of(device: str) -> float | None:
-    """Peak FLOP/s of a device by its name, None where it is not in the table."""
-    return next((peak for name, peak in PEAKS.items() if name in device), None)
+    """Peak FLOP/s of a device by its name, None where it is not in the table: of a part of one (MIG), or of a kin."""
+    name = device.removeprefix("NVIDIA ")
+    return next((peak for pattern, peak in PEAKS.items() if re.fullmatch(pattern, name)), None)
 
 
 def mfu_reported(device: str, metrics: dict[str, float]) -> dict[str, float]:

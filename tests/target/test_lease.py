@@ -65,6 +65,25 @@ def test_a_lease_is_had_by_one_process_and_its_end_frees_it(folder: Path, other:
     assert (folder / "GPU-1").read_text() == ""
 
 
+def test_a_lease_that_was_removed_meanwhile_is_not_the_one_that_is_had(
+    folder: Path, other: subprocess.Popen[str]
+) -> None:
+    """Its lock would keep nobody out: who comes next opens another file."""
+
+    def wait(holder: str) -> None:
+        (folder / "GPU-1").unlink()
+        other.kill()
+        other.wait()
+
+    def give_up(holder: str) -> None:
+        raise TimeoutError
+
+    with Lease("GPU-1", "me", folder).held(wait):
+        assert (folder / "GPU-1").read_text() == "me"
+        with pytest.raises(TimeoutError), Lease("GPU-1", "a third", folder).held(give_up):
+            raise AssertionError("another has it")
+
+
 def test_each_device_has_a_lease_of_its_own(folder: Path, other: subprocess.Popen[str]) -> None:
     with Lease("GPU-2", "me", folder).held(never):
         pass

@@ -15,6 +15,14 @@ def test_the_peak_of_a_device_is_known_by_its_name(name: str, teraflops: float) 
     assert peak_of(name) == teraflops * 1e12
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA GeForce RTX 4090 D", "AMD"],
+)
+def test_of_a_part_or_kin_of_a_known_device_no_peak_is_made_up(name: str) -> None:
+    assert peak_of(name) is None
+
+
 def test_utilisation_is_six_flops_a_parameter_and_token_over_the_peak() -> None:
     measured = {"parameters": 33e6, "tokens_per_second": 2e6}
     assert mfu_reported("NVIDIA H200", measured) == {"mfu_reported": pytest.approx(0.400, abs=0.001)}
