@@ -6,6 +6,7 @@ import io
 import os
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -134,8 +135,9 @@ def test_a_run_of_which_only_the_beginning_is_known(tmp_path: Path) -> None:
 
 
 def test_a_run_without_any_event_has_not_begun(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
-    with pytest.raises(ConfigError, match="has not begun"):
+    with closing(Store.open(tmp_path)), pytest.raises(ConfigError, match="has not begun"):
+        open_history(tmp_path)
+    with pytest.raises(StoreError, match="no run in"):  # nothing is left of it
         open_history(tmp_path)
 
 
@@ -157,14 +159,21 @@ def test_candidates_by_name(history: History) -> None:
             find_candidate(history, name)
 
 
+def begun(directory: Path) -> None:
+    store = Store.open(directory)
+    store.append("run", "run", {})
+    store.close()
+
+
 def test_the_run_that_was_written_last_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="no run under runs/.*--run-dir"):
         find_run(None)
     for name in ("a", "b"):
-        Store.open(Path("runs") / name).close()
+        begun(Path("runs") / name)
 
     os.utime("runs/a/run.sqlite", (2e9, 2e9))
+    Store.open(Path("runs/never-began")).close()
     assert find_run(None) == Path("runs/a") and find_run("elsewhere") == Path("elsewhere")
 
 
@@ -230,7 +239,7 @@ def test_a_run_is_as_new_as_its_write_ahead_log(tmp_path: Path, monkeypatch: pyt
     """While a run is on, and after a kill, the newest events are not in the main file."""
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
-        Store.open(Path("runs") / name).close()
+        begun(Path("runs") / name)
     os.utime("runs/b/run.sqlite", (2e9, 2e9))
     Path("runs/a/run.sqlite-wal").touch()
     os.utime("runs/a/run.sqlite-wal", (2.1e9, 2.1e9))
