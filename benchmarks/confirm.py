@@ -1,6 +1,6 @@
 """Trains a candidate of a run and its seed program again: fresh seeds, test text, second corpus.
 
-    python -m benchmarks.confirm RUN_DIR -o DIR [--id ID] [--seeds 5]
+    python -m benchmarks.confirm RUN_DIR -o DIR [--id ID] [--seeds 5] [--target DIR]
 
 Each seed trains both programs one after the other, so that both meet the machine in the same state. The target loss is
 measured anew from the fresh runs of the seed program, so the speed-up owes nothing to the search. Writes `results.md`,
@@ -31,7 +31,8 @@ from benchmarks.fresh import ABOUT, FIRST_SEED, fresh_trial
 from evolve import plugins
 from evolve.assemble import executor_of
 from evolve.batch import run_all
-from evolve.config import ConfigError, load_target
+from evolve.commands.options import target_option
+from evolve.config import ConfigError, Target, load_target
 from evolve.executors.local import JudgeError
 from evolve.history import History
 from evolve.judges import judge_command
@@ -53,6 +54,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--id", default="best", help="a candidate (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=5, help="fresh seeds (default: %(default)s)")
+    target_option(parser)
     options = parser.parse_args()
     if options.seeds < 2:
         parser.error(f"--seeds {options.seeds}: intervals need at least 2")
@@ -60,7 +62,7 @@ def main() -> int:
         history = open_history(options.run_dir)
         candidate = find_candidate(history, options.id)
         options.output.mkdir(parents=True, exist_ok=True)
-        results = measured(history, candidate, options.seeds, options.output / "results.json")
+        results = measured(history, candidate, options.seeds, options.output / "results.json", options.target)
         if find_spec("scipy") is None:
             raise ConfigError(
                 f"{options.output}/results.json has what was trained. The report needs scipy: pip install -c "
@@ -75,10 +77,12 @@ def main() -> int:
     return 0
 
 
-def measured(history: History, candidate: Candidate, seeds: int, path: Path) -> dict[str, Any]:
+def measured(
+    history: History, candidate: Candidate, seeds: int, path: Path, moved_to: str | None = None
+) -> dict[str, Any]:
     """The results of a candidate with so many seeds: those of the file, or new ones, which it has afterwards.
 
-    Raises ConfigError where the file holds something else.
+    `moved_to` is where the target of the run is now. Raises ConfigError where the file holds something else.
     """
     params = dict(candidate.params)
     of = {"settings": history.header["settings"], "program": candidate.genome.key, "params": params, "seeds": seeds}
@@ -92,20 +96,21 @@ def measured(history: History, candidate: Candidate, seeds: int, path: Path) -> 
             raise ConfigError(f"{path} is of another candidate, run or number of seeds: choose another -o")
         print(f"Nothing is trained: {path} has it already.", file=sys.stderr)
         return known
-    results = confirm(history, candidate, range(FIRST_SEED, FIRST_SEED + seeds))
-    results |= {"counts": count_models(history), "of": of}
+    target = load_target(plugins.target_of(history.header, moved_to))
+    results = confirm(history, target, candidate, range(FIRST_SEED, FIRST_SEED + seeds))
+    results |= {"counts": count_models(history, target), "of": of}
     new = path.with_suffix(".new")
     new.write_text(json.dumps(results, indent=1))
     new.replace(path)
     return results
 
 
-def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
+def confirm(history: History, target: Target, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
     """Metrics of both programs by seed, and the curve of the candidate around the fresh target loss."""
     settings, program = history.header["settings"], history.seed
     assert program is not None
 
-    with closing(executor_of(history, sys.stderr)) as executor:
+    with closing(executor_of(history, target, sys.stderr)) as executor:
 
         def train(trials: list[Trial]) -> Runs:
             found: dict[int, dict[str, float]] = {}
@@ -122,19 +127,18 @@ def confirm(history: History, candidate: Candidate, seeds: Sequence[int]) -> dic
 
         full = train([fresh_trial(settings, which, 1.0, s) for s in seeds for which in (program, candidate)])
         runs = {"seed": full[::2], "candidate": full[1::2]}
-        target = fmean(m[history.loss] for m in runs["seed"])
+        goal = fmean(m[history.loss] for m in runs["seed"])
         curve = {1.0: [m[history.loss] for m in runs["candidate"]]}
-        while (rung := next_rung(curve, target)) is not None:
+        while (rung := next_rung(curve, goal)) is not None:
             curve[rung] = [m[history.loss] for m in train([fresh_trial(settings, candidate, rung, s) for s in seeds])]
         about = {key: executor.hello[key] for key in ABOUT} | {"slots": executor.slots}
     named = {f"{rung:g}": losses for rung, losses in curve.items()}
     return {"id": candidate.id, "budget": settings["budget"], "runs": runs, "curve": named, "machine": about}
 
 
-def count_models(history: History) -> dict[str, dict[str, float]]:
+def count_models(history: History, target: Target) -> dict[str, dict[str, float]]:
     """Bits per byte of the count models on validation and test text and the second corpus."""
     header = history.header
-    target = load_target(plugins.target_of(header))
     command = judge_command(target, header["settings"]["scale"], header.get("data"))
     said = subprocess.run([sys.executable, *command, "--counts"], capture_output=True, text=True)
     return dict(json.loads(said.stdout)) if said.returncode == 0 else {}

@@ -1,6 +1,6 @@
 """What the three-way merge is worth: pairs of individuals of a real run, merged, smoke-tested, trained at the low rung.
 
-    python -m benchmarks.merges RUN_DIR [--pairs 200] [-o FILE]
+    python -m benchmarks.merges RUN_DIR [--pairs 200] [-o FILE] [--target DIR]
 
 A pair counts as better than both parents if its loss at the low rung, with inherited numbers and the seed that all
 tuning trials share, is below the best loss that each parent had there. One trial each: noise is not averaged out.
@@ -17,7 +17,8 @@ from random import Random
 
 from evolve import plugins
 from evolve.assemble import executor_of
-from evolve.config import ConfigError
+from evolve.commands.options import target_option
+from evolve.config import ConfigError, Target, load_target
 from evolve.evaluation import tune_seed
 from evolve.executors.local import JudgeError
 from evolve.history import History
@@ -31,9 +32,11 @@ def main() -> int:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("-o", "--output", type=Path)
+    target_option(parser)
     options = parser.parse_args()
     try:
-        text = report(open_history(options.run_dir), options.pairs)
+        history = open_history(options.run_dir)
+        text = report(history, load_target(plugins.target_of(history.header, options.target)), options.pairs)
     except (ConfigError, StoreError, JudgeError) as error:
         print(f"merges: {error}", file=sys.stderr)
         return 2
@@ -43,12 +46,12 @@ def main() -> int:
     return 0
 
 
-def report(history: History, wanted: int) -> str:
+def report(history: History, target: Target, wanted: int) -> str:
     """Counts as a Markdown table. Raises `ConfigError` if the run has no two individuals to merge."""
     pairs = sorted_pairs(history, wanted)
     if not pairs:
         raise ConfigError("no two individuals of this run differ in structure and reached the low rung")
-    reader = plugins.reader_for(history.header)
+    reader = plugins.load(plugins.READER)(target.rules_at(history.header["settings"]["scale"]))
     operator = plugins.load("operators.crossover:Merge")(reader)
     counts: Counter[str] = Counter(pairs=len(pairs))
     children: list[tuple[Proposal, float]] = []
@@ -59,7 +62,7 @@ def report(history: History, wanted: int) -> str:
             continue
         counts["with conflicts" if "conflict" in made.hypothesis else "clean"] += 1
         children.append((made, min(low_loss(history, left), low_loss(history, right))))
-    counts.update(train(history, children))
+    counts.update(train(history, target, children))
     order = ("pairs", "clean", "with conflicts", "equal to a parent", "refused")
     order += ("smoke passed", "trained at the low rung", "better than both parents")
     return "\n".join(["| merges | n |", "|---|--:|", *(f"| {name} | {counts[name]} |" for name in order), ""])
@@ -84,10 +87,10 @@ def low_loss(history: History, candidate: Candidate) -> float:
     return history.rung_losses(candidate).get(f"{history.all_rungs[0]:g}", float("inf"))
 
 
-def train(history: History, children: list[tuple[Proposal, float]]) -> Counter[str]:
+def train(history: History, target: Target, children: list[tuple[Proposal, float]]) -> Counter[str]:
     """Smoke and one trial at the low rung for each child, on all slots."""
     settings, low = history.header["settings"], history.all_rungs[0]
-    executor = executor_of(history, sys.stderr)
+    executor = executor_of(history, target, sys.stderr)
 
     def run(purpose: str, budget: float, made: list[Proposal]) -> list[Outcome]:
         trials = [

@@ -130,10 +130,11 @@ def open_executor(
     return LocalExecutor(judge_command(target, scale, data, isolation), slots, bind, log, waiting)
 
 
-def executor_of(history: History, log: IO[str]) -> LocalExecutor:
-    """Judges for more trials of a recorded run, on the whole machine. Raises `JudgeError` or `ConfigError`."""
-    target, header = load_target(plugins.target_of(history.header)), history.header
-    scale, reader = header["settings"]["scale"], plugins.reader_for(header)
+def executor_of(history: History, target: Target, log: IO[str]) -> LocalExecutor:
+    """Judges for more trials of a recorded run of a target, on the whole machine. Raises `JudgeError`."""
+    header = history.header
+    scale = header["settings"]["scale"]
+    reader = plugins.load(plugins.READER)(target.rules_at(scale))
     isolation = options_of("auto", bool(history.harness.get("unsafe")))
     slots = slots_for(target, scale, None)
     return open_executor(target, scale, header.get("data"), slots, reader, log, isolation=isolation)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import confirm
-from evolve.config import ConfigError
+from evolve.config import ConfigError, Target
 from evolve.history import History
 from evolve.model import Candidate
 from tests.evolve.runs import run
@@ -21,7 +21,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Whom `confirm.confirm` was asked to train."""
     asked: list[str] = []
 
-    def train(history: History, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
+    def train(history: History, target: Target, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
         asked.append(candidate.id)
         rows = [{"loss": 1.0 + seed % 7} for seed in seeds]
         return {
@@ -33,7 +33,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         }
 
     monkeypatch.setattr(confirm, "confirm", train)
-    monkeypatch.setattr(confirm, "count_models", lambda history: {})
+    monkeypatch.setattr(confirm.plugins, "target_of", lambda header, moved_to: Path("nowhere"))
+    monkeypatch.setattr(confirm, "load_target", lambda folder: None)
+    monkeypatch.setattr(confirm, "count_models", lambda history, target: {})
     return asked
 
 
