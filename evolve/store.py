@@ -129,21 +129,13 @@ class Store:
         return disk.f_bavail * disk.f_frsize >= FREE_SPACE_FLOOR
 
     def close(self) -> None:
-        """A writer leaves all in the one file, also where a reader keeps SQLite from doing so by itself.
-
-        Nothing is left of a run that never began: it would be taken for the one that was written last.
-        """
+        """A writer leaves all in the one file, also where a reader keeps SQLite from doing so by itself."""
         lock, self._lock = self._lock, None
-        begun = True
         if lock is not None:
             with suppress(sqlite3.Error):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                begun = self._db.execute("SELECT 1 FROM events LIMIT 1").fetchone() is not None
         self._db.close()
         if lock is not None:
-            if not begun:
-                with suppress(OSError):
-                    (self.directory / FILE).unlink()
             os.close(lock)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from evolve.config import ConfigError
@@ -16,10 +17,20 @@ def find_run(run_dir: str | None) -> Path:
     """The given run directory, or the one under `runs/` that was written last. Raises `ConfigError` without any."""
     if run_dir:
         return Path(run_dir)
-    runs = sorted(Path("runs").glob(f"*/{FILE}"), key=_written)
-    if not runs:
+    runs = sorted(Path("runs").glob(f"*/{FILE}"), key=_written, reverse=True)
+    found = next((path.parent for path in runs if _begun(path.parent)), None)
+    if found is None:
         raise ConfigError("no run under runs/. Start one with: python -m evolve, or name one with --run-dir.")
-    return runs[-1].parent
+    return found
+
+
+def _begun(directory: Path) -> bool:
+    """Whether anything is recorded, as nothing is of a run whose judge did not start; of a damaged log all may be."""
+    try:
+        with closing(Store.read(directory)) as store:
+            return next(store.events(), None) is not None
+    except StoreError:
+        return True
 
 
 def _written(path: Path) -> float:
