@@ -56,11 +56,17 @@ def _taken(folder: Path, name: str, turn: str, wait: Callable[[str], None]) -> I
         with _opened(folder, turn) as turnstile, _opened(folder, name) as lease:
             _take(turnstile, lambda: wait(_said(lease)))
             _take(lease, lambda: wait(_said(lease)))
-            if os.fstat(lease).st_nlink == 0:
+            if not _is_at(folder / name, lease):
                 continue
             fcntl.flock(turnstile, fcntl.LOCK_UN)
             yield lease
             return
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
+    return False
 
 
 def _take(fd: int, wait: Callable[[], None]) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 PEAKS = {  # dense bf16 FLOP/s without sparsity, from NVIDIA's data sheets, by a pattern of the driver's whole name
     "H100 PCIe": 756e12,
     "H100 NVL": 835e12,
-    r"H100( \d+GB HBM3)?": 989e12,
+    r"H100( 80GB HBM3)?": 989e12,
     "H200 NVL": 835e12,
     "H200": 989e12,
     "B200": 2250e12,
-    r"A100(-SXM4|-PCIE)?-\d+GB|A100 80GB PCIe": 312e12,
+    r"A100-(SXM4?|PCIE)-\d+GB|A100 80GB PCIe": 312e12,
     "L40S": 362e12,
     "GeForce RTX 4090": 165e12,
 }

@@ -141,7 +141,7 @@ class SpoolExecutor:
                 source = self._bind(one.trial)
                 self.spool.write("jobs", job, encode(job_record(one.trial, source, self._conditions)))
             one.job = job
-            if one.future.cancelled():
+            if one.future.cancelled() and self.spool.pending(job):
                 self.spool.withdraw(job)
         except ValueError as error:
             self._resolve(one, Outcome("rejected", reason=str(error)))

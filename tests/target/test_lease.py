@@ -65,13 +65,14 @@ def test_a_lease_is_had_by_one_process_and_its_end_frees_it(folder: Path, other:
     assert (folder / "GPU-1").read_text() == ""
 
 
+@pytest.mark.parametrize("remove", [Path.unlink, lambda file: file.rename(file.with_name("aside"))])
 def test_a_lease_that_was_removed_meanwhile_is_not_the_one_that_is_had(
-    folder: Path, other: subprocess.Popen[str]
+    folder: Path, other: subprocess.Popen[str], remove: Callable[[Path], None]
 ) -> None:
     """Its lock would keep nobody out: who comes next opens another file."""
 
     def wait(holder: str) -> None:
-        (folder / "GPU-1").unlink()
+        remove(folder / "GPU-1")
         other.kill()
         other.wait()
 
