@@ -24,6 +24,8 @@ from benchmarks.comparison.anytime import hypervolume_steps
 from benchmarks.comparison.trace import FILE, read
 from benchmarks.tasks.synthetic import TASK
 
+pytestmark = pytest.mark.slow
+
 TOTAL = 2000.0  # charged seconds: 125 full trials
 SEEDS = range(1, 7)
 FLOORS = {"ours": 0.32, "tpe": 0.245, "greedy": 0.25}

@@ -35,6 +35,8 @@ from evolve.store import StoreError
 from tests.benchmarks.made_up import Problem
 from tests.e2e.conftest import make_target
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BUDGET, TOTAL = 0.04, 4.0
 DRIVER = """

@@ -92,6 +92,7 @@ def test_bad_usage(
     assert re.search(said, line)
 
 
+@pytest.mark.slow
 def test_a_run_without_isolation_says_so_everywhere_and_may_not_lose_it_silently(
     start: Start, target: Path, tmp_path: Path
 ) -> None:

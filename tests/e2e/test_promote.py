@@ -157,6 +157,7 @@ def test_bad_usage(
     assert said in err and len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_real_judge_trains_a_larger_model(
     place: tuple[Path, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_workers_that_are_killed_at_random_and_race_lose_and_double_nothing(
         assert bench.spool.names("jobs") == []
 
 
+@pytest.mark.slow
 def test_a_run_and_its_worker_are_killed_and_go_on_as_a_run_on_one_machine_would(
     tmp_path: Path, target: Path, start: Start, local: tuple[int, int]
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_run_and_its_worker_are_killed_and_go_on_as_a_run_on_one_machine_would
     assert history.began["outlived"] and "Stopped: 1 generations done" in output
 
 
+@pytest.mark.slow
 def test_a_run_that_is_carried_by_hand(
     tmp_path: Path,
     target: Path,

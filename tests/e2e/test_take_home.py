@@ -262,6 +262,7 @@ def variant(say: Say, name: str = "best", old: str = "F.gelu(x)", new: str = "F.
     return Path("mine.py")
 
 
+@pytest.mark.slow
 def test_a_variant_is_measured_while_the_run_is_on_in_another_process(
     tmp_path: Path, target: Path, start: Start, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +291,7 @@ def test_a_variant_is_measured_while_the_run_is_on_in_another_process(
     assert say("learn", "results.tsv") == "nothing new: the run has all 1 rows of results.tsv\n"
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_every_variant_is_taken_once(tmp_path: Path, start: Start) -> None:
     directory, rng = tmp_path / "run", random.Random(3)
     directory.mkdir()

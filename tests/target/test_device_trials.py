@@ -251,6 +251,7 @@ def frozen() -> Iterator[Frozen]:
     group.close()
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_killed_is_waited_for_a_while_and_its_device_is_given_up(
     ahead: Slot, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
