@@ -72,7 +72,7 @@ class History(Studied):
         self.statuses: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.raised = False
-        self.at_full_budget = 0
+        self.at_both_ends = 0
         self.finished = 0
         self.refusals = 0
         self.last_refusal = ""
@@ -313,11 +313,11 @@ class History(Studied):
         self.progress = progress(told, self.search.objectives)
 
     def _count(self, candidate: Candidate) -> None:
-        """A child was measured. Enough of them at the full budget may show that the lowest rung misleads."""
+        """A child was measured. Enough of them at both ends may show that the lowest rung misleads."""
         self.finished += 1
-        if candidate.rung == 1.0:
-            self.at_full_budget += 1
-            if self.at_full_budget % ENOUGH_PAIRS == 0:
+        if candidate.rung == 1.0 and f"{self.all_rungs[0]:g}" in self.rung_losses(candidate):
+            self.at_both_ends += 1
+            if self.at_both_ends % ENOUGH_PAIRS == 0:
                 self.raised = self.raised or self._low_rung_misleads()
 
     def _note_failure(self, candidate: Candidate) -> None:

@@ -106,21 +106,23 @@ class Nursery:
         self.folder = folder
         folder.mkdir(parents=True, mode=0o700)
         ours, theirs = socket.socketpair()
-        self.process = subprocess.Popen(
-            [
-                *isolation.prefix(folder, client=client),
-                *(sys.executable, "-I", str(FOLDER / "zygote.py"), str(theirs.fileno()), str(folder), str(memory_mb)),
-                *(isolation.level, str(client), *map(str, isolation.hidden)),
-            ],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            env={**ENVIRONMENT, "HOME": str(folder)},
-        )
-        theirs.close()
-        self.control = Wire(ours, takes_fds=True)
-        self._messages: list[Message] = []
         with contextlib.ExitStack() as failed:  # also by the signal that ends the judge
+            failed.callback(ours.close)
+            with theirs:
+                self.process = subprocess.Popen(
+                    [
+                        *isolation.prefix(folder, client=client),
+                        *(sys.executable, "-I", str(FOLDER / "zygote.py")),
+                        *(str(theirs.fileno()), str(folder), str(memory_mb)),
+                        *(isolation.level, str(client), *map(str, isolation.hidden)),
+                    ],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=sys.stderr,
+                    env={**ENVIRONMENT, "HOME": str(folder)},
+                )
+            self.control = Wire(ours, takes_fds=True)
+            self._messages: list[Message] = []
             failed.callback(self.close)
             self.ready = self.expect("ready", START_WALL)
             failed.pop_all()
@@ -133,9 +135,7 @@ class Nursery:
             (self.folder / "train.py").write_bytes(source)
         except OSError as error:
             raise Infrastructure(f"cannot put the script in place: {error}") from error
-        ours, theirs = socket.socketpair()
-        ours.settimeout(SEND_WALL)
-        read, write = os.pipe()
+        ours, theirs, read, write = lines()
         with contextlib.ExitStack() as failed:
             failed.callback(os.close, read)
             failed.callback(ours.close)
@@ -197,6 +197,21 @@ class Nursery:
         remove(self.folder)
 
 
+def lines() -> tuple[socket.socket, socket.socket, int, int]:
+    """Both ends of a box's wire, and of the pipe for its output. Raises Infrastructure."""
+    with contextlib.ExitStack() as failed:
+        try:
+            ours, theirs = socket.socketpair()
+            failed.callback(ours.close)
+            failed.callback(theirs.close)
+            read, write = os.pipe()
+        except OSError as error:
+            raise Infrastructure(f"cannot make the lines to a box: {error}") from error
+        failed.pop_all()
+    ours.settimeout(SEND_WALL)
+    return ours, theirs, read, write
+
+
 def number(process: int) -> int:
     """The id, in this process's namespace, of the process that a descriptor names; -1 when it is gone."""
     lines = Path(f"/proc/self/fdinfo/{process}").read_text().splitlines()
@@ -207,10 +222,12 @@ def remove(folder: Path) -> None:
     """Remove a folder of a box that has ended, whatever the box closed to itself.
 
     A box may nest folders deeper than Python's recursion or any path can go; rm and chmod know how to walk those.
+    Where no descriptor or process is left to start them with, the folder stays, for who needs its place to try again.
     """
     with contextlib.suppress(OSError, RecursionError):
         shutil.rmtree(folder)
         return
-    for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
-        if os.path.lexists(folder):
-            subprocess.run([*command, "--", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(OSError):
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            if os.path.lexists(folder):
+                subprocess.run([*command, "--", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -201,6 +201,7 @@ def test_a_judge_without_descriptors_voids_the_trial_and_goes_on(slot: Slot) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert outcome["status"] == "infrastructure" and os.strerror(errno.EMFILE) in outcome["reason"], outcome
+    assert slot.run(TINY + SCORE)["status"] == "ok", "it has a zygote again as soon as one can be started"
     goes_on(slot)
 
 
