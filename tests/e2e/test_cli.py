@@ -97,6 +97,7 @@ def test_an_exported_program_stands_alone_with_its_tuned_numbers(
         assert output(capsys, "export", name, "--run-dir", run_dir) == source
 
 
+@pytest.mark.slow
 def test_resume_repeats_nothing(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = open_history(run_dir)
     said = output(capsys, "resume", "--generations", "1", "--run-dir", run_dir)

@@ -243,7 +243,7 @@ def test_a_run_without_a_measured_seed_has_a_page(visit: Open, tmp_path: Path) -
         assert found.errors == []
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_with_another_number_of_objectives_has_a_front(visit: Open, tmp_path: Path, count: int) -> None:
     objectives = (*OBJECTIVES, Objective("tokens_per_second", "maximize"))[:count]
     found = visit(write_page(tmp_path / "report.html", Run(80, objectives)).as_uri())
@@ -288,6 +288,7 @@ TAB_STOPS = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_every_tab_stop_of_a_plot_has_a_role_and_a_name(tab: Visit) -> None:
     for width in (360, 1200):  # in a narrow one the tools are elsewhere
         tab.page.set_viewport_size({"width": width, "height": 900})
@@ -341,6 +342,7 @@ def test_the_difference_is_the_smallest_there_is(tab: Visit) -> None:
 SOONER = "{ const real = setInterval; window.setInterval = (what, when) => real(what, when / 10); }"
 
 
+@pytest.mark.slow
 def test_a_served_page_that_is_open_offers_to_reload(visit: Open, tmp_path: Path) -> None:
     directory = write(tmp_path / "run", Run(12).events())
     with serving(directory) as server:

@@ -17,6 +17,7 @@ from tests.redteam.gpu_laboratory import SMALL, GpuLaboratory, GpuReport
 from tests.redteam.judge_at import change
 from texts import Scale
 
+pytestmark = pytest.mark.slow
 needs_gpu = pytest.mark.skipif(
     not Path("/dev/nvidiactl").exists(), reason="needs an NVIDIA GPU and its driver: no /dev/nvidiactl here"
 )

@@ -20,6 +20,8 @@ from tests.target.test_kills import Silent
 from texts import FOLDER, Scale, Texts
 from waiting import Waiting
 
+pytestmark = pytest.mark.slow  # each box imports torch anew
+
 WRITES = """
 import os
 place = os.environ["TORCHINDUCTOR_CACHE_DIR"]

@@ -33,11 +33,9 @@ for step, (x, y, epoch) in enumerate(make_dataloader(tokenizer, 4, MAX_SEQ_LEN, 
     if step == 20:
         break
 """
+pytestmark = pytest.mark.slow  # each box imports torch anew
 BWRAP = find_bwrap()
-LEVELS = [
-    pytest.param(Isolation("L"), marks=[pytest.mark.slow] if BWRAP else []),
-    *([Isolation("N", BWRAP)] if BWRAP else []),
-]
+LEVELS = [Isolation("L"), *([Isolation("N", BWRAP)] if BWRAP else [])]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +100,6 @@ def test_each_box_has_a_folder_of_its_own_that_goes_with_it(waiting: Waiting, te
     assert all("['left', 'tmp', 'train.py']" in log for log in logs), logs
 
 
-@pytest.mark.slow
 def test_the_next_box_is_prepared_while_one_runs(waiting: Waiting) -> None:
     box = waiting.start(b"import time; time.sleep(60)")
     try:
@@ -121,7 +118,6 @@ def test_how_a_box_ends_is_told(waiting: Waiting, texts: Texts) -> None:
     assert trial(waiting, texts, "import os; os.abort()")[1]["exit"] in (-6, -11)  # the latter as the first process
 
 
-@pytest.mark.slow
 def test_peak_memory_is_what_a_script_adds(waiting: Waiting, texts: Texts) -> None:
     large = "big = bytearray(200 * 2**20)\nbig[::4096] = b'x' * len(big[::4096])\n"
     few, many = (trial(waiting, texts, text)[1]["peak_mb"] for text in ("pass", large))
@@ -161,7 +157,6 @@ def test_no_process_survives_its_box(waiting: Waiting, texts: Texts) -> None:
     assert left == []
 
 
-@pytest.mark.slow
 def test_a_spare_that_died_is_replaced(waiting: Waiting, texts: Texts) -> None:
     assert waiting._spare is not None
     waiting._spare.await_ready()
@@ -191,7 +186,6 @@ def test_a_box_that_cannot_be_had_is_the_harness_s_fault(tmp_path: Path) -> None
     assert not (tmp_path / "boxes").exists()
 
 
-@pytest.mark.slow
 def test_closing_ends_a_box_that_runs_and_the_spare(tmp_path: Path) -> None:
     boxes = Waiting(tmp_path / "boxes", 4096)
     box = boxes.start(b"import time; time.sleep(300)")
