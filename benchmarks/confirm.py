@@ -3,10 +3,11 @@
     python -m benchmarks.confirm RUN_DIR -o DIR [--id ID] [--seeds 5] [--target DIR]
 
 Each seed trains both programs one after the other, so that both meet the machine in the same state. The target loss is
-measured anew from the fresh runs of the seed program, so the speed-up owes nothing to the search. Writes `results.md`,
-`results.json` and `progress.png`; where `results.json` has them already, nothing is trained, so that a machine without
-the extra `benchmarks` may train and another one report. Intervals are 95 %: Welch's for differences, bootstrapped over
-the seeds of both programs for the speed-up.
+measured anew from the fresh runs of the seed program, so the speed-up owes nothing to the search. Each training is a
+line of `trainings.jsonl`, and the same command goes on with them. Writes `results.md`, `results.json` and
+`progress.png`; where `results.json` has them already, nothing is trained, so that a machine without the extra
+`benchmarks` may train and another one report. Intervals are 95 %: Welch's for differences, bootstrapped over the seeds
+of both programs for the speed-up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from io import StringIO
@@ -36,7 +37,8 @@ from evolve.config import ConfigError, Target, load_target
 from evolve.executors.local import JudgeError
 from evolve.history import History
 from evolve.judges import judge_command
-from evolve.model import Candidate, Trial
+from evolve.lines import Lines
+from evolve.model import Candidate, Outcome
 from evolve.objectives import alike, crossing, next_rung
 from evolve.plots.progress import plot_progress
 from evolve.reports.audit import Pace, counted
@@ -46,6 +48,7 @@ from evolve.store import StoreError
 
 RESAMPLES = 2000
 Runs = list[dict[str, float]]  # metrics by seed
+Key = tuple[str, float, int]  # candidate, rung, seed
 
 
 def main() -> int:
@@ -97,7 +100,8 @@ def measured(
         print(f"Nothing is trained: {path} has it already.", file=sys.stderr)
         return known
     target = load_target(plugins.target_of(history.header, moved_to))
-    results = confirm(history, target, candidate, range(FIRST_SEED, FIRST_SEED + seeds))
+    kept = Kept(path.with_name("trainings.jsonl"), {name: value for name, value in of.items() if name != "seeds"})
+    results = confirm(history, target, candidate, range(FIRST_SEED, FIRST_SEED + seeds), kept)
     results |= {"counts": count_models(history, target), "of": of}
     new = path.with_suffix(".new")
     new.write_text(json.dumps(results, indent=1))
@@ -105,32 +109,52 @@ def measured(
     return results
 
 
-def confirm(history: History, target: Target, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
+class Kept:
+    """Metrics of the trainings in a file of JSON lines, by candidate, rung and seed.
+
+    Raises `ConfigError` where they are `of` something else, `StoreError` where the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path, of: Mapping[str, Any]) -> None:
+        self._lines, self._of = Lines(path), of
+        if any(row["of"] != of for row in self._lines.rows):
+            raise ConfigError(f"{path} is of another candidate or run: choose another -o")
+        self.metrics = {(row["id"], row["rung"], row["seed"]): row["metrics"] for row in self._lines.rows}
+
+    def add(self, key: Key, outcome: Outcome) -> None:
+        """Raises `ConfigError` for a training that failed."""
+        if outcome.status != "ok":
+            raise ConfigError(f"candidate {key[0]}, seed {key[2]}: {outcome.status}, {outcome.reason}")
+        self.metrics[key] = dict(outcome.metrics)
+        self._lines.add({"id": key[0], "rung": key[1], "seed": key[2], "metrics": self.metrics[key], "of": self._of})
+
+
+def confirm(history: History, target: Target, candidate: Candidate, seeds: Sequence[int], kept: Kept) -> dict[str, Any]:
     """Metrics of both programs by seed, and the curve of the candidate around the fresh target loss."""
     settings, program = history.header["settings"], history.seed
     assert program is not None
 
     with closing(executor_of(history, target, sys.stderr)) as executor:
 
-        def train(trials: list[Trial]) -> Runs:
-            found: dict[int, dict[str, float]] = {}
-            seconds = f"{trials[0].budget:g} s"
-            with Pace(Console(stderr=True), len(trials), executor.slots) as pace:
-                jobs = list(enumerate(trials))
-                for i, outcome in run_all(executor, jobs, math.inf, lambda: pace(len(found))):
-                    if outcome.status != "ok":
-                        raise ConfigError(f"{candidate.id} or the seed program: {outcome.status}, {outcome.reason}")
-                    found[i] = dict(outcome.metrics)
-                said = f"{counted(len(trials), 'training')} of {seconds}, {pace.said(len(found))}"
+        def train(rung: float, *which: Candidate) -> Runs:
+            named = {each.id: each for each in which}
+            keys = [(each.id, rung, seed) for seed in seeds for each in which]
+            due = [key for key in dict.fromkeys(keys) if key not in kept.metrics]
+            jobs = [(key, fresh_trial(settings, named[key[0]], *key[1:])) for key in due]
+            there = len(kept.metrics)
+            with Pace(Console(stderr=True), len(jobs), executor.slots) as pace:
+                for key, outcome in run_all(executor, jobs, math.inf, lambda: pace(len(kept.metrics) - there)):
+                    kept.add(key, outcome)
+                said = f"{counted(len(jobs), 'training')} of {rung * settings['budget']:g} s, {pace.said(len(jobs))}"
             print(said, file=sys.stderr, flush=True)
-            return [found[i] for i in range(len(trials))]
+            return [kept.metrics[key] for key in keys]
 
-        full = train([fresh_trial(settings, which, 1.0, s) for s in seeds for which in (program, candidate)])
+        full = train(1.0, program, candidate)
         runs = {"seed": full[::2], "candidate": full[1::2]}
         goal = fmean(m[history.loss] for m in runs["seed"])
         curve = {1.0: [m[history.loss] for m in runs["candidate"]]}
         while (rung := next_rung(curve, goal)) is not None:
-            curve[rung] = [m[history.loss] for m in train([fresh_trial(settings, candidate, rung, s) for s in seeds])]
+            curve[rung] = [m[history.loss] for m in train(rung, candidate)]
         about = {key: executor.hello[key] for key in ABOUT} | {"slots": executor.slots}
     named = {f"{rung:g}": losses for rung, losses in curve.items()}
     return {"id": candidate.id, "budget": settings["budget"], "runs": runs, "curve": named, "machine": about}

@@ -30,6 +30,7 @@ from evolve.assemble import open_executor
 from evolve.config import Target, load_target
 from evolve.executors.local import LocalExecutor
 from evolve.judges import Slot
+from evolve.lines import Lines
 from evolve.model import Genome, Outcome, Trial
 from operators.catalogue import Refused, transformations
 from operators.mutate import transformed
@@ -99,8 +100,8 @@ def run(
     executor: LocalExecutor, every: Sequence[Program], purposes: Sequence[str], budget: float, kept: Path
 ) -> list[Record]:
     """One record a program and purpose; those that `kept` holds for this budget are not run again."""
-    known = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    done = {identity(r): r for r in known if r["budget"] == budget and not spoilt(r["status"], r["reason"])}
+    lines = Lines(kept)
+    done = {identity(r): r for r in lines.rows if r["budget"] == budget and not spoilt(r["status"], r["reason"])}
     wanted = [
         record_of(program, purpose, budget)
         for purpose in purposes
@@ -113,16 +114,15 @@ def run(
         if identity(record) not in done:
             waiting[executor.submit(trial(record, genomes))] = record
     begun, total = time.monotonic(), len(waiting)
-    with kept.open("a") as file:
-        for number, future in enumerate(as_completed(waiting), start=1):
-            record = waiting[future] | result(executor, future, waiting[future], genomes)
-            done[identity(record)] = record
-            print(json.dumps(record), file=file, flush=True)
-            elapsed = time.monotonic() - begun
-            left = elapsed / number * (total - number)
-            said = record["status"] + (f": {record['reason']}" if record["reason"] else "")
-            what = f"{record['kind']} {record['name']}, {record['purpose']}"
-            print(f"{number}/{total} {what}: {said[:120]}; {elapsed:.0f} s, about {left:.0f} s left", flush=True)
+    for number, future in enumerate(as_completed(waiting), start=1):
+        record = waiting[future] | result(executor, future, waiting[future], genomes)
+        done[identity(record)] = record
+        lines.add(record)
+        elapsed = time.monotonic() - begun
+        left = elapsed / number * (total - number)
+        said = record["status"] + (f": {record['reason']}" if record["reason"] else "")
+        what = f"{record['kind']} {record['name']}, {record['purpose']}"
+        print(f"{number}/{total} {what}: {said[:120]}; {elapsed:.0f} s, about {left:.0f} s left", flush=True)
     return [done[identity(record)] for record in wanted]
 
 

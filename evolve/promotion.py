@@ -6,13 +6,13 @@ from these lines and the run, so trainings can be added at any time, and none is
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
 from evolve.history import History
+from evolve.lines import Lines
 from evolve.model import Candidate, Estimate
 from evolve.objectives import estimate
 from evolve.store import StoreError
@@ -66,21 +66,16 @@ class Promotions:
     """The trainings of a run directory. Raises `StoreError` where the file cannot be read or written."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / FILE
+        self._lines = Lines(directory / FILE)
         try:
-            text = self.path.read_text() if self.path.exists() else ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"cannot read {self.path}: {error}") from error
-        self.trainings = [training for line in text.splitlines() for training in _read(line)]
-        self._torn = bool(text) and not text.endswith("\n")  # a process was killed while it wrote
+            self.trainings = [
+                Training(**row | {"condition": Condition(**row["condition"])}) for row in self._lines.rows
+            ]
+        except (TypeError, LookupError) as error:
+            raise StoreError(f"{self._lines.path} holds something that is no training: {error}") from error
 
     def add(self, training: Training) -> None:
-        try:
-            with self.path.open("a") as file:
-                file.write("\n" * self._torn + json.dumps(asdict(training)) + "\n")
-        except OSError as error:
-            raise StoreError(f"cannot write {self.path}: {error.strerror}") from error
-        self._torn = False
+        self._lines.add(asdict(training))
         self.trainings.append(training)
 
     @property
@@ -96,15 +91,6 @@ class Promotions:
     def ids(self, condition: Condition) -> list[str]:
         """Who was trained under a condition besides the seed program."""
         return [i for i in dict.fromkeys(t.id for t in self.trainings if t.condition == condition) if i != SEED]
-
-
-def _read(line: str) -> Iterator[Training]:
-    """The training of a line; nothing for a line that is none, such as one that was torn off."""
-    try:
-        row = json.loads(line)
-        yield Training(**row | {"condition": Condition(**row["condition"])})
-    except (ValueError, TypeError, LookupError):
-        return
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from benchmarks.trust_cost import say
 from evolve.batch import TRIES, OutOfTime
 from evolve.config import ConfigError
 from evolve.exports.recorded import open_recorded
+from evolve.lines import Lines
 from evolve.model import digest
 from evolve.store import StoreError
 
@@ -129,7 +130,7 @@ class Kept:
     """Measurements in a file of JSON lines, to which new ones are added. Raises ConfigError for another machine's."""
 
     def __init__(self, options: argparse.Namespace, machine: Mapping[str, Any], program: str) -> None:
-        self.options, self.path = options, options.output / "trials.jsonl"
+        self.options, self.lines = options, Lines(options.output / "trials.jsonl")
         self.about = {
             "device": machine["device"],
             "cores": machine["cores"],
@@ -141,8 +142,7 @@ class Kept:
         }
         self.found: dict[Key, phases.Measurement] = {}
         self.besides: dict[str, float] = {}  # seconds of a trial besides its budget, by way
-        for line in self.path.read_text().splitlines() if self.path.is_file() else []:
-            row = json.loads(line)
+        for row in self.lines.rows:
             if (theirs := row["about"]) != self.about:
                 differs = ", ".join(f"{k} {theirs.get(k)}" for k, v in self.about.items() if theirs.get(k) != v)
                 raise ConfigError(f"what was measured in that folder is of another kind ({differs}): choose another -o")
@@ -167,8 +167,7 @@ class Kept:
         self.found[key] = measured
         self.besides[way] = 1.2 * max(0.0, seconds - budget)
         row = {"way": way, "budget": budget, "seed": seed, "measurement": asdict(measured), "about": self.about}
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        self.lines.add(row)
         say(f"{way} {budget:g} s, seed {seed}: {measured.wall:.1f} s, {measured.phases['training']:.1f} s of training")
 
     def of(self, budget: float) -> dict[str, dict[int, phases.Measurement]]:

@@ -14,7 +14,6 @@ Every training is a line of `retrained.jsonl` in the run directory, written when
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,6 +29,7 @@ from benchmarks.fresh import FIRST_SEED, fresh_trial
 from evolve.batch import run_all
 from evolve.executors.local import JudgeError
 from evolve.history import History
+from evolve.lines import Lines
 from evolve.model import Purpose
 from evolve.objectives import SECONDS_TO_TARGET, alike, crossing, next_rung
 from evolve.store import StoreError
@@ -73,18 +73,15 @@ class Trainings:
         self, history: History, directory: Path, opened: Opened, until: float, tell: Callable[[], None]
     ) -> None:
         self._history = history
-        self._path = directory / FILE
+        self._lines = Lines(directory / FILE)
         self._opened = opened
         self._until = until if opened.hello else math.inf  # trainings in virtual time take none
         self._tell = tell
         try:
-            text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
-            whole, end, _ = text.rpartition("\n")  # a line without an end was torn off by a kill
-            found = [Training(**json.loads(line)) for line in whole.splitlines()]
-        except (OSError, ValueError, TypeError) as error:
-            raise StoreError(f"cannot read {self._path}, remove it to train all again: {error}") from error
+            found = [Training(**row) for row in self._lines.rows]
+        except TypeError as error:
+            raise StoreError(f"cannot read {self._lines.path}, remove it to train all again: {error}") from error
         self._known = {training.key: training for training in found}
-        self._whole = len((whole + end).encode())
 
     def of(self, keys: Sequence[Key]) -> list[Training]:
         """These trainings, those that are not known yet done now. Raises `OutOfTime` and `JudgeError` as `run_all`."""
@@ -104,14 +101,7 @@ class Trainings:
         self._tell()
 
     def _add(self, training: Training) -> None:
-        line = json.dumps(asdict(training), allow_nan=False) + "\n"
-        try:
-            with self._path.open("ab") as file:
-                file.truncate(self._whole)
-                file.write(line.encode())
-        except OSError as error:
-            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
-        self._whole += len(line.encode())
+        self._lines.add(asdict(training))
         self._known[training.key] = training
 
 

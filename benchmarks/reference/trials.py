@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from evolve.batch import run_all
 from evolve.config import ConfigError
+from evolve.lines import Lines
 from evolve.model import Genome, Outcome, Trial, digest
 from evolve.protocols import Executor
 
@@ -39,15 +39,14 @@ class Measured:
     """Metrics of the trials in a file of JSON lines, to which new ones are added as they end.
 
     `executor_of` gives a program's executor by its name. `until` is a time of the monotonic clock after which no trial
-    may end. Raises ConfigError for a trial that fails.
+    may end. Raises ConfigError for a trial that fails, StoreError where the file cannot be read or written.
     """
 
     def __init__(self, path: Path, programs: Programs, executor_of: ExecutorOf, until: float) -> None:
-        self.path, self.programs, self.executor_of, self.until = path, programs, executor_of, until
-        self.metrics: dict[tuple[str, float, int], dict[str, float]] = {}
-        for line in path.read_text().splitlines() if path.is_file() else []:
-            row = json.loads(line)
-            self.metrics[row["program"], row["budget"], row["seed"]] = row["metrics"]
+        self.lines, self.programs, self.executor_of, self.until = Lines(path), programs, executor_of, until
+        self.metrics: dict[tuple[str, float, int], dict[str, float]] = {
+            (row["program"], row["budget"], row["seed"]): row["metrics"] for row in self.lines.rows
+        }
 
     def of(self, name: str, budget: float, seeds: Iterable[int]) -> list[dict[str, float]]:
         """Metrics of a program by seed, of those that are measured."""
@@ -68,6 +67,5 @@ class Measured:
             raise ConfigError(f"{key[0]} at {key[1]:g} s, seed {key[2]}: {outcome.status}, {outcome.reason}")
         program, budget, seed = self.programs.row(key)
         self.metrics[program, budget, seed] = dict(outcome.metrics)
-        row = {"program": program, "name": key[0], "budget": budget, "seed": seed, "metrics": dict(outcome.metrics)}
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        metrics = dict(outcome.metrics)
+        self.lines.add({"program": program, "name": key[0], "budget": budget, "seed": seed, "metrics": metrics})

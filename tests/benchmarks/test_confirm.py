@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from benchmarks import confirm
+from benchmarks.fresh import ABOUT
 from evolve.config import ConfigError, Target
+from evolve.executors.inline import InlineExecutor
 from evolve.history import History
-from evolve.model import Candidate
+from evolve.model import Candidate, Outcome, Trial
+from tests.evolve import toy
 from tests.evolve.runs import run
 
 
@@ -21,7 +24,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Whom `confirm.confirm` was asked to train."""
     asked: list[str] = []
 
-    def train(history: History, target: Target, candidate: Candidate, seeds: Sequence[int]) -> dict[str, Any]:
+    def train(
+        history: History, target: Target, candidate: Candidate, seeds: Sequence[int], kept: Any
+    ) -> dict[str, Any]:
         asked.append(candidate.id)
         rows = [{"loss": 1.0 + seed % 7} for seed in seeds]
         return {
@@ -68,6 +73,48 @@ def test_the_results_of_another_run_candidate_or_number_of_seeds_are_not_taken(
     with pytest.raises(ConfigError, match="damaged: remove it"):
         confirm.measured(history, child, 5, path)
     assert trained == [child.id]
+
+
+class Executor(InlineExecutor):
+    """Trains in no time, says where, and is interrupted before the training `cut`."""
+
+    hello = dict.fromkeys(ABOUT, "here")
+
+    def __init__(self, cut: int) -> None:
+        super().__init__(self.train)
+        self.trained: list[Trial] = []
+        self.cut = cut
+
+    def train(self, trial: Trial) -> Outcome:
+        if len(self.trained) == self.cut:
+            raise KeyboardInterrupt
+        self.trained.append(trial)
+        return toy.run_trial(trial)
+
+
+def test_one_that_was_interrupted_goes_on_with_what_was_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, path = run(tmp_path / "run", 4)[1].history, tmp_path / "results.json"
+    history.header = history.header | {"settings": history.header["settings"] | {"scale": "toy"}}
+    child = measured_child(history)
+    monkeypatch.setattr(confirm.plugins, "target_of", lambda header, moved_to: Path("nowhere"))
+    monkeypatch.setattr(confirm, "load_target", lambda folder: None)
+    monkeypatch.setattr(confirm, "count_models", lambda history, target: {})
+    executors = [Executor(7), Executor(100), Executor(100)]
+    turns = iter(executors)
+    monkeypatch.setattr(confirm, "executor_of", lambda history, target, log: next(turns))
+    with pytest.raises(KeyboardInterrupt):
+        confirm.measured(history, child, 5, path)
+    found = confirm.measured(history, child, 5, path)
+    (tmp_path / "other").mkdir()
+    at_once = confirm.measured(history, child, 5, tmp_path / "other" / "results.json")
+    assert found == at_once and len(executors[0].trained) == 7
+    trials = executors[0].trained + executors[1].trained
+    assert [(t.genome, t.seed, t.rung) for t in trials] == [(t.genome, t.seed, t.rung) for t in executors[2].trained]
+    other = next(c for c in history.candidates.values() if c.id not in (child.id, "0"))
+    with pytest.raises(ConfigError, match="of another candidate or run: choose another -o"):
+        confirm.measured(history, other, 5, path.with_name("more.json"))
 
 
 def test_without_scipy_it_trains_and_says_what_the_report_needs(

@@ -119,7 +119,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     again = measured(tmp_path)
     assert list(again.measure([*keys, ("seed", 60.0, 1)])) == [("seed", 60.0, 1)]
     assert [m["val_bpb"] for m in again.of("reference", 20.0, (1, 2))] == pytest.approx([2.49, 2.50])
-    other = Measured(again.path, Programs({"seed": "x = 3"}, "gpu", 300.0), again.executor_of, 0.0)
+    other = Measured(again.lines.path, Programs({"seed": "x = 3"}, "gpu", 300.0), again.executor_of, 0.0)
     assert other.of("seed", 20.0, (1, 2)) == []  # the text is another one
 
 
