@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from rich.console import Console
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["run", *arguments]
-    options = _parser(arguments[0]).parse_args(arguments)
+    options = _options(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without ± shows ?; who needs each byte writes bytes
     console = Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=PIPE_WIDTH)
@@ -45,6 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Exits with `BAD_INPUT` for arguments that are none; a folder among them was meant as a run."""
+    parser = _parser(arguments[0])
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        run = next((name for name in unknown if "run_dir" in options and Path(name).is_dir()), "")
+        cure = f"; a run is named by --run-dir {run}" if run else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{cure}")
+    return options
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -331,3 +331,14 @@ def test_a_run_on_a_disk_that_is_read_only_can_be_viewed_and_not_continued(
     assert main(["front", "--run-dir", str(small_disk / "run")]) == 0
     assert "Pareto front" in capsys.readouterr().out
     assert "Read-only file system. Choose --run-dir" in refused(capsys, *small_run(target, small_disk / "run"))
+
+
+def test_a_run_that_is_named_without_its_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, cure in (
+        (["front", str(tmp_path)], f"{tmp_path}; a run is named by --run-dir {tmp_path}\n"),
+        (["front", "nowhere"], "arguments: nowhere\n"),
+        (["doctor", str(tmp_path)], f"arguments: {tmp_path}\n"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(arguments)
+        assert capsys.readouterr().err.endswith(cure)
