@@ -4,7 +4,8 @@
 
 Each seed trains both programs one after the other, so that both meet the machine in the same state. The target loss is
 measured anew from the fresh runs of the seed program, so the speed-up owes nothing to the search. Each training is a
-line of `trainings.jsonl`, and the same command goes on with them. Writes `results.md`, `results.json` and
+line of `trainings.jsonl`, and the same command goes on with them, on the same machine; of a pair that was cut off both
+are trained again. Writes `results.md`, `results.json` and
 `progress.png`; where `results.json` has them already, nothing is trained, so that a machine without the extra
 `benchmarks` may train and another one report. Intervals are 95 %: Welch's for differences, bootstrapped over the seeds
 of both programs for the speed-up.
@@ -17,7 +18,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from io import StringIO
@@ -38,7 +39,7 @@ from evolve.executors.local import JudgeError
 from evolve.history import History
 from evolve.judges import judge_command
 from evolve.lines import Lines
-from evolve.model import Candidate, Outcome
+from evolve.model import Candidate, Outcome, digest
 from evolve.objectives import alike, crossing, next_rung
 from evolve.plots.progress import plot_progress
 from evolve.reports.audit import Pace, counted
@@ -47,6 +48,7 @@ from evolve.reports.open import find_candidate, open_history
 from evolve.store import StoreError
 
 RESAMPLES = 2000
+TRAININGS = "trainings.jsonl"
 Runs = list[dict[str, float]]  # metrics by seed
 Key = tuple[str, float, int]  # candidate, rung, seed
 
@@ -85,8 +87,11 @@ def measured(
 ) -> dict[str, Any]:
     """The results of a candidate with so many seeds: those of the file, or new ones, which it has afterwards.
 
-    `moved_to` is where the target of the run is now. Raises ConfigError where the file holds something else.
+    `moved_to` is where the target of the run is now. Raises ConfigError where the file holds something else, and for
+    the seed program, which would be compared with itself.
     """
+    if candidate is history.seed:
+        raise ConfigError("the seed program is what others are compared with: --id names another one")
     params = dict(candidate.params)
     of = {"settings": history.header["settings"], "program": candidate.genome.key, "params": params, "seeds": seeds}
     of = json.loads(json.dumps(of))
@@ -100,8 +105,7 @@ def measured(
         print(f"Nothing is trained: {path} has it already.", file=sys.stderr)
         return known
     target = load_target(plugins.target_of(history.header, moved_to))
-    kept = Kept(path.with_name("trainings.jsonl"), {name: value for name, value in of.items() if name != "seeds"})
-    results = confirm(history, target, candidate, range(FIRST_SEED, FIRST_SEED + seeds), kept)
+    results = confirm(history, target, candidate, range(FIRST_SEED, FIRST_SEED + seeds), path.with_name(TRAININGS))
     results |= {"counts": count_models(history, target), "of": of}
     new = path.with_suffix(".new")
     new.write_text(json.dumps(results, indent=1))
@@ -112,39 +116,49 @@ def measured(
 class Kept:
     """Metrics of the trainings in a file of JSON lines, by candidate, rung and seed.
 
-    Raises `ConfigError` where they are `of` something else, `StoreError` where the file cannot be read or written.
+    Raises `ConfigError` where one is `of` something else, by its digest, `StoreError` where the file cannot be read or
+    written.
     """
 
-    def __init__(self, path: Path, of: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, of: str) -> None:
         self._lines, self._of = Lines(path), of
-        if any(row["of"] != of for row in self._lines.rows):
-            raise ConfigError(f"{path} is of another candidate or run: choose another -o")
-        self.metrics = {(row["id"], row["rung"], row["seed"]): row["metrics"] for row in self._lines.rows}
+        if any(theirs != of for theirs in self._lines.read_as(lambda row: row["of"])):
+            raise ConfigError(f"{path} is of another candidate, run, text or machine: choose another -o")
+        self.metrics: dict[Key, dict[str, float]] = dict(
+            self._lines.read_as(lambda row: ((row["id"], row["rung"], row["seed"]), row["metrics"]))
+        )
 
     def add(self, key: Key, outcome: Outcome) -> None:
         """Raises `ConfigError` for a training that failed."""
         if outcome.status != "ok":
             raise ConfigError(f"candidate {key[0]}, seed {key[2]}: {outcome.status}, {outcome.reason}")
-        self.metrics[key] = dict(outcome.metrics)
-        self._lines.add({"id": key[0], "rung": key[1], "seed": key[2], "metrics": self.metrics[key], "of": self._of})
+        metrics = dict(outcome.metrics)
+        self._lines.add({"id": key[0], "rung": key[1], "seed": key[2], "metrics": metrics, "of": self._of})
+        self.metrics[key] = metrics
 
 
-def confirm(history: History, target: Target, candidate: Candidate, seeds: Sequence[int], kept: Kept) -> dict[str, Any]:
-    """Metrics of both programs by seed, and the curve of the candidate around the fresh target loss."""
+def confirm(history: History, target: Target, candidate: Candidate, seeds: Sequence[int], path: Path) -> dict[str, Any]:
+    """Metrics of both programs by seed, and the curve of the candidate around the fresh target loss.
+
+    The trainings are kept in the file `path`. Raises as `Kept`, and `JudgeError`.
+    """
     settings, program = history.header["settings"], history.seed
     assert program is not None
 
     with closing(executor_of(history, target, sys.stderr)) as executor:
+        machine = {key: executor.hello[key] for key in ABOUT}
+        kept = Kept(path, digest(json.dumps([settings, candidate.genome.key, dict(candidate.params), machine])))
 
         def train(rung: float, *which: Candidate) -> Runs:
             named = {each.id: each for each in which}
-            keys = [(each.id, rung, seed) for seed in seeds for each in which]
-            due = [key for key in dict.fromkeys(keys) if key not in kept.metrics]
-            jobs = [(key, fresh_trial(settings, named[key[0]], *key[1:])) for key in due]
-            there = len(kept.metrics)
+            keys = [(name, rung, seed) for seed in seeds for name in named]
+            cut = {seed for name, _, seed in keys if (name, rung, seed) not in kept.metrics}
+            jobs = [(key, fresh_trial(settings, named[key[0]], *key[1:])) for key in keys if key[2] in cut]
+            done: list[Key] = []
             with Pace(Console(stderr=True), len(jobs), executor.slots) as pace:
-                for key, outcome in run_all(executor, jobs, math.inf, lambda: pace(len(kept.metrics) - there)):
+                for key, outcome in run_all(executor, jobs, math.inf, lambda: pace(len(done))):
                     kept.add(key, outcome)
+                    done.append(key)
                 said = f"{counted(len(jobs), 'training')} of {rung * settings['budget']:g} s, {pace.said(len(jobs))}"
             print(said, file=sys.stderr, flush=True)
             return [kept.metrics[key] for key in keys]
@@ -155,7 +169,7 @@ def confirm(history: History, target: Target, candidate: Candidate, seeds: Seque
         curve = {1.0: [m[history.loss] for m in runs["candidate"]]}
         while (rung := next_rung(curve, goal)) is not None:
             curve[rung] = [m[history.loss] for m in train(rung, candidate)]
-        about = {key: executor.hello[key] for key in ABOUT} | {"slots": executor.slots}
+        about = machine | {"slots": executor.slots}
     named = {f"{rung:g}": losses for rung, losses in curve.items()}
     return {"id": candidate.id, "budget": settings["budget"], "runs": runs, "curve": named, "machine": about}
 

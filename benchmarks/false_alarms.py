@@ -27,11 +27,12 @@ from typing import Any
 from benchmarks.margins import MARGINS, margins
 from evolve import plugins
 from evolve.assemble import open_executor
-from evolve.config import Target, load_target
-from evolve.executors.local import LocalExecutor
+from evolve.config import ConfigError, Target, load_target
+from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.judges import Slot
 from evolve.lines import Lines
 from evolve.model import Genome, Outcome, Trial
+from evolve.store import StoreError
 from operators.catalogue import Refused, transformations
 from operators.mutate import transformed
 
@@ -63,6 +64,15 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="judges at a time, one a core")
     options = parser.parse_args()
+    try:
+        return judged(options)
+    except (ConfigError, StoreError, JudgeError) as error:
+        print(f"false_alarms: {error}", file=sys.stderr)
+        return 2
+
+
+def judged(options: argparse.Namespace) -> int:
+    """Judge all programs and write what came of it; the exit code. Raises ConfigError, StoreError, JudgeError."""
     options.output.mkdir(parents=True, exist_ok=True)
     target = load_target(TARGET)
     reader = plugins.load(plugins.READER)(target.rules)
@@ -99,9 +109,13 @@ def programs(target: Target, reader: Any) -> Iterator[Program]:
 def run(
     executor: LocalExecutor, every: Sequence[Program], purposes: Sequence[str], budget: float, kept: Path
 ) -> list[Record]:
-    """One record a program and purpose; those that `kept` holds for this budget are not run again."""
+    """One record a program and purpose; those that `kept` holds for this budget are not run again.
+
+    Raises `StoreError` where it cannot be read or written.
+    """
     lines = Lines(kept)
-    done = {identity(r): r for r in lines.rows if r["budget"] == budget and not spoilt(r["status"], r["reason"])}
+    known = zip(lines.read_as(identity), lines.rows, strict=True)
+    done = {i: r for i, r in known if r["budget"] == budget and not spoilt(r["status"], r["reason"])}
     wanted = [
         record_of(program, purpose, budget)
         for purpose in purposes

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 from rich.console import Console
 
 from evolve.commands.signals import INTERRUPTED
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
-from evolve.store import StoreError
+from evolve.store import FILE, StoreError
 
 THEMES = (*("run", "view", "account", "plot", "page", "promote"), *("take", "track", "give", "check", "spool"))
 WITHOUT_A_SEARCH = {"worker": "spool", "spool": "spool"}  # commands for machines that lack what a search needs
@@ -49,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Exits with `BAD_INPUT` for arguments that are none; a folder among them was meant as a run."""
+    """Exits with `BAD_INPUT` for arguments that are none; the folder of a run was meant as one."""
     parser = _parser(arguments[0])
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        run = next((name for name in unknown if "run_dir" in options and Path(name).is_dir()), "")
-        cure = f"; a run is named by --run-dir {run}" if run else ""
+        meant = len(unknown) == 1 and "run_dir" in options and os.path.isfile(os.path.join(unknown[0], FILE))
+        cure = f"; a run is named by --run-dir {unknown[0]}" if meant else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{cure}")
     return options
 

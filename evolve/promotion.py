@@ -15,7 +15,6 @@ from evolve.history import History
 from evolve.lines import Lines
 from evolve.model import Candidate, Estimate
 from evolve.objectives import estimate
-from evolve.store import StoreError
 from evolve.transfer import Gain, Share, paired, share, unpaired, verdict
 
 FILE = "promotions.jsonl"
@@ -67,12 +66,7 @@ class Promotions:
 
     def __init__(self, directory: Path) -> None:
         self._lines = Lines(directory / FILE)
-        try:
-            self.trainings = [
-                Training(**row | {"condition": Condition(**row["condition"])}) for row in self._lines.rows
-            ]
-        except (TypeError, LookupError) as error:
-            raise StoreError(f"{self._lines.path} holds something that is no training: {error}") from error
+        self.trainings = self._lines.read_as(lambda row: Training(**row | {"condition": Condition(**row["condition"])}))
 
     def add(self, training: Training) -> None:
         self._lines.add(asdict(training))

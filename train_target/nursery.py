@@ -135,7 +135,7 @@ class Nursery:
             (self.folder / "train.py").write_bytes(source)
         except OSError as error:
             raise Infrastructure(f"cannot put the script in place: {error}") from error
-        ours, theirs, read, write = lines()
+        ours, theirs, read, write = ends()
         with contextlib.ExitStack() as failed:
             failed.callback(os.close, read)
             failed.callback(ours.close)
@@ -197,7 +197,7 @@ class Nursery:
         remove(self.folder)
 
 
-def lines() -> tuple[socket.socket, socket.socket, int, int]:
+def ends() -> tuple[socket.socket, socket.socket, int, int]:
     """Both ends of a box's wire, and of the pipe for its output. Raises Infrastructure."""
     with contextlib.ExitStack() as failed:
         try:

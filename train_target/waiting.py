@@ -23,12 +23,12 @@ from nursery import (
     END_WALL,
     ENVIRONMENT,
     FOLDER,
-    SEND_WALL,
     START_WALL,
     UNWRAPPED,
     Box,
     Infrastructure,
     Log,
+    ends,
     number,
     remove,
 )
@@ -128,7 +128,10 @@ class Waiting:
         """Begin another spare; it is not waited for. Raises Infrastructure."""
         self._count += 1
         folder = self.parent / f"box-{self._count}"
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise Infrastructure(f"a box cannot be prepared: {error}") from error
         try:
             (folder / "tmp").mkdir(parents=True, mode=0o700)
             if self.compiled and self.compiled.is_dir():
@@ -175,12 +178,11 @@ class Waiting:
     def start(self, source: bytes) -> Box:
         """Put the script into the folder of the spare, let it go, and begin to prepare the next one."""
         spare = self._take()
-        ours, theirs = socket.socketpair()
-        ours.settimeout(SEND_WALL)
-        read, write = os.pipe()
         with contextlib.ExitStack() as failed:
-            for end in (spare.close, ours.close, lambda: os.close(read)):
-                failed.callback(end)
+            failed.callback(spare.close)
+            ours, theirs, read, write = ends()
+            failed.callback(ours.close)
+            failed.callback(os.close, read)
             try:
                 (spare.folder / "train.py").write_bytes(source)
                 spare.control.send({"op": "start"}, fds=(theirs.fileno(), write))
@@ -189,8 +191,8 @@ class Waiting:
             finally:
                 theirs.close()
                 os.close(write)
+            box = Box(Wire(ours), Log(read), number(spare.box), os.dup(spare.box))
             failed.pop_all()
-        box = Box(Wire(ours), Log(read), number(spare.box), os.dup(spare.box))
         self._running, self.folder, self.process = spare, spare.folder, spare.process
         self.renew()
         return box

@@ -142,11 +142,13 @@ class Kept:
         }
         self.found: dict[Key, phases.Measurement] = {}
         self.besides: dict[str, float] = {}  # seconds of a trial besides its budget, by way
-        for row in self.lines.rows:
-            if (theirs := row["about"]) != self.about:
+        for theirs in self.lines.read_as(lambda row: dict(row["about"])):
+            if theirs != self.about:
                 differs = ", ".join(f"{k} {theirs.get(k)}" for k, v in self.about.items() if theirs.get(k) != v)
                 raise ConfigError(f"what was measured in that folder is of another kind ({differs}): choose another -o")
-            self.found[row["way"], row["budget"], row["seed"]] = phases.Measurement(**row["measurement"])
+        self.found |= self.lines.read_as(
+            lambda row: ((row["way"], row["budget"], row["seed"]), phases.Measurement(**row["measurement"]))
+        )
 
     def due(self, until: float) -> Iterator[Key]:
         """What is to be measured, in its order. Raises OutOfTime before one that would end after `until`."""

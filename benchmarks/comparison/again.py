@@ -32,7 +32,6 @@ from evolve.history import History
 from evolve.lines import Lines
 from evolve.model import Purpose
 from evolve.objectives import SECONDS_TO_TARGET, alike, crossing, next_rung
-from evolve.store import StoreError
 
 FILE = "retrained.jsonl"
 SEED = "0"  # the id of the seed program
@@ -77,11 +76,7 @@ class Trainings:
         self._opened = opened
         self._until = until if opened.hello else math.inf  # trainings in virtual time take none
         self._tell = tell
-        try:
-            found = [Training(**row) for row in self._lines.rows]
-        except TypeError as error:
-            raise StoreError(f"cannot read {self._lines.path}, remove it to train all again: {error}") from error
-        self._known = {training.key: training for training in found}
+        self._known = {training.key: training for training in self._lines.read_as(lambda row: Training(**row))}
 
     def of(self, keys: Sequence[Key]) -> list[Training]:
         """These trainings, those that are not known yet done now. Raises `OutOfTime` and `JudgeError` as `run_all`."""

@@ -44,9 +44,9 @@ class Measured:
 
     def __init__(self, path: Path, programs: Programs, executor_of: ExecutorOf, until: float) -> None:
         self.lines, self.programs, self.executor_of, self.until = Lines(path), programs, executor_of, until
-        self.metrics: dict[tuple[str, float, int], dict[str, float]] = {
-            (row["program"], row["budget"], row["seed"]): row["metrics"] for row in self.lines.rows
-        }
+        self.metrics: dict[tuple[str, float, int], dict[str, float]] = dict(
+            self.lines.read_as(lambda row: ((row["program"], row["budget"], row["seed"]), row["metrics"]))
+        )
 
     def of(self, name: str, budget: float, seeds: Iterable[int]) -> list[dict[str, float]]:
         """Metrics of a program by seed, of those that are measured."""

@@ -15,6 +15,7 @@ from evolve.config import ConfigError, Target
 from evolve.executors.inline import InlineExecutor
 from evolve.history import History
 from evolve.model import Candidate, Outcome, Trial
+from evolve.store import StoreError
 from tests.evolve import toy
 from tests.evolve.runs import run
 
@@ -25,7 +26,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
 
     def train(
-        history: History, target: Target, candidate: Candidate, seeds: Sequence[int], kept: Any
+        history: History, target: Target, candidate: Candidate, seeds: Sequence[int], path: Path
     ) -> dict[str, Any]:
         asked.append(candidate.id)
         rows = [{"loss": 1.0 + seed % 7} for seed in seeds]
@@ -101,7 +102,7 @@ def test_one_that_was_interrupted_goes_on_with_what_was_trained(
     monkeypatch.setattr(confirm.plugins, "target_of", lambda header, moved_to: Path("nowhere"))
     monkeypatch.setattr(confirm, "load_target", lambda folder: None)
     monkeypatch.setattr(confirm, "count_models", lambda history, target: {})
-    executors = [Executor(7), Executor(100), Executor(100)]
+    executors = [Executor(7), Executor(100), Executor(100), Executor(100)]
     turns = iter(executors)
     monkeypatch.setattr(confirm, "executor_of", lambda history, target, log: next(turns))
     with pytest.raises(KeyboardInterrupt):
@@ -110,11 +111,24 @@ def test_one_that_was_interrupted_goes_on_with_what_was_trained(
     (tmp_path / "other").mkdir()
     at_once = confirm.measured(history, child, 5, tmp_path / "other" / "results.json")
     assert found == at_once and len(executors[0].trained) == 7
-    trials = executors[0].trained + executors[1].trained
+    trials = executors[0].trained[:6] + executors[1].trained  # the pair that was cut off meets the machine together
     assert [(t.genome, t.seed, t.rung) for t in trials] == [(t.genome, t.seed, t.rung) for t in executors[2].trained]
-    other = next(c for c in history.candidates.values() if c.id not in (child.id, "0"))
-    with pytest.raises(ConfigError, match="of another candidate or run: choose another -o"):
-        confirm.measured(history, other, 5, path.with_name("more.json"))
+    executors[3].hello = executors[3].hello | {"device": "elsewhere"}
+    with pytest.raises(ConfigError, match="of another candidate, run, text or machine: choose another -o"):
+        confirm.measured(history, child, 7, path.with_name("more.json"))
+    with pytest.raises(ConfigError, match="the seed program is what others are compared with"):
+        confirm.measured(history, history.candidates["0"], 5, path)
+
+
+def test_trainings_of_another_candidate_are_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "trainings.jsonl"
+    confirm.Kept(path, "one").add(("1", 1.0, 9), Outcome("ok", {"loss": 1.0}))
+    assert confirm.Kept(path, "one").metrics == {("1", 1.0, 9): {"loss": 1.0}}
+    with pytest.raises(ConfigError, match="choose another -o"):
+        confirm.Kept(path, "another")
+    path.write_text('{"id": "1"}\n')
+    with pytest.raises(StoreError, match="a row of another kind"):
+        confirm.Kept(path, "one")
 
 
 def test_without_scipy_it_trains_and_says_what_the_report_needs(

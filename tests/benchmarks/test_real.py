@@ -29,6 +29,7 @@ from evolve.cli import main as evolve
 from evolve.config import ConfigError
 from evolve.executors.local import JudgeError
 from evolve.judges import Slot
+from evolve.lines import Lines
 from evolve.model import Outcome
 from evolve.reports.open import open_history
 from evolve.store import StoreError
@@ -152,7 +153,7 @@ def test_trainings_that_were_written_down_are_not_done_again(ended: Path, target
     marked = [json.dumps(json.loads(line) | {"reason": "before"}) + "\n" for line in lines[:4]]
     (copied / again.FILE).write_text("".join(marked) + lines[4][:20])
     assert run("ours", toy(target), 1, TOTAL, tmp_path)
-    assert (copied / again.FILE).read_text().splitlines(keepends=True) == marked + lines[4:]
+    assert Lines(copied / again.FILE).rows == [json.loads(line) for line in marked + lines[4:]]
     assert read(copied / FILE).retrained == read(ended / FILE).retrained
 
 
@@ -161,7 +162,7 @@ def test_what_is_no_training_is_not_read_as_one(ended: Path, target: Path, tmp_p
     copied.mkdir(parents=True)
     (copied / "run.sqlite").write_bytes((ended / "run.sqlite").read_bytes())
     (copied / again.FILE).write_text('{"candidate": "0"}\n')
-    with pytest.raises(StoreError, match="retrained.jsonl, remove it to train all again"):
+    with pytest.raises(StoreError, match="retrained.jsonl has a row of another kind"):
         run("ours", toy(target), 1, TOTAL, tmp_path)
 
 

@@ -333,11 +333,13 @@ def test_a_run_on_a_disk_that_is_read_only_can_be_viewed_and_not_continued(
     assert "Read-only file system. Choose --run-dir" in refused(capsys, *small_run(target, small_disk / "run"))
 
 
-def test_a_run_that_is_named_without_its_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_named_without_its_option(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, cure in (
-        (["front", str(tmp_path)], f"{tmp_path}; a run is named by --run-dir {tmp_path}\n"),
-        (["front", "nowhere"], "arguments: nowhere\n"),
-        (["doctor", str(tmp_path)], f"arguments: {tmp_path}\n"),
+        (["front", str(run_dir)], f"{run_dir}; a run is named by --run-dir {run_dir}\n"),
+        (["front", "--bogus", str(run_dir)], f"arguments: --bogus {run_dir}\n"),
+        (["front", str(run_dir.parent)], f"arguments: {run_dir.parent}\n"),
+        (["front", "x" * 5000], f"arguments: {'x' * 5000}\n"),
+        (["doctor", str(run_dir)], f"arguments: {run_dir}\n"),
     ):
         with pytest.raises(SystemExit, match="2"):
             main(arguments)

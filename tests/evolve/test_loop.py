@@ -381,6 +381,8 @@ def test_a_low_rung_that_misleads_is_raised(tmp_path: Path, monkeypatch: pytest.
     assert loop.history.raised == misleading and rungs[0] == 3
     assert rungs[-1] == (2 if misleading else 3)
     assert replayed(tmp_path).raised == misleading
+    both = [c for c in loop.history.candidates.values() if c.rung == 1.0 and "0.25" in loop.history.rung_losses(c)]
+    assert 15 <= loop.history.at_both_ends == len(both) < loop.history.finished, "children of `tune` are at one end"
 
 
 def test_the_seed_is_compared_by_the_trial_that_children_have_too(tmp_path: Path) -> None:

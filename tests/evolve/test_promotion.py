@@ -60,7 +60,7 @@ def test_what_was_added_is_there_again_also_after_a_torn_line(tmp_path: Path) ->
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(b"\xff\n")
+    (tmp_path / FILE).write_bytes(b"\xff")
     with pytest.raises(StoreError, match=FILE):
         Promotions(tmp_path)
 

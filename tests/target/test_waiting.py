@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -155,6 +156,23 @@ def test_no_process_survives_its_box(waiting: Waiting, texts: Texts) -> None:
     while (left := sleepers(str(waiting.folder))) and time.monotonic() < until:
         time.sleep(0.02)
     assert left == []
+
+
+def test_a_box_to_which_no_lines_can_be_made_leaves_nothing(
+    waiting: Waiting, texts: Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    assert waiting._spare is not None
+    waiting._spare.await_ready()
+    spare = waiting._spare
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pipe", none_left)
+        with pytest.raises(Infrastructure, match="cannot make the lines to a box: .*Too many open files"):
+            waiting.start(b"pass")
+    assert spare.process.poll() is not None and not spare.folder.exists()
+    assert trial(waiting, texts, TINY + SCORE)[1]["exit"] == 0
 
 
 def test_a_spare_that_died_is_replaced(waiting: Waiting, texts: Texts) -> None:
