@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import psutil
 import pytest
@@ -57,12 +58,10 @@ def toy(folder: Path) -> Task:
 
 
 def test_the_seed_program_s_loss_at_the_gpu_scale_is_the_one_that_was_measured() -> None:
-    table = json.loads((ROOT / "benchmarks/results/gpu/reference/results.json").read_text())["table"]
-    task = load("gpu")
-    budget = task.given().plan.budget
-    (row,) = [row for row in table if row["program"] == "seed" and row["budget"] == budget]
-    found = row["metrics"]["val_bpb"]
-    assert found["n"] >= 3 and abs(task.seed["val_bpb"] - found["mean"]) < found["sem"] / 4
+    history, task = open_history(ROOT / "benchmarks/results/gpu/evolution"), load("gpu")
+    rung = task.given().plan.budget / history.header["settings"]["budget"]
+    losses = history.candidates["0"].losses[f"{rung:g}"]
+    assert len(losses) >= 3 and abs(task.seed["val_bpb"] - fmean(losses)) < stdev(losses) / 2
 
 
 def benchmark(*arguments: object) -> subprocess.Popen[str]:
