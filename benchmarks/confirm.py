@@ -34,6 +34,7 @@ from evolve import plugins
 from evolve.assemble import executor_of
 from evolve.batch import run_all
 from evolve.commands.options import target_option
+from evolve.commands.signals import INTERRUPTED
 from evolve.config import ConfigError, Target, load_target
 from evolve.executors.local import JudgeError
 from evolve.history import History
@@ -78,6 +79,9 @@ def main() -> int:
     except (ConfigError, StoreError, JudgeError) as error:
         print(f"confirm: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"confirm: stopped; the same command goes on with what is in {options.output}", file=sys.stderr)
+        return INTERRUPTED
     print((options.output / "results.md").read_text())
     return 0
 
