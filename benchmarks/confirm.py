@@ -5,10 +5,9 @@
 Each seed trains both programs one after the other, so that both meet the machine in the same state. The target loss is
 measured anew from the fresh runs of the seed program, so the speed-up owes nothing to the search. Each training is a
 line of `trainings.jsonl`, and the same command goes on with them, on the same machine; of a pair that was cut off both
-are trained again. Writes `results.md`, `results.json` and
-`progress.png`; where `results.json` has them already, nothing is trained, so that a machine without the extra
-`benchmarks` may train and another one report. Intervals are 95 %: Welch's for differences, bootstrapped over the seeds
-of both programs for the speed-up.
+are trained again. Writes `results.md`, `results.json` and `progress.png`; where `results.json` has them already,
+nothing is trained, so that a machine without the extra `benchmarks` may train and another one report. Intervals are
+95 %: Welch's for differences, bootstrapped over the seeds of both programs for the speed-up.
 """
 
 from __future__ import annotations

@@ -30,13 +30,15 @@ class Lines:
 
     def _read(self, text: bytes) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(text.split(b"\n"), 1):
+            if not line:
+                continue
             try:
-                row = json.loads(line or b"{")
+                row = json.loads(line)
             except (ValueError, RecursionError):
                 row = None
             if isinstance(row, dict):
                 yield row
-            elif row is not None or not (line or b"{").startswith(b"{"):
+            elif row is not None or not line.startswith(b"{"):
                 raise StoreError(f"line {number} of {self.path} is no row of it: remove that line")
 
     def read_as(self, make: Callable[[dict[str, Any]], Made]) -> list[Made]:

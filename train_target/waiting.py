@@ -128,33 +128,31 @@ class Waiting:
         """Begin another spare; it is not waited for. Raises Infrastructure."""
         self._count += 1
         folder = self.parent / f"box-{self._count}"
-        try:
-            ours, theirs = socket.socketpair()
-        except OSError as error:
-            raise Infrastructure(f"a box cannot be prepared: {error}") from error
-        try:
-            (folder / "tmp").mkdir(parents=True, mode=0o700)
-            if self.compiled and self.compiled.is_dir():
-                shutil.copytree(self.compiled, folder / CACHE)
-            process = subprocess.Popen(
-                [
-                    *self.isolation.prefix(folder, self.nodes),
-                    *(sys.executable, "-I", str(FOLDER / "waiter.py"), str(theirs.fileno()), str(folder)),
-                    *(str(self.memory_mb), self.isolation.level, self.device, *map(str, self.nodes)),
-                    *("--", *map(str, self.isolation.hidden)),
-                ],
-                pass_fds=[theirs.fileno()],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr,
-                env=self.environment | self._places(folder),
-            )
-        except OSError as error:
-            ours.close()
-            remove(folder)
-            raise Infrastructure(f"a box cannot be prepared: {error}") from error
-        finally:
-            theirs.close()
+        with contextlib.ExitStack() as failed:
+            try:
+                ours, theirs = socket.socketpair()
+                failed.callback(remove, folder)
+                failed.callback(ours.close)
+                with theirs:
+                    (folder / "tmp").mkdir(parents=True, mode=0o700)
+                    if self.compiled and self.compiled.is_dir():
+                        shutil.copytree(self.compiled, folder / CACHE)
+                    process = subprocess.Popen(
+                        [
+                            *self.isolation.prefix(folder, self.nodes),
+                            *(sys.executable, "-I", str(FOLDER / "waiter.py"), str(theirs.fileno()), str(folder)),
+                            *(str(self.memory_mb), self.isolation.level, self.device, *map(str, self.nodes)),
+                            *("--", *map(str, self.isolation.hidden)),
+                        ],
+                        pass_fds=[theirs.fileno()],
+                        cwd=folder,
+                        stdin=subprocess.DEVNULL,
+                        stdout=sys.stderr,
+                        env=self.environment | self._places(folder),
+                    )
+            except OSError as error:
+                raise Infrastructure(f"a box cannot be prepared: {error}") from error
+            failed.pop_all()
         return Spare(folder, process, Wire(ours, takes_fds=True))
 
     @staticmethod
