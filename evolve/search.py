@@ -18,8 +18,7 @@ from evolve.model import Candidate, Mating, Objective
 from evolve.quarantine import PREFIX
 
 INSPIRATIONS = 3
-SAMPLE = 3  # members of the front, the newest of which is a parent
-EXPLORE = 8  # once in so many times a parent is drawn from all of the population
+EXPLORE = 8  # once in so many times a parent is drawn from all of the population, and not the incumbent
 ANCESTORS = 64  # looked at for a common one
 
 
@@ -36,6 +35,7 @@ class ParetoSearch:
         self.archive: dict[str, Candidate] = {}
         self.population: list[Candidate] = []
         self.front: list[Candidate] = []
+        self.incumbent: Candidate | None = None
 
     def tell(self, candidate: Candidate) -> None:
         """Every finished candidate, also pruned, failed and duplicate ones: they count as children."""
@@ -49,6 +49,7 @@ class ParetoSearch:
             pool = [*self.population, candidate]
             self.population = selection.survivors(pool, self.objectives, self._children, self._size)
             self.front = selection.front([*self.front, candidate], self.objectives)
+            self._challenge(candidate)
 
     def quarantine(self, marked: Mapping[str, str]) -> None:
         """Take those out of the search whom `marked` names with their violation, and take back whom it no longer names.
@@ -64,6 +65,17 @@ class ParetoSearch:
         pool = [c for c in self.archive.values() if c.verdict == "ok" and not c.quarantined]
         self.population = selection.survivors(pool, self.objectives, self._children, self._size)
         self.front = selection.front(pool, self.objectives)
+        self.incumbent = None
+        for candidate in pool:
+            self._challenge(candidate)
+
+    def _challenge(self, candidate: Candidate) -> None:
+        """The candidate takes the incumbent's place unless that dominates it: (1+1)-PAES (Knowles and Corne 1999).
+
+        Without their archive, which would ask of it to be good among all: of equals the one with fewer children stays.
+        """
+        pair = [self.incumbent, candidate] if self.incumbent else [candidate]
+        self.incumbent = selection.survivors(pair, self.objectives, self._children, 1)[0]
 
     def ask(self, index: int) -> Mating:
         """Who has the next child. Raises ValueError before the seed was told, LookupError without an operator."""
@@ -99,12 +111,11 @@ class ParetoSearch:
     def parent(self, rng: Random) -> Candidate:
         """Whose child the next one is; the population is not empty.
 
-        The newest of a sample of the front, so that children add to what was gained last; once in `EXPLORE` times a
-        tournament's winner.
+        The incumbent, so that children add to what was gained last; once in `EXPLORE` times a tournament's winner.
         """
-        if not self.front or rng.randrange(EXPLORE) == 0:
+        if self.incumbent is None or rng.randrange(EXPLORE) == 0:
             return self._tournament(rng, self.population)
-        return max((rng.choice(self.front) for _ in range(SAMPLE)), key=lambda member: member.index)
+        return self.incumbent
 
     def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
         """Binary tournament on (rank, crowding, children), with the order of now."""

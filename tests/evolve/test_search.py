@@ -89,18 +89,45 @@ def test_better_parents_have_more_children() -> None:
     assert counted["0"] > 0
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_the_newer_half_of_the_front_has_most_children_and_one_in_eight_is_of_the_population(order: int) -> None:
-    """Of a front of four, the newest of three draws is one of the last two seven times in eight, better or not."""
-    front = [individual(i, 4.0 + order * i / 10, 4.5 - order * i / 10, parents=(0,)) for i in range(1, 5)]
-    others = [individual(i, 5.5, 6.5, n=1, parents=(0,)) for i in range(5, 9)]
-    search = searching(SEED, *front, *others, operators={"grow": Arm(1, 1.0)}, size=12)
-    assert [c.id for c in search.front] == ["1", "2", "3", "4"][::order]
+def test_the_incumbent_has_seven_of_eight_children_and_the_population_the_others() -> None:
+    told = [SEED, *(individual(i, 4.0 - i / 10, 3.5 + i / 10, parents=(i - 1,)) for i in range(1, 5))]
+    search = searching(*told, operators={"grow": Arm(1, 1.0)})
+    assert search.incumbent == told[4]
     counted = Counter(m.parents[0].id for m in asks(search, 4000))
-    explored = sum(counted[str(i)] for i in (0, 5, 6, 7, 8)) / 4000
-    assert explored == pytest.approx((5 / 9) ** 2 / 8, abs=0.008)  # both draws of a tournament are not of the front
-    assert (counted["3"] + counted["4"]) / sum(counted[str(i)] for i in range(1, 5)) == pytest.approx(0.85, abs=0.05)
-    assert counted["4"] > counted["3"] > counted["2"] > counted["1"] > 0
+    assert counted["4"] / 4000 == pytest.approx(7 / 8, abs=0.1)
+    assert set(counted) == {c.id for c in search.population}, "each of them at times"
+
+
+def test_the_incumbent_gives_way_unless_it_dominates() -> None:
+    search = searching(SEED)
+    for child, stays in (
+        (individual(1, 5.1, 5.1, parents=(0,)), True),
+        (individual(2, 4.0, 6.0, n=1, parents=(0,)), False),  # better in one of two, and not yet confirmed
+        (individual(3, 5.5, 5.5, parents=(2,)), False),  # the seed program dominates it, but is no incumbent
+        (individual(4, 5.2, 4.0, verdict="pruned", parents=(3,)), True),
+        (individual(5, 6.0, violation=0.5, parents=(3,)), True),
+        (individual(6, 4.5, 2.9, parents=(2,)), False),
+    ):
+        before = search.incumbent
+        search.tell(child)
+        assert search.incumbent == (before if stays else child)
+
+
+def test_of_two_that_are_equal_the_one_with_fewer_children_is_the_incumbent() -> None:
+    left, right = individual(1, 4.0, 4.5, parents=(0,)), individual(2, 4.5, 4.0, parents=(0,))
+    assert searching(SEED, left, right).incumbent == left  # neither has one, and it came first
+    assert searching(SEED, left, individual(3, 9.0, 9.0, parents=(1,)), right).incumbent == right
+
+
+def test_without_the_quarantined_the_incumbent_is_who_it_would_have_been() -> None:
+    one, two = individual(1, 4.0, 4.0, parents=(0,)), individual(2, 3.0, 3.0, parents=(1,))
+    search = searching(SEED, one, two)
+    search.quarantine({"2": "reads the answers"})
+    assert search.incumbent == one
+    search.quarantine({"0": "x", "1": "x", "2": "x"})
+    assert search.incumbent is None
+    search.quarantine({})
+    assert search.incumbent == two
 
 
 def test_operators_are_drawn_by_weight() -> None:
