@@ -70,12 +70,13 @@ class ParetoSearch:
             self._challenge(candidate)
 
     def _challenge(self, candidate: Candidate) -> None:
-        """The candidate takes the incumbent's place unless that dominates it: (1+1)-PAES (Knowles and Corne 1999).
+        """The candidate takes the incumbent's place unless that dominates it.
 
-        Without their archive, which would ask of it to be good among all: of equals the one with fewer children stays.
+        So children add to what was found last, also to what is better in one objective alone. It is the walk of
+        (1+1)-PAES (Knowles and Corne 1999) without their archive, which would refuse whom another one dominates.
         """
-        pair = [self.incumbent, candidate] if self.incumbent else [candidate]
-        self.incumbent = selection.survivors(pair, self.objectives, self._children, 1)[0]
+        if self.incumbent is None or not selection.dominates(self.incumbent, candidate, self.objectives):
+            self.incumbent = candidate
 
     def ask(self, index: int) -> Mating:
         """Who has the next child. Raises ValueError before the seed was told, LookupError without an operator."""
@@ -111,7 +112,7 @@ class ParetoSearch:
     def parent(self, rng: Random) -> Candidate:
         """Whose child the next one is; the population is not empty.
 
-        The incumbent, so that children add to what was gained last; once in `EXPLORE` times a tournament's winner.
+        The incumbent; once in `EXPLORE` times a tournament's winner.
         """
         if self.incumbent is None or rng.randrange(EXPLORE) == 0:
             return self._tournament(rng, self.population)
