@@ -22,7 +22,7 @@ class Shares:
     confirmed: float
 
 
-AT_FIRST, LATER = Shares(0.92, 0.48), Shares(0.84, 0.24)
+AT_FIRST, LATER = Shares(0.93, 0.44), Shares(0.86, 0.18)
 AROUND = 2 * FRONT_SEEDS  # trainings at the rungs around the target, of a child that is confirmed
 RUNG_AROUND = 1 / 6  # of the budget: what one of them takes
 

@@ -3,8 +3,8 @@
 The statistic is the mean over seeds of the hypervolume of the confirmed front. Over the 15 seeds of
 benchmarks/results/calibration, at the budget used here, its mean and standard deviation are 0.732 and 0.222 for `ours`,
 0.286 and 0.030 for `tpe`, 0.363 and 0.092 for `greedy`, 0.275 and 0.026 for `no_structure`, 0.436 and 0.145 for
-`no_rungs`, 0.193 and 0.050 for `random`. A floor is at most 3.3 standard errors of a mean over six seeds below the mean: a change that only draws other
-numbers stays above it.
+`no_rungs`, 0.193 and 0.050 for `random`. A floor is at most 3.3 standard errors of a mean over six seeds below the
+mean: a change that only draws other numbers stays above it.
 
 So what costs as much as `no_structure` fails, and what costs less does not, with seeds as few as a test of half a
 minute can have: at 125 full trials there are some thirty children, and whom they descend from matters little. The
