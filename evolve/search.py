@@ -18,7 +18,8 @@ from evolve.model import Candidate, Mating, Objective
 from evolve.quarantine import PREFIX
 
 INSPIRATIONS = 3
-EXPLORE = 8  # once in so many times a parent is drawn from all of the population, and not the incumbent
+SAMPLE = 3  # members of the front, the newest of which is a parent
+EXPLORE = 8  # once in so many times a parent is drawn from all of the population
 ANCESTORS = 64  # looked at for a common one
 
 
@@ -35,7 +36,6 @@ class ParetoSearch:
         self.archive: dict[str, Candidate] = {}
         self.population: list[Candidate] = []
         self.front: list[Candidate] = []
-        self.incumbent: Candidate | None = None
 
     def tell(self, candidate: Candidate) -> None:
         """Every finished candidate, also pruned, failed and duplicate ones: they count as children."""
@@ -49,7 +49,6 @@ class ParetoSearch:
             pool = [*self.population, candidate]
             self.population = selection.survivors(pool, self.objectives, self._children, self._size)
             self.front = selection.front([*self.front, candidate], self.objectives)
-            self._challenge(candidate)
 
     def quarantine(self, marked: Mapping[str, str]) -> None:
         """Take those out of the search whom `marked` names with their violation, and take back whom it no longer names.
@@ -65,18 +64,6 @@ class ParetoSearch:
         pool = [c for c in self.archive.values() if c.verdict == "ok" and not c.quarantined]
         self.population = selection.survivors(pool, self.objectives, self._children, self._size)
         self.front = selection.front(pool, self.objectives)
-        self.incumbent = None
-        for candidate in pool:
-            self._challenge(candidate)
-
-    def _challenge(self, candidate: Candidate) -> None:
-        """The candidate takes the incumbent's place unless that dominates it.
-
-        So children add to what was found last, also to what is better in one objective alone. It is the walk of
-        (1+1)-PAES (Knowles and Corne 1999) without their archive, which would refuse whom another one dominates.
-        """
-        if self.incumbent is None or not selection.dominates(self.incumbent, candidate, self.objectives):
-            self.incumbent = candidate
 
     def ask(self, index: int) -> Mating:
         """Who has the next child. Raises ValueError before the seed was told, LookupError without an operator."""
@@ -112,11 +99,12 @@ class ParetoSearch:
     def parent(self, rng: Random) -> Candidate:
         """Whose child the next one is; the population is not empty.
 
-        The incumbent; once in `EXPLORE` times a tournament's winner.
+        The newest of a sample of the front, so that children add to what was gained last; once in `EXPLORE` times a
+        tournament's winner.
         """
-        if self.incumbent is None or rng.randrange(EXPLORE) == 0:
+        if not self.front or rng.randrange(EXPLORE) == 0:
             return self._tournament(rng, self.population)
-        return self.incumbent
+        return max((rng.choice(self.front) for _ in range(SAMPLE)), key=lambda member: member.index)
 
     def _tournament(self, rng: Random, pool: Sequence[Candidate]) -> Candidate:
         """Binary tournament on (rank, crowding, children), with the order of now."""

@@ -48,15 +48,6 @@ def survivors(
     return kept
 
 
-def dominates(one: Candidate, other: Candidate, objectives: Sequence[Objective]) -> bool:
-    """Of two with a fitness, by Deb's rule (2000): feasible, of the smaller violation, or not worse and not equal."""
-    assert one.fitness and other.fitness
-    if not (one.fitness.feasible and other.fitness.feasible):
-        return one.fitness.feasible or not other.fitness.feasible and one.fitness.violation < other.fitness.violation
-    points = minimised(one.fitness, objectives), minimised(other.fitness, objectives)
-    return points[0] != points[1] and all(a <= b for a, b in zip(*points, strict=True))
-
-
 def front(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Candidate]:
     """The confirmed, feasible, non-dominated candidates, in order of the first objective."""
     members = [c for c in candidates if c.confirmed and c.fitness and c.fitness.feasible]

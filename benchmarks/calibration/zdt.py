@@ -6,8 +6,8 @@ is `evolve.selection` driven as they are, by generations, with tournaments on th
 crowding. That is what should equal `pymoo`, which is told to compare so too. `deap` (the loop of its documentation) and
 `pymoo_default` have tournaments by dominance, then crowding, as Deb's program has, and should equal each other.
 `optuna` has them by dominance alone, and a pair has one child; neither can be set. `steady` is
-`evolve.search.ParetoSearch` one child at a time, as in a run, but with the paper's tournaments, where most parents of a
-run are its incumbent; it is expected to be ahead at equal evaluations (Durillo et al. 2009, on steady-state NSGA-II).
+`evolve.search.ParetoSearch` one child at a time, as in a run, but with the paper's tournaments, where a run draws most
+parents from the front; it is expected to be ahead at equal evaluations (Durillo et al. 2009, on steady-state NSGA-II).
 Each returns the objectives of all points that it evaluated.
 """
 

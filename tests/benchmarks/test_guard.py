@@ -1,10 +1,10 @@
 """Is the search as good as it was? A few methods on the task with a known optimum, in virtual time.
 
 The statistic is the mean over seeds of the hypervolume of the confirmed front. Over the 15 seeds of
-benchmarks/results/calibration, at the budget used here, its mean and standard deviation are 0.732 and 0.222 for `ours`,
-0.286 and 0.030 for `tpe`, 0.363 and 0.092 for `greedy`, 0.275 and 0.026 for `no_structure`, 0.436 and 0.145 for
-`no_rungs`, 0.193 and 0.050 for `random`. A floor is at most 3.3 standard errors of a mean over six seeds below the
-mean: a change that only draws other numbers stays above it.
+benchmarks/results/calibration, at the budget used here, its mean and standard deviation are 0.651 and 0.259 for `ours`,
+0.286 and 0.030 for `tpe`, 0.363 and 0.092 for `greedy`, 0.268 and 0.021 for `no_structure`, 0.193 and 0.050 for
+`random`. A floor is at most 3.3 standard errors of a mean over six seeds below the mean: a change that only draws other
+numbers stays above it.
 
 So what costs as much as `no_structure` fails, and what costs less does not, with seeds as few as a test of half a
 minute can have: at 125 full trials there are some thirty children, and whom they descend from matters little. The
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 
 TOTAL = 2000.0  # charged seconds: 125 full trials
 SEEDS = range(1, 7)
-FLOORS = {"ours": 0.43, "tpe": 0.245, "greedy": 0.25}
-MARGIN = 0.24  # by which ours has to be above random search; measured as 0.539, of pairs 0.217 the standard deviation
+FLOORS = {"ours": 0.32, "tpe": 0.245, "greedy": 0.25}
+MARGIN = 0.095  # by which ours has to be above random search; measured as 0.457, of pairs 0.276 the standard deviation
 
 
 def volume(method: str, seed: int, folder: Path) -> float:

@@ -163,7 +163,7 @@ def test_regularised_evolution_forgets_who_is_old_and_greedy_does_not() -> None:
     assert parents["greedy"] == {1} and min(parents["regularised_evolution"]) == 20
 
 
-def test_with_a_population_of_one_all_children_are_the_incumbents_and_have_no_mates() -> None:
+def test_with_a_population_of_one_all_children_are_of_its_survivor_and_have_no_mates() -> None:
     front = [individual(0, 5.0, 5.0)] + [individual(i, 4.0 - i / 10, 2.0 + i / 10, parents=(0,)) for i in range(1, 6)]
     matings = {}
     for name in ("no_population", "ours"):
