@@ -1,7 +1,7 @@
 """What a run will cost, said before the first trial.
 
-Shares were measured in forty runs with the built-in operators, on a recorded table: at first nearly every child is
-better than what was seen. A child of `tune`, which costs about half, is counted as any other.
+Shares were measured in 53 runs with the built-in operators, on a recorded table (seeds 1001 to 1053): at first nearly
+every child is better than what was seen. A child of `tune`, which costs about half, is counted as any other.
 """
 
 from __future__ import annotations
