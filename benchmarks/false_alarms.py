@@ -114,8 +114,8 @@ def run(
     Raises `StoreError` where it cannot be read or written.
     """
     lines = Lines(kept)
-    known = zip(lines.read_as(identity), lines.rows, strict=True)
-    done = {i: r for i, r in known if r["budget"] == budget and not spoilt(r["status"], r["reason"])}
+    known = lines.read_as(lambda row: (identity(row), row, spoilt(row["status"], row["reason"])))
+    done = {which: record for which, record, again in known if not again}
     wanted = [
         record_of(program, purpose, budget)
         for purpose in purposes

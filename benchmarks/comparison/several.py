@@ -13,7 +13,7 @@ from itertools import product
 from benchmarks.comparison import runner, task
 from benchmarks.comparison.crew import Crew, Job, Member
 from benchmarks.comparison.models import by_default, check
-from benchmarks.comparison.seeds import seeds_of
+from benchmarks.comparison.seeds import seeds_of, seeds_text
 from evolve.commands.signals import INTERRUPTED, ended_like_by_ctrl_c
 from evolve.config import ConfigError
 from evolve.judges import Slot
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         for of, seed, name in product(tasks, seeds, methods)
     ]
     left = [j for j in every if not runner.has_ended(j.method, tasks[j.task], j.seed, j.total, options.output)]
-    print(f"{len(every)} runs, {len(every) - len(left)} of them have ended", flush=True)
+    print(f"{len(every)} runs, seeds {seeds_text(seeds)}; {len(every) - len(left)} of them have ended", flush=True)
     if not left:
         return 0
     seats = {of: tasks[of].place.seats() for of in dict.fromkeys(job.task for job in left)}

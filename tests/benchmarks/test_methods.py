@@ -190,7 +190,7 @@ def test_the_command_runs_reports_progress_and_leaves_what_has_ended(
     for name in ("random", "greedy"):
         run(name, TASK, 1, 150.0, tmp_path / "here")
     assert list(traces(tmp_path)) == list(traces(tmp_path / "here")), "the same in another process"
-    assert main(command) == 0 and capsys.readouterr().out == "2 runs, 2 of them have ended\n"
+    assert main(command) == 0 and capsys.readouterr().out == "2 runs, seeds 1; 2 of them have ended\n"
     assert main([*command[:2], "nobody", *command[3:]]) == 2 and "no method 'nobody'" in capsys.readouterr().err
 
 
