@@ -135,9 +135,10 @@ def _differences(task: TaskSummary, ours: str, path: Path, dark: bool) -> None:
                 found = task.differences[method].get(measure)
                 if found is None:
                     continue
-                low, high = (found.mean if end is None else end for end in (found.low, found.high))
-                colour = theme.best if low > 0 else theme.bad if high < 0 else theme.muted
-                axes.plot([low, high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
+                colour = theme.muted  # also of a pair alone, which has no interval
+                if found.low is not None and found.high is not None:
+                    colour = theme.best if found.low > 0 else theme.bad if found.high < 0 else theme.muted
+                    axes.plot([found.low, found.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
                 axes.plot(found.mean, y, marker="o", color=colour, markersize=6)
             axes.set_xlabel(f"{label(measure, task)}: {ours} ahead →", loc="right")
             axes.set_yticks(range(len(methods)), methods)
