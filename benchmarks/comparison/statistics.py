@@ -223,18 +223,34 @@ def _differences(runs: Runs, problem: Problem, ours: str) -> dict[str, dict[str,
 
 def _ranks(tasks: Sequence[TaskSummary], measure: str) -> Ranks | None:
     """None where no block has two methods."""
-    methods = [m for m in tasks[0].runs if all(m in task.runs for task in tasks)]
-    blocks = []
-    for task in tasks:
-        for seed in sorted(set.intersection(*(set(task.runs[m]) for m in methods)) if methods else ()):
-            blocks.append((task, [task.runs[m][seed] for m in methods]))
-    if len(methods) < 2 or not blocks:
+    known = [m for m in tasks[0].runs if all(m in task.runs for task in tasks)]
+    methods, blocks = _complete(known, tasks)
+    if len(methods) < 2:
         return None
     by_share, tests = {}, {}
     for share in SHARES:
-        values = np.array([[_at(run, task, measure, share) for run in runs] for task, runs in blocks])
+        values = np.array([[_at(task.runs[m][seed], task, measure, share) for m in methods] for task, seed in blocks])
         by_share[share], tests[share] = average_ranks(values).tolist(), friedman(values)
     return Ranks(measure, methods, len(blocks), by_share, tests)
+
+
+def _complete(methods: Sequence[str], tasks: Sequence[TaskSummary]) -> tuple[list[str], list[tuple[TaskSummary, int]]]:
+    """The methods and blocks with most runs of which none is missing, and a block of each task.
+
+    Blocks are looked at in the order of how many methods have run them, so one method with other seeds takes no block
+    from the rest.
+    """
+    seeds = {task.problem.name: sorted({s for m in methods for s in task.runs[m]}) for task in tasks}
+    blocks = [(task, seed) for task in tasks for seed in seeds[task.problem.name]]
+    blocks.sort(key=lambda block: -sum(block[1] in block[0].runs[m] for m in methods))
+    found: tuple[list[str], list[tuple[TaskSummary, int]]] = [], []
+    for n in range(1, len(blocks) + 1):
+        some = blocks[:n]
+        have = [m for m in methods if all(seed in task.runs[m] for task, seed in some)]
+        covered = {task.problem.name for task, _ in some} == seeds.keys()
+        if covered and len(have) >= 2 and len(have) * n > len(found[0]) * len(found[1]):
+            found = have, some
+    return found
 
 
 def _at(run: Outcome, task: TaskSummary, measure: str, share: float) -> float:

@@ -232,12 +232,14 @@ def _ranks(comparison: Comparison) -> Table:
         rows.append(
             ["Friedman's p (exploratory)", found.measure, *(p_value(found.friedman[share]) for share in SHARES)]
         )
-    blocks = comparison.ranks[0].blocks
+    blocks, ranked = comparison.ranks[0].blocks, comparison.ranks[0].methods
+    left = sorted({method for task in comparison.tasks for method in task.runs} - set(ranked))
+    without = f"Without {', '.join(left)}, which lack some of these. " if left else ""
     columns = ["method", "measure", *(f"{share:.0%} of the budget" for share in SHARES)]
     note = (
         f"Average rank over {blocks} blocks (a task and a seed that all these methods have run); 1 is the best. "
-        "Friedman's is the omnibus test that all of them are alike, at each share by itself and not corrected for "
-        "their number: exploratory, no verdict rests on it, and the primary tests do not wait for it."
+        f"{without}Friedman's is the omnibus test that all of them are alike, at each share by itself and not "
+        "corrected for their number: exploratory, no verdict rests on it, and the primary tests do not wait for it."
     )
     return Table("ranks", "Average ranks", columns, rows, note)
 

@@ -15,6 +15,7 @@ from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_TEST_LOSS, C
 from benchmarks.comparison.paired import difference, interval, wilcoxon
 from benchmarks.comparison.ranks import average_ranks, friedman
 from benchmarks.comparison.statistics import compare
+from benchmarks.comparison.tables import tables
 from benchmarks.comparison.trace import Retrained, Trace
 from evolve.config import ConfigError
 from tests.benchmarks.made_up import BUDGET, TOTAL, Axis, Problem, again, failed, point, search, trace
@@ -168,6 +169,24 @@ def test_friedman_tells_methods_apart_and_says_nothing_where_there_is_nothing_to
     assert (friedman(better) or 1) < 0.001
     assert friedman(np.ones((5, 3))) is None
     assert friedman(better[:, :2]) is None and friedman(better[:1]) is None
+
+
+@needs_posthocs
+def test_a_method_with_other_seeds_takes_no_block_from_the_ranks_of_the_rest() -> None:
+    seeds = {"ours": range(6), "tpe": range(5), "greedy": range(5), "smac": range(5, 9)}
+    found = compare([search(m, 2.5, s) for m, its in seeds.items() for s in its], [TOY], "ours", [])
+    assert [(sorted(r.methods), r.blocks) for r in found.ranks] == 2 * [(["greedy", "ours", "tpe"], 5)]
+    note = next(table.note for table in tables(found) if table.name == "ranks")
+    assert "over 5 blocks" in note and "Without smac, which" in note
+
+
+@needs_posthocs
+def test_ranks_are_of_all_tasks_or_there_are_none() -> None:
+    both = [TOY, Problem("other")]
+    runs = [search(m, 2.5, s, task) for task in ("toy", "other") for m in ("ours", "tpe") for s in range(3)]
+    assert [r.blocks for r in compare(runs, both, "ours", []).ranks] == [6, 6]
+    apart = [search("ours", 2.5, 0, "other"), search("tpe", 2.5, 1, "other")]
+    assert not compare([r for r in runs if r.task == "toy"] + apart, both, "ours", []).ranks
 
 
 def test_a_difference_is_that_of_the_pairs_and_has_the_sign_of_who_is_ahead() -> None:
