@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     runs.add_argument("--budget", type=float, help="charged seconds of a run (default: the task's)")
     runs.add_argument("--jobs", type=int, help="runs at once (default: one a core, or a GPU where the task needs one)")
+    runs.add_argument(
+        "--slots", type=int, default=1, help="trials of a run at once, a core each (default: %(default)s)"
+    )
     runs.add_argument("--time-limit", type=float, metavar="SECONDS", help="end in time; the same command goes on")
     runs.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     model_options(runs)

@@ -1,7 +1,7 @@
 """Where the trials of a task run: in virtual time, or in real boxes at seats of this machine.
 
-A seat is what one run may use, and nobody else meanwhile: one core, or a GPU with its share of the cores. It belongs to
-the place, so every method gets the same.
+A seat is what one run may use, and nobody else meanwhile: a core for each trial at a time, or a GPU with its share of
+the cores. It belongs to the place, so every method gets the same.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Place(Protocol):
         ...
 
     def open(self, seat: Slot | None, directory: Path, began: Session) -> AbstractContextManager[Opened]:
-        """An executor with one slot at a seat (the first one if none is given), closed at the end.
+        """An executor with a slot for each core of a seat, or one for its GPU, closed at the end; no seat is the first.
 
         It may write into the run's `directory`. `began` is the first session of the run, empty if this is it. Raises
         `ConfigError` if it differs too much, `JudgeError` if a judge does not start.

@@ -48,7 +48,8 @@ class Real:
     def open(self, seat: Slot | None, directory: Path, began: Session) -> Iterator[Opened]:
         target = load_target(self.folder)
         reader = plugins.load(plugins.READER)(target.rules_at(self.scale))
-        slots = [seat or self.seats()[0]]
+        seat = seat or self.seats()[0]
+        slots = [seat] if seat.device else [Slot((core,)) for core in seat.cores]
         with (
             judge_log(directory) as (log, _),
             closing(open_executor(target, self.scale, None, slots, reader, log)) as executor,

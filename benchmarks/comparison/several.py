@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> int:
 
     Returns the exit code: 1 if a run failed, whatever became of the others.
     """
-    if any(x is not None and not x > 0 for x in (options.jobs, options.budget, options.time_limit)):
-        raise ConfigError("--jobs from 1 on, --budget and --time-limit above 0")
+    if any(x is not None and not x > 0 for x in (options.jobs, options.slots, options.budget, options.time_limit)):
+        raise ConfigError("--jobs and --slots from 1 on, --budget and --time-limit above 0")
     seeds = seeds_of(options.seeds)
     tasks = {name: task.load(name) for name in options.tasks}
     language = language_of(options)
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"{len(every)} runs, seeds {seeds_text(seeds)}; {len(every) - len(left)} of them have ended", flush=True)
     if not left:
         return 0
-    seats = {of: tasks[of].place.seats() for of in dict.fromkeys(job.task for job in left)}
+    seats = {of: joined(of, tasks[of].place.seats(), options.slots) for of in dict.fromkeys(job.task for job in left)}
     jobs = jobs_of(options.jobs, seats)
     until = time.monotonic() + (options.time_limit or math.inf)
     crew = Crew(options.output, until)
@@ -61,16 +61,29 @@ def run(options: argparse.Namespace) -> int:
     return board.close()
 
 
+def joined(name: str, seats: Sequence[Slot] | None, slots: int) -> Sequence[Slot] | None:
+    """The seats of a task whose runs have so many slots, each a core. Raises `ConfigError` where they cannot."""
+    if slots == 1:
+        return seats
+    if seats is None or seats[0].device:
+        raise ConfigError(f"--slots {slots}: a run of {name} has {'one GPU' if seats else 'no core'}; leave it out")
+    if slots > len(seats):
+        raise ConfigError(f"--slots {slots}, and there are {len(seats)} cores for runs of {name}")
+    cores = [core for seat in seats for core in seat.cores]
+    return [Slot(tuple(cores[i : i + slots])) for i in range(0, len(cores) - slots + 1, slots)]
+
+
 def jobs_of(wanted: int | None, seats: Seats) -> int:
     """How many runs at once: as many as there are seats, unless less is wanted. Raises `ConfigError` for more."""
     for name, found in seats.items():
         if found is not None and wanted is not None and wanted > len(found):
-            kind = "GPUs" if found[0].device else "cores"
+            cores = "cores" if len(found[0].cores) == 1 else f"sets of {len(found[0].cores)} cores"
+            kind = "GPUs" if found[0].device else cores
             raise ConfigError(
                 f"--jobs {wanted}, and there are {len(found)} {kind} for runs of {name}: each run has one of its own"
             )
-    cores = len(os.sched_getaffinity(0))
-    return wanted or min(cores if found is None else len(found) for found in seats.values())
+    here = len(os.sched_getaffinity(0))
+    return wanted or min(here if found is None else len(found) for found in seats.values())
 
 
 def free_seat(job: Job, seats: Seats, members: Sequence[Member]) -> tuple[bool, Slot | None]:

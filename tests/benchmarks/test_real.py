@@ -22,7 +22,7 @@ from benchmarks.comparison.crew import Crew, Job, Member
 from benchmarks.comparison.outcome import measured
 from benchmarks.comparison.real import real_task
 from benchmarks.comparison.runner import place_of, run
-from benchmarks.comparison.several import free_seat, jobs_of
+from benchmarks.comparison.several import free_seat, jobs_of, joined
 from benchmarks.comparison.task import Task, load, names
 from benchmarks.comparison.trace import FILE, Trace, read
 from evolve.assemble import DEFAULT_OPERATORS, OFFSPRING, POPULATION, TUNE_TRIALS
@@ -242,6 +242,33 @@ def test_more_runs_at_once_than_there_are_seats_are_refused() -> None:
         jobs_of(4, seats)
     with pytest.raises(ConfigError, match="--jobs 2, and there are 1 GPUs for runs of gpu"):
         jobs_of(2, {"gpu": [Slot((0, 1), "A")]})
+
+
+def test_a_run_with_slots_has_a_core_for_each_and_shares_none() -> None:
+    cores, gpus = [Slot((core,)) for core in (2, 3, 5, 7, 8)], [Slot((2, 3), "A")]
+    pairs = joined("cpu", cores, 2) or ()
+    assert pairs == [Slot((2, 3)), Slot((5, 7))] and joined("gpu", gpus, 1) is gpus and joined("table", None, 1) is None
+    assert jobs_of(None, {"cpu": pairs}) <= 2 and joined("cpu", cores, 5) == [Slot((2, 3, 5, 7, 8))]
+    assert free_seat(Job("ours", "cpu", 1, 1.0), {"cpu": pairs}, [member(2, 3)]) == (True, Slot((5, 7)))
+    for name, seats, slots, why in (
+        ("cpu", cores, 6, "--slots 6, and there are 5 cores for runs of cpu"),
+        ("gpu", gpus, 2, "--slots 2: a run of gpu has one GPU"),
+        ("table", None, 2, "--slots 2: a run of table has no core"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            joined(name, seats, slots)
+    with pytest.raises(ConfigError, match="--jobs 3, and there are 2 sets of 2 cores for runs of cpu"):
+        jobs_of(3, {"cpu": pairs})
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_a_seat_of_two_cores_has_a_judge_on_each(target: Path, tmp_path: Path) -> None:
+    place = toy(target).place
+    (seat,) = joined("toy", (place.seats() or ())[:2], 2) or ()
+    with place.open(seat, tmp_path, {}) as opened:
+        asked = [judge.cmdline() for judge in processes_with(str(target / "judge.py"))]
+        assert opened.executor.slots == 2
+        assert sorted(words[words.index("--core") + 1] for words in asked) == sorted(map(str, seat.cores))
 
 
 def test_of_a_long_front_the_ends_and_what_keeps_most_hypervolume_are_trained_again() -> None:
