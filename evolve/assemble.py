@@ -331,7 +331,9 @@ def _same_run(history: History, settings: Settings, directory: Path) -> None:
     if "fingerprint" in changed:
         said.append("files of the target have changed since it began")
     if said:
-        raise ConfigError(f"{directory} holds another run: {'; '.join(said)}. Choose another --run-dir.")
+        measured = history.seed and history.seed.verdict == "ok"
+        cure = "Choose another --run-dir." if measured else f"Nothing was measured in it: rm -r {directory}"
+        raise ConfigError(f"{directory} holds another run: {'; '.join(said)}. {cure}")
 
 
 def read_seed(reader: Any, target: Target, scale: str) -> Genome:

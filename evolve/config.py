@@ -14,6 +14,7 @@ from evolve.model import Objective, Rules, digest
 DESCRIPTION = "target.toml"
 SMOKE_SECONDS = 0.3  # of training, where a scale says nothing else
 PROGRAM = "program.md"
+PARTS = ("script", "program", "rungs", "objectives", "stop", "harness", "rules", "hints", "scales")
 STOP = ("generations", "total", "wall", "target_loss", "stale_generations", "refusals")
 
 
@@ -96,6 +97,8 @@ def load_target(folder: Path) -> Target:
     text = _read(path)
     try:
         table = tomllib.loads(text)
+        if unknown := sorted(table.keys() - PARTS):
+            raise ConfigError(f"{path} has {', '.join(unknown)}, which is no part of a target: {', '.join(PARTS)}")
         script, judge = folder / table["script"], folder / table["harness"]["judge"]
         if not script.is_file():
             raise ConfigError(f"{path} names a script that is not there: {script}")

@@ -130,7 +130,7 @@ class Loop:
         if self.history.seed and self.history.seed.verdict != "ok":
             return f"the seed program failed: {self.history.seed.reason}"
         if self.trouble:
-            return f"the machine spoils every trial ({self.trouble}): the same command tries again"
+            return f"the machine or the judge spoils every trial ({self.trouble}): the same command tries again"
         if not self.store.has_space():
             return NO_SPACE
         reason = stop_reason(self.history, self.limits)

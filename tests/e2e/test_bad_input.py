@@ -211,6 +211,15 @@ def test_a_seed_program_that_crashes_fails_the_run_and_says_why(
     change(target / "train.py", "import time\n", "import time  # CRASH\n")
     assert main(small_run(target, tmp_path / "run")) == 1
     assert "the seed program failed: crashed at smoke: RuntimeError: CRASH" in capsys.readouterr().out
+    change(target / "train.py", "  # CRASH", "")
+    error = refused(capsys, *small_run(target, tmp_path / "run"))
+    assert "files of the target have changed since it began. Nothing was measured in it: rm -r " in error
+    shutil.rmtree(tmp_path / "run")
+    assert main(small_run(target, tmp_path / "run")) == 0
+    change(target / "train.py", "import time\n", "import time  # another\n")
+    assert "have changed since it began. Choose another --run-dir." in refused(
+        capsys, *small_run(target, tmp_path / "run")
+    )
 
 
 def test_words_of_a_program_are_printed_as_they_are(

@@ -86,7 +86,8 @@ def test_any_change_is_another_target(tmp_path: Path, part: str) -> None:
     [
         ('script = "train.py"', "", "lacks 'script'"),
         ("budget = 20.0", "budget = = 1", "not valid TOML"),
-        ("[harness]", "[other]", "lacks 'harness'"),
+        ("[harness]", "[other]", "has other, which is no part of a target: script,"),
+        ('[harness]\njudge = "judge.py"\n', "", "lacks 'harness'"),
         ('script = "train.py"', 'script = "missing.py"', "names a script that is not there: .*missing.py"),
         ('judge = "judge.py"', 'judge = "no_judge.py"', "a judge that is not there: .*no_judge.py"),
         ('script = "train.py"', "script = 3", "wrong kind"),
