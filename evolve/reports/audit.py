@@ -29,11 +29,12 @@ from rich.table import Table
 from evolve import plugins
 from evolve.assemble import read_seed
 from evolve.config import ConfigError, Target, budget_of, folder_of, load_target
+from evolve.evaluation import admitted
 from evolve.executors.local import JudgeError, LocalExecutor
 from evolve.isolation import UNISOLATED, is_unisolated, options_of
 from evolve.journal import cut, plain
 from evolve.judges import judge_command, slots_for
-from evolve.model import Genome, Outcome, Trial
+from evolve.model import Genome, Objective, Outcome, Trial
 from evolve.objectives import alike
 from evolve.reports.progress import PLAIN_EVERY, clock, rewrites
 
@@ -42,6 +43,7 @@ ATTEMPTS = 4  # of a training that the machine spoils
 AFFORDABLE = 300.0  # wall-clock seconds that the seed program may take besides
 LARGEST = 10_000_000  # bytes of a script that are read
 SHOWN = 300  # characters of a finding
+SHOWN_LAST = 900  # of the one that decides, which may name all metrics of a judge
 UNITS = {"bpb": "bits per byte", "nll": "nats"}
 TICK = 0.5
 
@@ -81,7 +83,7 @@ def audit_file(console: Console, options: Namespace) -> int:
         wall = math.ceil(options.seeds / executor.slots) * seconds
         theirs = [replace(t, genome=program) for t in mine] if wall <= AFFORDABLE and source != program.source else []
         _announce(console, options.file, executor, len(mine), len(theirs), budget, seconds)
-        outcomes = _trained(console, executor, [*mine, *theirs], len(mine), target.objectives[0].name)
+        outcomes = _trained(console, executor, [*mine, *theirs], len(mine), target.objectives)
         audited = Audited(
             Path(options.file).name,
             target.objectives[0].name,
@@ -130,8 +132,13 @@ def _announce(
     console.print(f"Isolation: {executor.hello.get('isolation', 'not told')}", markup=False, highlight=False)
 
 
-def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial], mine: int, loss: str) -> list[Outcome]:
-    """The outcomes in the order of the trials. Raises `JudgeError` if the machine spoils one again and again."""
+def _trained(
+    console: Console, executor: LocalExecutor, trials: Sequence[Trial], mine: int, objectives: Sequence[Objective]
+) -> list[Outcome]:
+    """The outcomes in the order of the trials, as a run would record them.
+
+    Raises `JudgeError` if the machine spoils one again and again.
+    """
     outcomes: dict[int, Outcome] = {}
     pace = Pace(console, len(trials), executor.slots)
     attempts = dict.fromkeys(range(len(trials)), 1)
@@ -141,7 +148,8 @@ def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial],
             done, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
             pace(len(outcomes))
             for future in done:
-                n, outcome = running.pop(future), future.result()
+                n = running.pop(future)
+                outcome = admitted(future.result(), trials[n], objectives)
                 if outcome.status == "infrastructure":
                     if attempts[n] >= ATTEMPTS or not executor.slots:
                         raise JudgeError(f"no verdict, since the machine spoils the trainings: {outcome.reason}")
@@ -151,7 +159,7 @@ def _trained(console: Console, executor: LocalExecutor, trials: Sequence[Trial],
                 outcomes[n] = outcome
                 theirs = f"seed program {n - mine + 1} of {len(trials) - mine}"
                 what = theirs if n >= mine else f"training {n + 1} of {mine}"
-                line = f"  {what}: {_short(outcome, loss)} ({pace.said(len(outcomes))})"
+                line = f"  {what}: {_short(outcome, objectives[0].name)} ({pace.said(len(outcomes))})"
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
     return [outcomes[n] for n in range(len(trials))]
 
@@ -208,8 +216,8 @@ def _short(outcome: Outcome, loss: str) -> str:
     return ", ".join([outcome.status, *losses]) if outcome.status == "ok" else f"{outcome.status}, {_said(outcome)}"
 
 
-def _said(outcome: Outcome) -> str:
-    return cut(outcome.reason, SHOWN)
+def _said(outcome: Outcome, most: int = SHOWN) -> str:
+    return cut(outcome.reason, most)
 
 
 def _counts(target: Target, scale: str, data: str | None) -> dict[str, dict[str, float]]:
@@ -298,7 +306,7 @@ def verdict(audited: Audited) -> tuple[bool, str]:
         what = _said(proven[0]).removeprefix(f"{proven[0].violation}: ")
         said = f"not sound: {proven[0].violation} in {len(proven)} of {counted(n, 'training')}: {what}"
     elif broken:
-        what = f"{broken[0].status}, {_said(broken[0])}"
+        what = f"{broken[0].status}, {_said(broken[0], SHOWN_LAST)}"
         said = f"not sound: no score in {len(broken)} of {counted(n, 'training')}: {what}"
     elif failed:
         said = f"not sound: {cut(failed[0], SHOWN)}"

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,12 +14,16 @@ from rich.markup import escape
 
 from evolve import plugins
 from evolve.assemble import DEFAULT_OPERATORS, open_executor
-from evolve.config import ConfigError, budget_of, folder_of, load_target
+from evolve.config import ConfigError, Target, budget_of, folder_of, load_target
+from evolve.evaluation import admitted
 from evolve.executors.local import JudgeError
 from evolve.isolation import options_of
 from evolve.judges import slots_for
 from evolve.language import HOW, language_of
-from evolve.model import Trial
+from evolve.model import Genome, Outcome, Trial
+from evolve.protocols import Executor
+
+SECONDS, LONGER = 0.5, 2.0  # charged ones, of a training
 
 
 def print_doctor(console: Console, options: Namespace) -> int:
@@ -47,13 +51,26 @@ def print_doctor(console: Console, options: Namespace) -> int:
     try:
         for part in ("device", "isolation", "level", "corpus", "baselines", "versions"):
             console.print(f"yes {part}: {executor.hello.get(part, 'not told')}", markup=False)
-        trial = Trial(seed, {}, 0.5, target.rungs[0], options.scale, 0, "smoke")
-        outcome = executor.submit(trial).result()
+        outcome = _tried(executor, seed, target, options.scale)
         said = f"{'yes' if outcome.status == 'ok' else 'no '} a trial of the seed: {outcome.status} {outcome.reason}"
         console.print(said, markup=False)
         return 0 if outcome.status == "ok" and models else 1
     finally:
         executor.close()
+
+
+def _tried(executor: Executor, seed: Genome, target: Target, scale: str) -> Outcome:
+    """What came of a short training of the seed program, as a run would record that of a longer one.
+
+    A smoke test need not tell the objectives, and may be too short for what a judge looks at now and then. Where one is
+    not told, the program is trained once more, longer and as for tuning, which has to tell them all.
+    """
+    smoke = Trial(seed, {}, SECONDS, target.rungs[0], scale, 0, "smoke")
+    scored = replace(smoke, budget=LONGER, purpose="tune")
+    outcome = admitted(executor.submit(smoke).result(), smoke, target.objectives)
+    if outcome.status == "ok" and admitted(outcome, scored, target.objectives).status != "ok":
+        outcome = admitted(executor.submit(scored).result(), scored, target.objectives)
+    return outcome
 
 
 def print_models(console: Console, options: Namespace, prices: Path) -> bool:
