@@ -157,6 +157,7 @@ class Classification(Session):
     evaluate = "evaluate_nll"
     unit = "images"
     kept = "what is validated"
+    axes = "(rows, CLASSES)"
     slack_seconds = 0.15  # budgets are short, and so is what could be trained in more
 
     def __init__(self, scale: Scale, splits: Mapping[str, Split], clock: Clock, terms: Terms) -> None:

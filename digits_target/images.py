@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from clock import known_clock
 from documents import DataError
 
 FOLDER = Path(__file__).resolve().parent
@@ -37,13 +38,14 @@ class Scale:
 
     @classmethod
     def read(cls, name: str) -> Scale:
-        """Raises DataError where there is no such scale."""
+        """Raises DataError where there is no such scale, or where it lacks a key or has an unknown clock."""
         scales = tomllib.loads((FOLDER / "target.toml").read_text()).get("scales", {})
         if name not in scales:
             raise DataError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
         fields = ("device", "clock", "budget", "memory_mb")
         if missing := [field for field in fields if field not in scales[name]]:
             raise DataError(f"[scales.{name}] in target.toml lacks {', '.join(missing)}")
+        known_clock(name, scales[name]["clock"])
         return cls(name, *(scales[name][field] for field in fields))
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 FOLDER = Path(__file__).resolve().parent
 sys.path.append(str(FOLDER.parent / "train_target"))
+if find_spec("seeding") is None:
+    sys.exit(f"train_target/ (or a link to it) must lie beside {FOLDER}")
 
 import argparse  # noqa: E402
 import signal  # noqa: E402

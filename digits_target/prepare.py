@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.append(str(FOLDER.parent / "train_target"))
+if find_spec("seeding") is None:
+    sys.exit(f"train_target/ (or a link to it) must lie beside {FOLDER}")
 
 import seeding  # noqa: E402
 from client import BudgetUsed as BudgetUsed  # noqa: E402

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from documents import DataError
+
+CLOCKS = ("cpu", "wall")  # what target.toml calls them
 TICKS = os.sysconf("SC_CLK_TCK")
 CHILDREN_EVERY = 0.05  # seconds between two looks at the descendants
 SHARE = 0.02  # of the time that such looks may take, where there are many descendants
@@ -23,6 +26,12 @@ class Clock(Protocol):
     """Seconds charged so far; `exact` asks for a full reading."""
 
     def read(self, exact: bool = False) -> float: ...
+
+
+def known_clock(scale: str, clock: object) -> None:
+    """Raises DataError where the scale of this name in target.toml has a clock that is none."""
+    if clock not in CLOCKS:
+        raise DataError(f'[scales.{scale}] clock is "{CLOCKS[0]}" or "{CLOCKS[1]}", not {clock!r}')
 
 
 class WallClock:

@@ -61,7 +61,7 @@ def serve_engine(options: argparse.Namespace) -> None:
                 alone.enter_context(guard.alone(engine.wait))
                 guard.settle()
             settled = settle(lambda level: boxes(scale, folder, level, guard, place), asked, unsafe, hidden, say)
-    except (NoIsolation, Infrastructure) as error:
+    except (DataError, NoIsolation, Infrastructure) as error:
         engine.reply({"ready": False, "error": str(error)})
         return
     judge = Judge(scale, texts, engine, settled, options.patience, guard)

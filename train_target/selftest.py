@@ -77,7 +77,7 @@ def settle(
     """The best isolation that holds here.
 
     `asked` is "auto" or the highest level to try; `unsafe` takes none where none holds, and `asked` "none" tries none.
-    `hidden` are the folders with texts. Raises NoIsolation.
+    `hidden` are the folders with texts. Raises NoIsolation, and whatever else `start` raises but Infrastructure.
     """
     tried: dict[str, str] = {}
     for isolation in candidates(asked, hidden) if asked != "none" else ():

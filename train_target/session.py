@@ -64,12 +64,13 @@ class Session:
     """The judge's side of one run. Read `verdict` when it is not None; ask `overdue` from time to time.
 
     What is served and scored here is text. A target of another kind derives from this, and says by `_hello`, `_wanted`,
-    `_examples`, `_random_examples`, `_questions` and `_scores` what it is.
+    `_examples`, `_random_examples`, `_questions` and `_scores` what it is, and by its attributes in which words.
     """
 
     evaluate = "evaluate_bpb"  # what scripts call for their score
     unit = "tokens"  # what is counted
     kept = "validation text"  # what no script sees
+    axes = "(rows, MAX_SEQ_LEN, vocabulary)"  # of what a model returns, told to whoever returns something else
     slack_seconds = SLACK_SECONDS
 
     def __init__(self, scale: Scale, texts: Texts, clock: Clock, terms: Terms) -> None:
@@ -155,7 +156,8 @@ class Session:
         if self.verdict is None:
             status = message.get("status")
             reason = printable(str(message.get("reason")))[:500]
-            reason = _without_words(reason) if self.phase == "evaluation" else reason
+            if self.phase == "evaluation":
+                reason = _without_words(reason).replace(AXES, self.axes)
             self._end(status if status in ("oom", "rejected") else "crashed", reason)
         return Reply({})
 
@@ -376,7 +378,8 @@ class Session:
 
 
 OUT_OF_MEMORY = "OutOfMemoryError"  # PyTorch's class for the memory of a device
-WRONG = "model(x) must return floating-point logits of shape (rows, MAX_SEQ_LEN, vocabulary), and it did not"
+AXES = "{axes}"  # where the session names the shape that its target asks for
+WRONG = f"model(x) must return floating-point logits of shape {AXES}, and it did not"
 
 
 def _without_words(reason: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import bpe
+from clock import known_clock
 from corpus import Corpus
 from documents import DataError
 from scoring import Tokens, choose_rows
@@ -46,7 +47,7 @@ class Scale:
 
     @classmethod
     def read(cls, name: str) -> Scale:
-        """Raises DataError where there is no such scale, or a key in it that nothing reads."""
+        """Raises DataError where there is no such scale, a key in it that nothing reads, or an unknown clock."""
         scales = tomllib.loads((FOLDER / "target.toml").read_text()).get("scales", {})
         if name not in scales:
             raise DataError(f"no scale {name!r} in target.toml; there are {', '.join(scales)}")
@@ -58,6 +59,7 @@ class Scale:
         kind = scales[name].get("corpus", cls.corpus)
         if kind not in SOURCES:
             raise DataError(f"[scales.{name}] in target.toml: the corpus is {' or '.join(SOURCES)}, not {kind!r}")
+        known_clock(name, scales[name].get("clock"))
         return cls(name=name, **{key: value for key, value in scales[name].items() if key in known})
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from audit import AUDITED, UNTRAINED, merged, untrained
 from clock import Clock, CpuClock, WallClock
 from devices import choose, environment, nodes
+from documents import DataError
 from drivers import open_source
 from guard import Guard, out_of_memory
 from ladder import Isolation
@@ -340,8 +341,11 @@ def boxes(
 
     `client` is the folder of the module `prepare` that scripts import; on a GPU it is this one.
 
-    At level U a box could not write into what the judge copied. Raises Infrastructure.
+    At level U a box could not write into what the judge copied. Raises Infrastructure, and DataError where a folder
+    that is to be hidden is one that boxes need.
     """
+    if needed := {FOLDER, client.resolve()}.intersection(isolation.hidden):
+        raise DataError(f"hidden names {needed.pop()}, which boxes need: give a folder that holds nothing but data")
     if guard:
         known = nodes(guard.device, guard.source.minor), environment(guard.device)
         first = compiled if isolation.level != "U" else None

@@ -29,9 +29,9 @@ HEAD, _, TAIL = SEED.partition("model.eval()\n")
 class Slot:
     """A judge as the engine holds it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, target: Path = TARGET) -> None:
         self.folder = folder
-        command = [sys.executable, str(TARGET / "judge.py"), "--core=0", f"--cache={folder / 'cache'}", "--patience=3"]
+        command = [sys.executable, str(target / "judge.py"), "--core=0", f"--cache={folder / 'cache'}", "--patience=3"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ready = self.read()
 
@@ -47,15 +47,19 @@ class Slot:
         print(json.dumps(request), file=self.process.stdin, flush=True)
         return self.read()
 
+    def close(self) -> int:
+        """Hang up as the engine does; returns the judge's exit code."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+        return self.process.wait(20)
+
 
 @pytest.fixture(scope="module")
 def slot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slot]:
     slot = Slot(tmp_path_factory.mktemp("digits"))
     yield slot
-    assert slot.process.stdin is not None and slot.process.stdout is not None
-    slot.process.stdin.close()
-    slot.process.stdout.close()
-    assert slot.process.wait(20) == 0
+    assert slot.close() == 0
 
 
 def test_the_seed_is_scored_on_validation_images_alone(slot: Slot) -> None:

@@ -76,6 +76,17 @@ def test_keys_of_a_scale_that_nothing_reads_are_told(
         Scale.read(name)
 
 
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_an_unknown_clock_of_a_scale_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    clock = Scale.read(name).clock
+    head, header, scale = (TARGET / "target.toml").read_text().partition(f"[scales.{name}]\n")
+    (tmp_path / "target.toml").write_text(head + header + scale.replace(f'clock = "{clock}"', 'clock = "cpus"', 1))
+    monkeypatch.setattr("texts.FOLDER", tmp_path)
+    with pytest.raises(DataError) as told:
+        Scale.read(name)
+    assert str(told.value) == f"""[scales.{name}] clock is "cpu" or "wall", not 'cpus'"""
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
