@@ -57,7 +57,7 @@ class Real:
             check_isolation(began, executor.hello)
             check_versions(began, executor.hello)
             settings = {"target": target.name, "fingerprint": target.fingerprint}
-            settings |= {"corpus": executor.hello["corpus"]["sha256"]}
+            settings |= {"corpus": executor.hello["corpus"]["sha256"]} | ({"slots": n} if (n := len(slots)) > 1 else {})
             yield Opened(
                 executor,
                 hello=executor.hello,

@@ -65,7 +65,7 @@ def joined(name: str, seats: Sequence[Slot] | None, slots: int) -> Sequence[Slot
     """The seats of a task whose runs have so many slots, each a core. Raises `ConfigError` where they cannot."""
     if slots == 1:
         return seats
-    if seats is None or seats[0].device:
+    if not seats or seats[0].device:
         raise ConfigError(f"--slots {slots}: a run of {name} has {'one GPU' if seats else 'no core'}; leave it out")
     if slots > len(seats):
         raise ConfigError(f"--slots {slots}, and there are {len(seats)} cores for runs of {name}")

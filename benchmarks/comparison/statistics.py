@@ -30,6 +30,7 @@ from evolve.config import ConfigError
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the budget, where ranks are told
 LEVEL = 0.05
+PLENTY = 10  # blocks, beyond which ranks would rather be of more methods
 
 Runs = dict[str, dict[int, Outcome]]  # by method and seed
 
@@ -75,6 +76,7 @@ class Ranks:
     measure: str
     methods: list[str]
     blocks: int
+    seeds: list[int]
     by_share: Mapping[float, list[float]]
     friedman: Mapping[float, float | None]  # p-values
 
@@ -140,7 +142,7 @@ def compare(
     if not any(ours in task.runs for task in tasks):
         methods = sorted({method for task in tasks for method in task.runs})
         raise ConfigError(f"no run is of the method {ours}; --ours must be one of {', '.join(methods)}")
-    ranks = [found for measure in (VOLUME, LOSS) if (found := _ranks(tasks, measure))]
+    ranks = [found for measure in (VOLUME, LOSS) if (found := _ranks(tasks, measure, ours))]
     return Comparison(ours, tasks, ranks, _tests(hypotheses, tasks), left_out)
 
 
@@ -221,35 +223,34 @@ def _differences(runs: Runs, problem: Problem, ours: str) -> dict[str, dict[str,
     return found
 
 
-def _ranks(tasks: Sequence[TaskSummary], measure: str) -> Ranks | None:
+def _ranks(tasks: Sequence[TaskSummary], measure: str, ours: str) -> Ranks | None:
     """None where no block has two methods."""
-    known = [m for m in tasks[0].runs if all(m in task.runs for task in tasks)]
-    methods, blocks = _complete(known, tasks)
+    methods, blocks = _complete(tasks, ours)
     if len(methods) < 2:
         return None
     by_share, tests = {}, {}
     for share in SHARES:
         values = np.array([[_at(task.runs[m][seed], task, measure, share) for m in methods] for task, seed in blocks])
         by_share[share], tests[share] = average_ranks(values).tolist(), friedman(values)
-    return Ranks(measure, methods, len(blocks), by_share, tests)
+    return Ranks(measure, methods, len(blocks), sorted({seed for _, seed in blocks}), by_share, tests)
 
 
-def _complete(methods: Sequence[str], tasks: Sequence[TaskSummary]) -> tuple[list[str], list[tuple[TaskSummary, int]]]:
-    """The methods and blocks with most runs of which none is missing, and a block of each task.
+def _complete(tasks: Sequence[TaskSummary], ours: str) -> tuple[list[str], list[tuple[TaskSummary, int]]]:
+    """Methods, `ours` among them where it has run, and the blocks in which none of them is missing, some of each task.
 
-    Blocks are looked at in the order of how many methods have run them, so one method with other seeds takes no block
-    from the rest.
+    Of all sets of methods that two blocks have in common the one with most runs, where blocks beyond `PLENTY` do not
+    count: a method with other seeds takes no block from the rest, and many seeds of a few take no method away.
     """
-    seeds = {task.problem.name: sorted({s for m in methods for s in task.runs[m]}) for task in tasks}
-    blocks = [(task, seed) for task in tasks for seed in seeds[task.problem.name]]
-    blocks.sort(key=lambda block: -sum(block[1] in block[0].runs[m] for m in methods))
+    known = [m for m in tasks[0].runs if all(m in task.runs for task in tasks)]
+    blocks = [(task, seed) for task in tasks for seed in sorted({s for m in known for s in task.runs[m]})]
+    have = [frozenset(m for m in known if seed in task.runs[m]) for task, seed in blocks]
     found: tuple[list[str], list[tuple[TaskSummary, int]]] = [], []
-    for n in range(1, len(blocks) + 1):
-        some = blocks[:n]
-        have = [m for m in methods if all(seed in task.runs[m] for task, seed in some)]
-        covered = {task.problem.name for task, _ in some} == seeds.keys()
-        if covered and len(have) >= 2 and len(have) * n > len(found[0]) * len(found[1]):
-            found = have, some
+    for methods in sorted({a & b for a in have for b in have}, key=lambda s: (-len(s), sorted(s))):
+        some = [block for block, there in zip(blocks, have, strict=True) if methods <= there]
+        fits = {task.problem.name for task, _ in some} == {task.problem.name for task in tasks}
+        fits = fits and (ours in methods or ours not in known) and len(methods) > 1
+        if fits and len(methods) * min(len(some), PLENTY) > len(found[0]) * min(len(found[1]), PLENTY):
+            found = [m for m in known if m in methods], some
     return found
 
 

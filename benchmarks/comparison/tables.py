@@ -21,6 +21,7 @@ from benchmarks.comparison.outcome import (
     unseen,
 )
 from benchmarks.comparison.paired import Difference
+from benchmarks.comparison.seeds import seeds_text
 from benchmarks.comparison.statistics import SHARES, Comparison, TaskSummary
 from evolve.journal import plain
 
@@ -122,7 +123,7 @@ def _tests(comparison: Comparison) -> Table:
     columns = ["hypothesis", "measure", "verdict", "p, Holm", "difference (95 %)", COUNTS, "p", "task"]
     note = (
         "Two-sided Wilcoxon signed-rank tests on the planned seeds, in pairs, with Holm's correction over all rows; "
-        "written down before the first run. A difference above 0 is for the method named first. No other pair "
+        "named in hypotheses.toml before the runs. A difference above 0 is for the method named first. No other pair "
         "of methods has a p-value; Friedman's tests of the average ranks, and Nemenyi's in a diagram of critical "
         "differences, are exploratory."
     )
@@ -232,12 +233,13 @@ def _ranks(comparison: Comparison) -> Table:
         rows.append(
             ["Friedman's p (exploratory)", found.measure, *(p_value(found.friedman[share]) for share in SHARES)]
         )
-    blocks, ranked = comparison.ranks[0].blocks, comparison.ranks[0].methods
-    left = sorted({method for task in comparison.tasks for method in task.runs} - set(ranked))
+    first = comparison.ranks[0]
+    left = sorted({method for task in comparison.tasks for method in task.runs} - set(first.methods))
     without = f"Without {', '.join(left)}, which lack some of these. " if left else ""
     columns = ["method", "measure", *(f"{share:.0%} of the budget" for share in SHARES)]
     note = (
-        f"Average rank over {blocks} blocks (a task and a seed that all these methods have run); 1 is the best. "
+        f"Average rank of what is claimed, over {first.blocks} blocks (a task and a seed that all these methods have "
+        f"run; seeds {seeds_text(first.seeds)}); 1 is the best. "
         f"{without}Friedman's is the omnibus test that all of them are alike, at each share by itself and not "
         "corrected for their number: exploratory, no verdict rests on it, and the primary tests do not wait for it."
     )

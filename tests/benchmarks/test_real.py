@@ -267,8 +267,17 @@ def test_a_seat_of_two_cores_has_a_judge_on_each(target: Path, tmp_path: Path) -
     (seat,) = joined("toy", (place.seats() or ())[:2], 2) or ()
     with place.open(seat, tmp_path, {}) as opened:
         asked = [judge.cmdline() for judge in processes_with(str(target / "judge.py"))]
-        assert opened.executor.slots == 2
+        assert opened.executor.slots == opened.settings["slots"] == 2
         assert sorted(words[words.index("--core") + 1] for words in asked) == sorted(map(str, seat.cores))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_a_run_goes_on_with_the_slots_that_it_began_with(target: Path, tmp_path: Path) -> None:
+    seats = joined("toy", (toy(target).place.seats() or ())[:2], 2)
+    assert seats and not run("random", toy(target), 1, TOTAL, tmp_path, seats[0], time.monotonic() + 1.0)
+    with pytest.raises(ConfigError, match="a run with other settings"):
+        run("random", toy(target), 1, TOTAL, tmp_path)
+    assert run("random", toy(target), 1, TOTAL, tmp_path, seats[0])
 
 
 def test_of_a_long_front_the_ends_and_what_keeps_most_hypervolume_are_trained_again() -> None:

@@ -171,13 +171,26 @@ def test_friedman_tells_methods_apart_and_says_nothing_where_there_is_nothing_to
     assert friedman(better[:, :2]) is None and friedman(better[:1]) is None
 
 
+def ranked(seeds: dict[str, range], task: str = "toy") -> list[tuple[list[str], list[int]]]:
+    runs = [search(m, 2.5, s, task) for m, its in seeds.items() for s in its]
+    return [(sorted(r.methods), r.seeds) for r in compare(runs, [TOY], "ours", []).ranks]
+
+
 @needs_posthocs
 def test_a_method_with_other_seeds_takes_no_block_from_the_ranks_of_the_rest() -> None:
     seeds = {"ours": range(6), "tpe": range(5), "greedy": range(5), "smac": range(5, 9)}
-    found = compare([search(m, 2.5, s) for m, its in seeds.items() for s in its], [TOY], "ours", [])
-    assert [(sorted(r.methods), r.blocks) for r in found.ranks] == 2 * [(["greedy", "ours", "tpe"], 5)]
-    note = next(table.note for table in tables(found) if table.name == "ranks")
-    assert "over 5 blocks" in note and "Without smac, which" in note
+    assert ranked(seeds) == 2 * [(["greedy", "ours", "tpe"], [*range(5)])]
+    runs = [search(m, 2.5, s) for m, its in seeds.items() for s in its]
+    note = next(table.note for table in tables(compare(runs, [TOY], "ours", [])) if table.name == "ranks")
+    assert "over 5 blocks" in note and "seeds 0-4" in note and "Without smac, which" in note
+
+
+@needs_posthocs
+def test_ranks_are_with_ours_and_of_many_methods_rather_than_of_many_seeds() -> None:
+    others = {f"p{n}": range(100, 104) for n in range(6)}
+    assert ranked({"ours": range(3), "tpe": range(3)} | others) == 2 * [(["ours", "tpe"], [0, 1, 2])]
+    few = {f"p{n}": range(5) for n in range(6)}
+    assert ranked({"ours": range(40), "tpe": range(40)} | few) == 2 * [(sorted(["ours", "tpe", *few]), [*range(5)])]
 
 
 @needs_posthocs
