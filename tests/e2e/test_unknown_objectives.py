@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from evolve.cli import main
+from evolve.reports import doctor as module
 
 METRICS = 'metrics = {"val_bpb": loss, "tokens_per_second": 1000.0}'
 TIME, SPEED = '[[objectives]]\nname = "seconds_to_target"', '[[objectives]]\nname = "tokens_per_minute"'
@@ -18,6 +19,13 @@ FAULTS = [
     ("judge.py", METRICS, METRICS.replace("1000.0", 'float("inf")'), "not a score: tokens_per_second = inf"),
 ]
 faults = pytest.mark.parametrize(("file", "old", "new", "said"), FAULTS, ids=["loss", "second", "nan", "inf"])
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge here sleeps what it is given."""
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+    monkeypatch.setattr(module, "LONGER", 0.1)
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -64,7 +72,7 @@ def test_the_names_of_many_metrics_are_told_to_the_last(target: Path, capfd: pyt
     "told",
     [
         f'{METRICS} if request["purpose"] != "smoke" else {{}}',
-        f'{METRICS} if request["budget"] > 1 else {{"tokens_per_second": 1000.0}}',
+        f'{METRICS} if request["budget"] > 0.07 else {{"tokens_per_second": 1000.0}}',
     ],
     ids=["no metric", "too short"],
 )
