@@ -331,8 +331,8 @@ def _same_run(history: History, settings: Settings, directory: Path) -> None:
     if "fingerprint" in changed:
         said.append("files of the target have changed since it began")
     if said:
-        measured = history.seed and history.seed.verdict == "ok"
-        cure = "Choose another --run-dir." if measured else f"Nothing was measured in it: rm -r {directory}"
+        remove = f"Nothing was measured in it: rm -r {shlex.quote(str(directory))}"
+        cure = "Choose another --run-dir." if history.measured else remove
         raise ConfigError(f"{directory} holds another run: {'; '.join(said)}. {cure}")
 
 

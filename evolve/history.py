@@ -100,6 +100,11 @@ class History(Studied):
         return len(self.matings) + 1 - len(self.candidates)
 
     @property
+    def measured(self) -> bool:
+        """Whether the seed program has a result, without which nobody can be compared."""
+        return self.seed is not None and self.seed.verdict == "ok"
+
+    @property
     def front(self) -> list[Candidate]:
         return self.search.front
 

@@ -52,7 +52,8 @@ class Place(Protocol):
         ...
 
     def open(self, seat: Slot | None, directory: Path, began: Session) -> AbstractContextManager[Opened]:
-        """An executor with a slot for each core of a seat, or one for its GPU, closed at the end; no seat is the first.
+        """An executor with a slot for each core of a seat (the first one if none is given), or one for its GPU, closed
+        at the end.
 
         It may write into the run's `directory`. `began` is the first session of the run, empty if this is it. Raises
         `ConfigError` if it differs too much, `JudgeError` if a judge does not start.

@@ -77,13 +77,13 @@ def jobs_of(wanted: int | None, seats: Seats) -> int:
     """How many runs at once: as many as there are seats, unless less is wanted. Raises `ConfigError` for more."""
     for name, found in seats.items():
         if found is not None and wanted is not None and wanted > len(found):
-            cores = "cores" if len(found[0].cores) == 1 else f"sets of {len(found[0].cores)} cores"
-            kind = "GPUs" if found[0].device else cores
+            each = len(found[0].cores)
+            kind = "GPUs" if found[0].device else "cores" if each == 1 else f"sets of {each} cores"
             raise ConfigError(
                 f"--jobs {wanted}, and there are {len(found)} {kind} for runs of {name}: each run has one of its own"
             )
-    here = len(os.sched_getaffinity(0))
-    return wanted or min(here if found is None else len(found) for found in seats.values())
+    cores = len(os.sched_getaffinity(0))
+    return wanted or min(cores if found is None else len(found) for found in seats.values())
 
 
 def free_seat(job: Job, seats: Seats, members: Sequence[Member]) -> tuple[bool, Slot | None]:

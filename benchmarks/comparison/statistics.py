@@ -69,9 +69,12 @@ class TaskSummary:
         return {seed: abs(y - best) / abs(default - best) for seed, y in self.values(method, measure).items()}
 
 
+Block = tuple[TaskSummary, int]  # a task and a seed
+
+
 @dataclass(frozen=True)
 class Ranks:
-    """Average ranks over blocks, a task and a seed each that all `methods` have run; `by_share` of the budget."""
+    """Average ranks over `blocks`, each of `seeds` of a task that all `methods` have run; `by_share` of the budget."""
 
     measure: str
     methods: list[str]
@@ -142,7 +145,8 @@ def compare(
     if not any(ours in task.runs for task in tasks):
         methods = sorted({method for task in tasks for method in task.runs})
         raise ConfigError(f"no run is of the method {ours}; --ours must be one of {', '.join(methods)}")
-    ranks = [found for measure in (VOLUME, LOSS) if (found := _ranks(tasks, measure, ours))]
+    methods, blocks = _complete(tasks, ours)
+    ranks = [_ranks(methods, blocks, measure) for measure in (VOLUME, LOSS)] if blocks else []
     return Comparison(ours, tasks, ranks, _tests(hypotheses, tasks), left_out)
 
 
@@ -223,11 +227,7 @@ def _differences(runs: Runs, problem: Problem, ours: str) -> dict[str, dict[str,
     return found
 
 
-def _ranks(tasks: Sequence[TaskSummary], measure: str, ours: str) -> Ranks | None:
-    """None where no block has two methods."""
-    methods, blocks = _complete(tasks, ours)
-    if len(methods) < 2:
-        return None
+def _ranks(methods: list[str], blocks: Sequence[Block], measure: str) -> Ranks:
     by_share, tests = {}, {}
     for share in SHARES:
         values = np.array([[_at(task.runs[m][seed], task, measure, share) for m in methods] for task, seed in blocks])
@@ -235,21 +235,23 @@ def _ranks(tasks: Sequence[TaskSummary], measure: str, ours: str) -> Ranks | Non
     return Ranks(measure, methods, len(blocks), sorted({seed for _, seed in blocks}), by_share, tests)
 
 
-def _complete(tasks: Sequence[TaskSummary], ours: str) -> tuple[list[str], list[tuple[TaskSummary, int]]]:
+def _complete(tasks: Sequence[TaskSummary], ours: str) -> tuple[list[str], list[Block]]:
     """Methods, `ours` among them where it has run, and the blocks in which none of them is missing, some of each task.
 
     Of all sets of methods that two blocks have in common the one with most runs, where blocks beyond `PLENTY` do not
-    count: a method with other seeds takes no block from the rest, and many seeds of a few take no method away.
+    count: a method with other seeds takes no block from the rest, and many seeds of a few take no method away. None
+    where no block has two methods.
     """
     known = [m for m in tasks[0].runs if all(m in task.runs for task in tasks)]
     blocks = [(task, seed) for task in tasks for seed in sorted({s for m in known for s in task.runs[m]})]
     have = [frozenset(m for m in known if seed in task.runs[m]) for task, seed in blocks]
-    found: tuple[list[str], list[tuple[TaskSummary, int]]] = [], []
-    for methods in sorted({a & b for a in have for b in have}, key=lambda s: (-len(s), sorted(s))):
+    needed = {ours}.intersection(known)
+    common = {a & b for a in have for b in have}
+    found: tuple[list[str], list[Block]] = [], []
+    for methods in sorted((s for s in common if len(s) > 1 and needed <= s), key=lambda s: (-len(s), sorted(s))):
         some = [block for block, there in zip(blocks, have, strict=True) if methods <= there]
-        fits = {task.problem.name for task, _ in some} == {task.problem.name for task in tasks}
-        fits = fits and (ours in methods or ours not in known) and len(methods) > 1
-        if fits and len(methods) * min(len(some), PLENTY) > len(found[0]) * min(len(found[1]), PLENTY):
+        more = len(methods) * min(len(some), PLENTY) > len(found[0]) * min(len(found[1]), PLENTY)
+        if more and len({task.problem.name for task, _ in some}) == len(tasks):
             found = [m for m in known if m in methods], some
     return found
 

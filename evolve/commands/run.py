@@ -144,17 +144,16 @@ def _drive(run: Run, console: Console, wait: float) -> int:
             reason = loop.run(run.seed)
     ended = f"\nStopped: {reason}. {run.history.finished} candidates, {run.history.charged:.0f} charged seconds."
     console.print(ended, markup=False)
-    measured = run.history.seed is not None and run.history.seed.verdict == "ok"
-    if measured:
+    if run.history.measured:
         journal(run.history)
         _summary(run, console)
     if spool:
         leave(console, spool, loop, run.plan.scale)
     if loop.interrupted or loop.ending:
         return INTERRUPTED if loop.interrupted else TRIALS_WAIT
-    if measured and reason == run.history.halted:
+    if run.history.measured and reason == run.history.halted:
         return NO_MODEL
-    return 1 if loop.trouble or not measured else 0
+    return 1 if loop.trouble or not run.history.measured else 0
 
 
 def _announce(run: Run, console: Console) -> None:

@@ -47,7 +47,7 @@ def state_with(who: str, directory: Path, history: History) -> State:
         how = "by a signal" if reason == INTERRUPTED else reason or "its process ended before the run did"
         cure = f"{CURE} {plain(shlex.quote(str(directory)))}"
         return State("interrupted", f"Interrupted ({how}): {_so_far(history)}. To continue: {cure}")
-    if history.seed is None or history.seed.verdict != "ok":
+    if not history.measured:
         return State("failed", f"Failed: {reason}.")
     return State("stopped", f"Stopped: {reason}; {_so_far(history)}.")
 

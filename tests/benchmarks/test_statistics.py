@@ -14,7 +14,7 @@ from benchmarks.comparison.hypotheses import Hypothesis, read_hypotheses
 from benchmarks.comparison.outcome import CONFIRMED_LOSS, CONFIRMED_TEST_LOSS, CONFIRMED_VOLUME, LOSS, VOLUME, measured
 from benchmarks.comparison.paired import difference, interval, wilcoxon
 from benchmarks.comparison.ranks import average_ranks, friedman
-from benchmarks.comparison.statistics import compare
+from benchmarks.comparison.statistics import Comparison, compare
 from benchmarks.comparison.tables import tables
 from benchmarks.comparison.trace import Retrained, Trace
 from evolve.config import ConfigError
@@ -171,17 +171,19 @@ def test_friedman_tells_methods_apart_and_says_nothing_where_there_is_nothing_to
     assert friedman(better[:, :2]) is None and friedman(better[:1]) is None
 
 
-def ranked(seeds: dict[str, range], task: str = "toy") -> list[tuple[list[str], list[int]]]:
-    runs = [search(m, 2.5, s, task) for m, its in seeds.items() for s in its]
-    return [(sorted(r.methods), r.seeds) for r in compare(runs, [TOY], "ours", []).ranks]
+def compared(seeds: dict[str, range]) -> Comparison:
+    return compare([search(m, 2.5, s) for m, its in seeds.items() for s in its], [TOY], "ours", [])
+
+
+def ranked(seeds: dict[str, range]) -> list[tuple[list[str], list[int]]]:
+    return [(sorted(r.methods), r.seeds) for r in compared(seeds).ranks]
 
 
 @needs_posthocs
 def test_a_method_with_other_seeds_takes_no_block_from_the_ranks_of_the_rest() -> None:
     seeds = {"ours": range(6), "tpe": range(5), "greedy": range(5), "smac": range(5, 9)}
     assert ranked(seeds) == 2 * [(["greedy", "ours", "tpe"], [*range(5)])]
-    runs = [search(m, 2.5, s) for m, its in seeds.items() for s in its]
-    note = next(table.note for table in tables(compare(runs, [TOY], "ours", [])) if table.name == "ranks")
+    note = next(table.note for table in tables(compared(seeds)) if table.name == "ranks")
     assert "over 5 blocks" in note and "seeds 0-4" in note and "Without smac, which" in note
 
 

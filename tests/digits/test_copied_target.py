@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.digits.test_digits_target import HEAD, SEED, TAIL, TARGET, Slot
+from tests.e2e.conftest import change
 
 
 @pytest.fixture
@@ -17,12 +18,6 @@ def mine(tmp_path: Path) -> Path:
     """A copy beside a link to train_target."""
     (tmp_path / "train_target").symlink_to(TARGET.parent / "train_target")
     return shutil.copytree(TARGET, tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def change(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert text.count(old) == 1, f"{file.name} has another text, so this test changes nothing"
-    file.write_text(text.replace(old, new))
 
 
 def refused(mine: Path) -> str:

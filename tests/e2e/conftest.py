@@ -31,6 +31,13 @@ def make_target(folder: Path) -> Path:
     return folder
 
 
+def change(path: Path, old: str, new: str) -> None:
+    """Replace what a file has exactly once."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path.name} has another text, so this changes nothing"
+    path.write_text(text.replace(old, new))
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `python -m MODULE ...` in the test's folder; what still runs at the end is killed."""

@@ -13,7 +13,7 @@ import pytest
 
 from evolve.cli import main
 from evolve.store import FILE, Store
-from tests.e2e.conftest import TARGET, Start, make_target, small_run
+from tests.e2e.conftest import TARGET, Start, change, make_target, small_run
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -37,12 +37,6 @@ def run_dir(finished: Path, tmp_path: Path) -> Path:
     """A copy of a finished run."""
     shutil.copytree(finished, tmp_path / "run")
     return tmp_path / "run"
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def test_no_such_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from evolve.reports.open import open_history
 from evolve.store import Store, StoreError
 from tests.e2e import answers
 from tests.e2e.answers import key, says
-from tests.e2e.conftest import Start, make_target, small_run
+from tests.e2e.conftest import Start, change, make_target, small_run
 from tests.llm.fake_server import Fails, FakeServer, Received, Says
 
 SECRET = "sk-ant-a-key-that-nobody-may-see"
@@ -52,12 +52,6 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
     return tmp_path / "run"
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def ended(process: subprocess.Popen[str]) -> Ran:

@@ -8,6 +8,7 @@ import pytest
 
 from evolve.cli import main
 from evolve.reports import doctor as module
+from tests.e2e.conftest import change
 
 METRICS = 'metrics = {"val_bpb": loss, "tokens_per_second": 1000.0}'
 TIME, SPEED = '[[objectives]]\nname = "seconds_to_target"', '[[objectives]]\nname = "tokens_per_minute"'
@@ -26,12 +27,6 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge here sleeps what it is given."""
     monkeypatch.setattr(module, "SECONDS", 0.05)
     monkeypatch.setattr(module, "LONGER", 0.1)
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
 
 
 def doctor(target: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -169,14 +169,14 @@ def spoiling(after: int, reason: str) -> Callable[[Trial], Outcome]:
 
 def test_a_machine_that_spoils_the_seed_ends_the_process_and_not_the_run(tmp_path: Path) -> None:
     reason, loop = run(tmp_path, 1, spoiling(after=3, reason="no space in /tmp"))
-    assert "spoils every trial (no space in /tmp)" in reason
+    assert "the machine or the judge spoils every trial (no space in /tmp)" in reason
     assert loop.history.seed is None and len(loop.history.outcomes) == 3
     assert run(tmp_path, 1)[0] == "1 generations done"
 
 
 def test_a_machine_that_spoils_everything_ends_the_process_and_no_structure_is_lost(tmp_path: Path) -> None:
     reason, loop = run(tmp_path, 20, spoiling(after=60, reason="device lost"))
-    assert "spoils every trial (device lost)" in reason
+    assert "the machine or the judge spoils every trial (device lost)" in reason
     given_up = [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
     assert not {c.id for c in given_up} & set(loop.history.first_of.values())
     assert run(tmp_path, 20)[0] == "20 generations done"
@@ -195,7 +195,7 @@ def test_without_any_slot_the_process_ends_and_nobody_is_blamed(
     finally:
         executor.close()
         loop.store.close()
-    assert "spoils every trial (no slot is left" in reason or "device lost" in reason
+    assert "the machine or the judge spoils every trial (no slot is left" in reason or "device lost" in reason
     assert executor.slots == 0 and loop.trouble
     assert not [c for c in loop.history.candidates.values() if c.reason.startswith("infrastructure")]
     assert run(tmp_path, 2)[0] == "2 generations done"
